@@ -1,0 +1,94 @@
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+
+/**
+ * Rollouts, their targets, journal and commands. `active_targets` makes "a node is in one active
+ * rollout a service" a rule of the database, not of a check that could race.
+ */
+export class CreateRollouts1763712400000 implements MigrationInterface {
+  name = 'CreateRollouts1763712400000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.query(
+      `CREATE TABLE rollouts (
+        id text PRIMARY KEY,
+        group_id text NOT NULL,
+        scope_kind text NOT NULL,
+        scope_id text NOT NULL,
+        product text NOT NULL,
+        version text NOT NULL,
+        channel text NOT NULL,
+        strategy text NOT NULL,
+        status text NOT NULL,
+        state text NOT NULL,
+        journal_length bigint NOT NULL,
+        skipped text NOT NULL,
+        next_wake_at bigint,
+        created_by text NOT NULL,
+        created_by_id text NOT NULL,
+        created_at bigint NOT NULL,
+        updated_at bigint NOT NULL
+      )`,
+    );
+    await runner.query(`CREATE INDEX rollouts_by_wake ON rollouts (status, next_wake_at)`);
+    await runner.query(`CREATE INDEX rollouts_by_age ON rollouts (created_at, id)`);
+    await runner.query(
+      `CREATE TABLE rollout_targets (
+        rollout_id text NOT NULL,
+        node_id text NOT NULL,
+        node_name text NOT NULL,
+        service text NOT NULL,
+        wave integer NOT NULL,
+        state text NOT NULL,
+        reason text NOT NULL,
+        error_code text,
+        command_id text,
+        from_version text,
+        deadline_at bigint,
+        updated_at bigint NOT NULL,
+        PRIMARY KEY (rollout_id, node_id)
+      )`,
+    );
+    await runner.query(
+      `CREATE INDEX rollout_targets_by_state ON rollout_targets (rollout_id, wave, state)`,
+    );
+    await runner.query(
+      `CREATE INDEX rollout_targets_by_deadline ON rollout_targets (rollout_id, deadline_at)`,
+    );
+    await runner.query(
+      `CREATE TABLE active_targets (
+        node_id text NOT NULL,
+        service text NOT NULL,
+        rollout_id text NOT NULL,
+        PRIMARY KEY (node_id, service)
+      )`,
+    );
+    await runner.query(`CREATE INDEX active_targets_by_rollout ON active_targets (rollout_id)`);
+    await runner.query(
+      `CREATE TABLE rollout_journal (
+        rollout_id text NOT NULL,
+        position bigint NOT NULL,
+        event text NOT NULL,
+        PRIMARY KEY (rollout_id, position)
+      )`,
+    );
+    await runner.query(
+      `CREATE TABLE commands (
+        id text PRIMARY KEY,
+        node_id text NOT NULL,
+        service text NOT NULL,
+        rollout_id text NOT NULL,
+        generation bigint NOT NULL,
+        status text NOT NULL,
+        payload text NOT NULL,
+        created_at bigint NOT NULL,
+        expires_at bigint NOT NULL
+      )`,
+    );
+    await runner.query(`CREATE INDEX commands_by_node ON commands (node_id, status)`);
+    await runner.query(`CREATE INDEX commands_by_age ON commands (status, created_at)`);
+  }
+
+  async down(): Promise<void> {
+    throw new Error('migrations go forward only');
+  }
+}

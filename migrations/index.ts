@@ -1,0 +1,16 @@
+import { CreateAudit1763712000000 } from './1763712000000-create-audit.js';
+import { CreateAccess1763712100000 } from './1763712100000-create-access.js';
+import { CreateNodes1763712200000 } from './1763712200000-create-nodes.js';
+import { CreateEnrollment1763712250000 } from './1763712250000-create-enrollment.js';
+import { CreateEvents1763712300000 } from './1763712300000-create-events.js';
+import { CreateRollouts1763712400000 } from './1763712400000-create-rollouts.js';
+
+/** Every migration, oldest first. The same classes run on SQLite and PostgreSQL. */
+export const MIGRATIONS = [
+  CreateAudit1763712000000,
+  CreateAccess1763712100000,
+  CreateNodes1763712200000,
+  CreateEnrollment1763712250000,
+  CreateEvents1763712300000,
+  CreateRollouts1763712400000,
+];

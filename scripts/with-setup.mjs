@@ -1,0 +1,124 @@
+// Plain JavaScript for any Node from 20 on: it runs before anything is installed. It installs the
+// packages and builds when that is needed, and then starts the given command with the Node that
+// came with the packages (24), whatever Node the machine itself has.
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { constants } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const bin = join(root, 'node_modules', '.bin');
+const installStamp = join(root, 'node_modules', '.bellwether-install');
+const buildStamp = join(root, 'dist', '.bellwether-build');
+const lock = join(root, '.setup-lock');
+const NODE_MAJOR_MIN = 24;
+
+const fail = (message) => {
+  console.error(`bellwether: ${message}`);
+  process.exit(1);
+};
+
+const hashOf = (paths) => {
+  const hash = createHash('sha256');
+  for (const path of paths) hash.update(path.slice(root.length)).update('\0').update(readFileSync(path));
+  return hash.digest('hex');
+};
+
+const filesUnder = (folder) =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .sort();
+
+const stampOf = (path) => (existsSync(path) ? readFileSync(path, 'utf8') : '');
+const installHash = () => hashOf([join(root, 'package-lock.json')]);
+const buildHash = () =>
+  hashOf([
+    join(root, 'tsconfig.json'),
+    join(root, 'package-lock.json'),
+    ...[...filesUnder(join(root, 'src')), ...filesUnder(join(root, 'migrations'))].filter(
+      (path) => path.endsWith('.ts') && !path.endsWith('.spec.ts'),
+    ),
+  ]);
+
+const environment = () => ({ ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ''}` });
+
+/** Runs one step quietly; its output is shown when it fails. */
+const step = (name, command, args) => {
+  const startedAt = Date.now();
+  process.stderr.write(`bellwether: ${name} ... `);
+  const done = spawnSync(command, args, { cwd: root, env: environment(), encoding: 'utf8' });
+  const seconds = ((Date.now() - startedAt) / 1000).toFixed(0);
+  if (done.status !== 0) {
+    process.stderr.write(`failed after ${seconds} s\n${done.stdout ?? ''}${done.stderr ?? ''}`);
+    fail(`${name} failed (${done.error?.message ?? `exit code ${done.status}`})`);
+  }
+  process.stderr.write(`done in ${seconds} s\n`);
+};
+
+/** One set-up at a time: a second one waits for the first. A lock of a dead process is taken over. */
+const withLock = (work) => {
+  for (let waited = 0; ; waited += 1) {
+    try {
+      mkdirSync(lock);
+      break;
+    } catch {
+      const pidFile = join(lock, 'pid');
+      const pid = existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8')) : 0;
+      const isAlive = pid > 0 && existsSync(`/proc/${pid}`);
+      const ageMs = existsSync(lock) ? Date.now() - statSync(lock).mtimeMs : 0;
+      if (!isAlive && ageMs > 2_000) rmSync(lock, { recursive: true, force: true });
+      if (waited === 0) console.error('bellwether: waiting for another set-up to end');
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 250);
+    }
+  }
+  writeFileSync(join(lock, 'pid'), String(process.pid));
+  try {
+    work();
+  } finally {
+    rmSync(lock, { recursive: true, force: true });
+  }
+};
+
+const nodeMajor = () => {
+  const said = spawnSync('node', ['--version'], { env: environment(), encoding: 'utf8' });
+  return Number(/^v(\d+)/.exec(said.stdout ?? '')?.[1] ?? 0);
+};
+
+const setUp = () => {
+  if (stampOf(installStamp) !== installHash()) {
+    step('installing packages', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+    writeFileSync(installStamp, installHash());
+  }
+  if (nodeMajor() < NODE_MAJOR_MIN) {
+    fail(`needs Node ${NODE_MAJOR_MIN} on this platform; install it and run this again`);
+  }
+  if (stampOf(buildStamp) !== buildHash()) {
+    rmSync(join(root, 'dist'), { recursive: true, force: true });
+    step('building', join(bin, 'tsc'), ['-p', root]);
+    writeFileSync(buildStamp, buildHash());
+  }
+};
+
+if (Number(process.versions.node.split('.')[0]) < 20) fail('needs Node 20 or newer, and npm');
+const isReady = () => stampOf(installStamp) === installHash() && stampOf(buildStamp) === buildHash();
+if (!isReady()) withLock(setUp);
+
+const [command, ...args] = process.argv.slice(2);
+if (command === undefined) process.exit(0);
+const child = spawn(command, args, { cwd: process.cwd(), env: environment(), stdio: 'inherit' });
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+child.on('error', (error) => fail(`cannot start ${command}: ${error.message}`));
+child.on('exit', (code, signal) => {
+  process.exit(code ?? 128 + (signal === null ? 0 : (constants.signals[signal] ?? 0)));
+});

@@ -1,0 +1,13 @@
+export { decide, holdsAnywhere, scopeOf, type Denial } from './decide.js';
+export {
+  GROUP_ROLES,
+  PERMISSIONS,
+  PLATFORM_ROLES,
+  requiredRole,
+  roleAllows,
+  type Grant,
+  type GroupRole,
+  type Permission,
+  type PlatformRole,
+  type Role,
+} from './permissions.js';

@@ -1,0 +1,62 @@
+/** Held on a group and on every group below it; each role may do all that the one before may. */
+export const GROUP_ROLES = ['viewer', 'operator', 'admin'] as const;
+export type GroupRole = (typeof GROUP_ROLES)[number];
+
+/** Held on the whole installation. `release` is for pipelines: it publishes and sees releases. */
+export const PLATFORM_ROLES = ['super_admin', 'release'] as const;
+export type PlatformRole = (typeof PLATFORM_ROLES)[number];
+
+export type Role = PlatformRole | GroupRole;
+
+/** A role and where it is held. */
+export type Grant =
+  | { readonly role: PlatformRole }
+  | { readonly role: GroupRole; readonly groupId: string };
+
+interface PermissionRow {
+  /** The lowest group role that has it; null when no group role does. */
+  readonly groupRole: GroupRole | null;
+  /** Whether the `release` role has it. */
+  readonly release: boolean;
+}
+
+const fromRole = (groupRole: GroupRole): PermissionRow => ({ groupRole, release: false });
+
+/**
+ * Who may do what. Whatever is not granted here is refused; `super_admin` holds every row and so
+ * needs no column. `admin` is asked for where one call changes who belongs to a group or what a
+ * whole group runs; one machine at a time is work for an `operator`.
+ */
+const TABLE = {
+  'token.manage': { groupRole: null, release: false },
+  'group.view': fromRole('viewer'),
+  'group.manage': fromRole('admin'),
+  'node.view': fromRole('viewer'),
+  'node.enroll': fromRole('admin'),
+  'node.upgrade': fromRole('operator'),
+  'group.upgrade': fromRole('admin'),
+  'release.view': { groupRole: 'viewer', release: true },
+  'release.publish': { groupRole: null, release: true },
+  'rollout.view': fromRole('viewer'),
+  'rollout.control': fromRole('operator'),
+  'event.view': fromRole('viewer'),
+  'audit.view': fromRole('admin'),
+} as const satisfies Record<string, PermissionRow>;
+
+export type Permission = keyof typeof TABLE;
+
+export const PERMISSIONS = Object.keys(TABLE) as readonly Permission[];
+
+/** Whether a role, wherever it is held, has the permission. */
+export function roleAllows(role: Role, permission: Permission): boolean {
+  const row: PermissionRow = TABLE[permission];
+  if (role === 'super_admin') return true;
+  if (role === 'release') return row.release;
+  return row.groupRole !== null && GROUP_ROLES.indexOf(role) >= GROUP_ROLES.indexOf(row.groupRole);
+}
+
+/** The lowest role that has the permission, to be told to whoever lacks it. */
+export function requiredRole(permission: Permission): Role {
+  const row: PermissionRow = TABLE[permission];
+  return row.groupRole ?? (row.release ? 'release' : 'super_admin');
+}

@@ -1,0 +1,11 @@
+export {
+  PERMISSIONS,
+  ROUTES,
+  type Answer,
+  type Call,
+  type Input,
+  type Permission,
+  type Route,
+  type RouteName,
+} from './routes.js';
+export { AuditEntry, Event, GroupRole, Node, Problem, Rollout } from './schemas.js';

@@ -1,0 +1,295 @@
+import { z } from 'zod';
+import { Artifact, Channel, ProductName, Sha256, Version } from '../../core/release/index.js';
+import { ERROR_CODES } from '../errors.js';
+import { Host, Id, Labels, ServiceReport, SeveritySchema } from '../node/messages.js';
+
+const Name = z.string().trim().min(1).max(128);
+const Moment = z.iso.datetime();
+const Count = z.int().min(0);
+
+/** Every list answers in pages: give `next_cursor` back as `cursor` until it is null. */
+export const pageOf = <T extends z.ZodType>(item: T) =>
+  z.object({ items: z.array(item), next_cursor: z.string().nullable() });
+
+export const PageQuery = z.object({
+  cursor: z.string().max(200).optional(),
+  limit: z.coerce.number().int().min(1).max(500).default(50),
+});
+
+/** RFC 9457, with our `code`; `problems` lists every field that is wrong. */
+export const Problem = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  code: z.enum(ERROR_CODES),
+  fix: z.string(),
+  request_id: z.string(),
+  problems: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+  context: z.record(z.string(), z.unknown()).optional(),
+});
+export type Problem = z.infer<typeof Problem>;
+
+// -- access -----------------------------------------------------------------------------------
+
+export const GroupRole = z.enum(['viewer', 'operator', 'admin']);
+export type GroupRole = z.infer<typeof GroupRole>;
+
+export const SetupRequest = z.object({ setup_token: z.string().min(16).max(200), name: Name });
+export const TokenRole = z.enum(['super_admin', 'release', 'viewer', 'operator', 'admin']);
+/** `viewer operator admin` are held on `group_id` and below; the other two are platform roles. */
+export const CreateToken = z
+  .object({
+    name: Name,
+    role: TokenRole,
+    group_id: Id.nullable().default(null),
+    /** A year at most. */
+    expires_in_days: z.int().min(1).max(365).default(90),
+  })
+  .refine((t) => (t.role === 'super_admin' || t.role === 'release') === (t.group_id === null), {
+    path: ['group_id'],
+    message: 'group roles need a group_id, platform roles none',
+  });
+export const Token = z.object({
+  id: Id,
+  name: z.string(),
+  role: TokenRole,
+  group_id: Id.nullable(),
+  created_at: Moment,
+  expires_at: Moment,
+  last_used_at: Moment.nullable(),
+});
+/** `secret` is shown once, here, and stored only as a hash. */
+export const TokenCreated = Token.extend({ secret: z.string() });
+
+// -- fleet ------------------------------------------------------------------------------------
+
+export const Group = z.object({
+  id: Id,
+  name: z.string(),
+  parent_id: Id.nullable(),
+  created_at: Moment,
+});
+export const CreateGroup = z.object({ name: Name, parent_id: Id.default('grp_default') });
+
+export const NodeStatus = z.enum(['pending', 'online', 'offline', 'revoked']);
+export const Node = z.object({
+  id: Id,
+  name: z.string(),
+  group_id: Id,
+  status: NodeStatus,
+  host: Host,
+  labels: Labels,
+  agent_version: z.string().nullable(),
+  capabilities: z.array(z.string()),
+  services: z.array(ServiceReport),
+  enrolled_at: Moment,
+  last_seen_at: Moment.nullable(),
+});
+export type Node = z.infer<typeof Node>;
+export const NodeQuery = PageQuery.extend({
+  group_id: Id.optional(),
+  status: NodeStatus.optional(),
+});
+
+export const CreateEnrollmentToken = z.object({ group_id: Id.default('grp_default') });
+export const EnrollmentTokenCreated = z.object({
+  id: Id,
+  group_id: Id,
+  expires_at: Moment,
+  /** Shown once, stored only as a hash. */
+  secret: z.string(),
+  /** A line to copy to the node. */
+  command: z.string(),
+});
+
+// -- releases ---------------------------------------------------------------------------------
+
+export const ReleaseState = z.enum(['draft', 'published', 'yanked']);
+export const Release = z.object({
+  id: Id,
+  product: ProductName,
+  version: Version,
+  channel: Channel,
+  sequence: Count,
+  state: ReleaseState,
+  manifest_sha256: Sha256,
+  artifacts: z.array(Artifact),
+  published_at: Moment,
+});
+export const ReleaseQuery = PageQuery.extend({
+  product: ProductName.optional(),
+  channel: Channel.optional(),
+});
+/** Artifacts first (`releases.upload`), then this; both texts are kept byte for byte. */
+export const PublishRelease = z.object({
+  manifest: z
+    .string()
+    .min(2)
+    .max(1024 * 1024),
+  signatures: z
+    .array(
+      z
+        .string()
+        .min(1)
+        .max(64 * 1024),
+    )
+    .min(1)
+    .max(16),
+});
+export const BlobStored = z.object({ sha256: Sha256, size: Count });
+
+// -- rollouts ---------------------------------------------------------------------------------
+
+export const Strategy = z.enum(['staged', 'immediate']);
+export const UpgradeNode = z.object({
+  version: Version,
+  channel: Channel.default('stable'),
+  /** May be left out when the node has one service only. */
+  product: ProductName.optional(),
+});
+export const UpgradeGroup = z.object({
+  version: Version,
+  channel: Channel.default('stable'),
+  product: ProductName,
+  strategy: Strategy.default('staged'),
+  /** Cumulative, rising, ending with 100; the default is the closest peer's. */
+  wave_percents: z.array(z.number().min(0.1).max(100)).min(1).max(50).default([10, 50, 100]),
+  settle_seconds: z
+    .int()
+    .min(0)
+    .max(7 * 86_400)
+    .default(300),
+  /** A node that says nothing for this long inside a wave is `silent`. */
+  node_deadline_seconds: z
+    .int()
+    .min(10)
+    .max(7 * 86_400)
+    .default(1_800),
+});
+
+export const RolloutStatus = z.enum([
+  'pending',
+  'in_progress',
+  'paused',
+  'complete',
+  'rolled_back',
+  'cancelled',
+]);
+export const TargetState = z.enum([
+  'pending',
+  'offered',
+  'accepted',
+  'downloading',
+  'staged',
+  'swapping',
+  'probation',
+  'succeeded',
+  'failed',
+  'rolled_back',
+  'silent',
+  'skipped',
+  'cancelled',
+]);
+export const Verdict = z.enum(['good', 'bad', 'unknown']);
+
+export const Wave = z.object({
+  index: Count,
+  status: z.enum(['pending', 'open', 'settling', 'passed', 'failed']),
+  size: Count,
+  verdict: Verdict,
+  counts: z.partialRecord(TargetState, Count),
+  opened_at: Moment.nullable(),
+  settles_at: Moment.nullable(),
+});
+export const Skipped = z.object({ node_id: Id, reason: z.string() });
+export const Rollout = z.object({
+  id: Id,
+  product: ProductName,
+  version: Version,
+  channel: Channel,
+  strategy: Strategy,
+  scope: z.object({ kind: z.enum(['node', 'group']), id: Id }),
+  group_id: Id,
+  status: RolloutStatus,
+  reason: z.string(),
+  waves: z.array(Wave),
+  skipped: z.array(Skipped),
+  created_by: z.string(),
+  created_at: Moment,
+  updated_at: Moment,
+});
+export type Rollout = z.infer<typeof Rollout>;
+export const RolloutQuery = PageQuery.extend({
+  group_id: Id.optional(),
+  status: RolloutStatus.optional(),
+});
+export const Target = z.object({
+  node_id: Id,
+  node_name: z.string(),
+  wave: Count,
+  state: TargetState,
+  reason: z.string(),
+  from_version: z.string().nullable(),
+  command_id: Id.nullable(),
+  error_code: z.string().nullable(),
+  updated_at: Moment,
+});
+
+// -- records ----------------------------------------------------------------------------------
+
+export const Event = z.object({
+  /** The one gapless sequence; also the cursor. */
+  id: z.int().min(1),
+  at: Moment,
+  category: z.string(),
+  type: z.string(),
+  severity: SeveritySchema,
+  node_id: Id.nullable(),
+  group_id: Id,
+  rollout_id: Id.nullable(),
+  command_id: Id.nullable(),
+  service: z.string().nullable(),
+  message: z.string(),
+  details: z.record(z.string(), z.unknown()),
+});
+export type Event = z.infer<typeof Event>;
+export const EventQuery = z.object({
+  /** Events after this id, oldest first; 0 starts at the beginning. */
+  after: z.coerce.number().int().min(0).default(0),
+  limit: z.coerce.number().int().min(1).max(1_000).default(100),
+  category: z.string().max(64).optional(),
+  severity: SeveritySchema.optional(),
+  node_id: Id.optional(),
+  rollout_id: Id.optional(),
+});
+export const EventPage = z.object({
+  items: z.array(Event),
+  /** Give this back as `after`; it moves on even when the filter let nothing through. */
+  next_after: Count,
+});
+
+export const AuditEntry = z.object({
+  id: z.int().min(1),
+  at: Moment,
+  actor_kind: z.enum(['token', 'system', 'node', 'anonymous']),
+  actor_id: z.string(),
+  actor_name: z.string(),
+  action: z.string(),
+  target_kind: z.string(),
+  target_id: z.string(),
+  group_id: Id.nullable(),
+  outcome: z.enum(['allowed', 'refused', 'failed']),
+  details: z.record(z.string(), z.unknown()),
+  request_id: z.string(),
+  ip: z.string(),
+});
+export type AuditEntry = z.infer<typeof AuditEntry>;
+export const AuditQuery = PageQuery.extend({ action: z.string().max(64).optional() });
+
+export const Health = z.object({
+  status: z.enum(['ok', 'stopping']),
+  version: z.string(),
+  database: z.enum(['sqlite', 'postgres']),
+  links: Count,
+});

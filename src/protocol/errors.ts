@@ -1,0 +1,421 @@
+/**
+ * The closed list of error codes of both sides (DESIGN 3.10). Each has the HTTP status used when
+ * an API answer carries it (node-side codes never do: null), a severity, its meaning, and what to
+ * do. Docs and UI texts come from here; a test checks that every code thrown has its row.
+ */
+export type Severity = 'info' | 'warning' | 'critical';
+
+interface ErrorRow {
+  readonly http: number | null;
+  readonly severity: Severity;
+  readonly meaning: string;
+  readonly fix: string;
+}
+
+const row = (http: number | null, severity: Severity, meaning: string, fix: string): ErrorRow => ({
+  http,
+  severity,
+  meaning,
+  fix,
+});
+
+export const ERRORS = {
+  // -- anybody ------------------------------------------------------------------------------
+  internal_error: row(
+    500,
+    'critical',
+    'The manager met a mistake of its own.',
+    'Look for the request id in the manager log and report it.',
+  ),
+  invalid_request: row(
+    400,
+    'warning',
+    'The request does not fit its schema.',
+    'Mend the fields named in `problems`.',
+  ),
+  payload_too_large: row(
+    413,
+    'warning',
+    'The body is larger than this route reads.',
+    'Send less; the limit is in the message.',
+  ),
+  not_found: row(
+    404,
+    'info',
+    'No such thing, or not one you may see.',
+    'Check the id and your groups.',
+  ),
+  conflict: row(
+    409,
+    'warning',
+    'The thing exists already or changed meanwhile.',
+    'Read it again and repeat.',
+  ),
+  rate_limited: row(429, 'warning', 'Too many requests.', 'Wait as long as Retry-After says.'),
+  unavailable: row(
+    503,
+    'warning',
+    'The manager is starting, stopping or without its database.',
+    'Try again; nothing was changed.',
+  ),
+  config_invalid: row(
+    null,
+    'critical',
+    'The configuration is wrong.',
+    'Mend every line listed; nothing was started.',
+  ),
+  // -- access -------------------------------------------------------------------------------
+  unauthenticated: row(
+    401,
+    'warning',
+    'No valid credential was given.',
+    'Send `Authorization: Bearer <token>`.',
+  ),
+  insufficient_role: row(
+    403,
+    'warning',
+    'Your role does not allow this here.',
+    'Ask an admin of the group; `required_role` says which role.',
+  ),
+  setup_done: row(409, 'warning', 'The first admin exists already.', 'Ask an admin for a token.'),
+  setup_token_invalid: row(
+    401,
+    'warning',
+    'The set-up token is wrong, used or expired.',
+    'Restart the manager without an admin to get a new one.',
+  ),
+  // -- enrollment ---------------------------------------------------------------------------
+  enrollment_token_unknown: row(
+    401,
+    'warning',
+    'The enrollment token is not known.',
+    'Copy the whole token, or make a new one.',
+  ),
+  enrollment_token_expired: row(
+    401,
+    'warning',
+    'The enrollment token is older than 15 minutes.',
+    'Make a new one.',
+  ),
+  enrollment_token_used: row(
+    401,
+    'warning',
+    'The enrollment token was used already.',
+    'Make a new one; a token enrolls one node.',
+  ),
+  enrollment_proof_invalid: row(
+    401,
+    'warning',
+    'The node did not prove that it holds its key.',
+    'Check that the manager URL is the one the manager publishes.',
+  ),
+  // -- link ---------------------------------------------------------------------------------
+  jwt_invalid: row(
+    401,
+    'warning',
+    'The node token is malformed, wrongly signed or by an unknown or revoked node.',
+    'Enroll the node again.',
+  ),
+  jwt_expired: row(
+    401,
+    'warning',
+    'The node token is expired or lives longer than 120 s.',
+    'Set the clock of the node.',
+  ),
+  jwt_wrong_audience: row(
+    401,
+    'warning',
+    'The node token was made for another manager address.',
+    'Use the address that the manager publishes (public_url).',
+  ),
+  jwt_replayed: row(
+    401,
+    'critical',
+    'The node token was used before.',
+    'If it was not a retry by a proxy, look for a copy of the node key.',
+  ),
+  frame_not_json: row(null, 'warning', 'A frame was not a JSON object.', 'Update the agent.'),
+  frame_binary: row(
+    null,
+    'warning',
+    'A frame was binary; the link speaks text.',
+    'Update the agent.',
+  ),
+  frame_too_large: row(
+    null,
+    'warning',
+    'A frame was larger than the limit.',
+    'Send smaller batches.',
+  ),
+  message_invalid: row(
+    null,
+    'warning',
+    'A message does not fit its schema.',
+    'Update the agent; the message says which field.',
+  ),
+  message_unknown: row(
+    null,
+    'info',
+    'A message of an unknown type was ignored.',
+    'Update the older side.',
+  ),
+  message_out_of_order: row(
+    null,
+    'warning',
+    'A message came before `hello`, or `hello` came twice.',
+    'Update the agent.',
+  ),
+  message_rate_exceeded: row(
+    null,
+    'warning',
+    'The node sent more messages than the link allows.',
+    'Slow down; the agent reconnects by itself.',
+  ),
+  hello_timeout: row(
+    null,
+    'warning',
+    'No `hello` came in time after connecting.',
+    'Look at the network between node and manager.',
+  ),
+  heartbeat_lost: row(
+    null,
+    'warning',
+    'Nothing was heard from the node for three heartbeats.',
+    'Look at the node and the network.',
+  ),
+  protocol_unsupported: row(
+    null,
+    'warning',
+    'The node speaks a protocol version that this manager does not.',
+    'Update the agent or the manager.',
+  ),
+  events_out_of_order: row(
+    null,
+    'warning',
+    'Event sequence numbers were not the next ones.',
+    'None; the node sends again from the acknowledged number.',
+  ),
+  events_lost: row(
+    null,
+    'critical',
+    'The node had to drop events before they were delivered.',
+    'Look at the disk of the node; the range is in the details.',
+  ),
+  // -- commands -----------------------------------------------------------------------------
+  command_unknown_action: row(
+    null,
+    'warning',
+    'The node does not know this action.',
+    'Update the agent.',
+  ),
+  command_invalid: row(
+    null,
+    'warning',
+    'The command does not fit its schema.',
+    'Update the older side.',
+  ),
+  command_stale: row(null, 'info', 'A newer command exists; this one is refused.', 'None.'),
+  command_expired: row(null, 'warning', 'The command is past its expiry.', 'Start a new rollout.'),
+  command_unknown_service: row(
+    null,
+    'warning',
+    'The node has no such service.',
+    'Check the product of the release and the services of the node.',
+  ),
+  // -- upgrade, on the node (the codes of the field, kept) ----------------------------------
+  upgrade_disabled: row(
+    null,
+    'warning',
+    'Upgrades are switched off on this node.',
+    'Set `enabled = true` in the local policy.',
+  ),
+  upgrade_channel_not_allowed: row(
+    null,
+    'warning',
+    'The local policy does not allow the channel.',
+    'Add it to `allowed_channels` in the local policy.',
+  ),
+  upgrade_version_invalid: row(
+    null,
+    'warning',
+    'The version is not a semantic version.',
+    'Release with a version such as 1.4.2.',
+  ),
+  upgrade_version_too_old: row(
+    null,
+    'warning',
+    'The version is below min_version or beyond the rollback grace.',
+    'Choose a newer version, or widen the local policy.',
+  ),
+  upgrade_sequence_too_old: row(
+    null,
+    'warning',
+    'The release is older than one this node already trusted.',
+    'Publish it anew with a higher sequence.',
+  ),
+  upgrade_in_progress: row(
+    null,
+    'warning',
+    'Another upgrade of this service is running.',
+    'Wait for it, or withdraw it.',
+  ),
+  upgrade_policy_invalid: row(
+    null,
+    'critical',
+    'The local policy cannot be read; everything is refused.',
+    'Mend the file; `bellwether-agent policy check` says where.',
+  ),
+  upgrade_state_invalid: row(
+    null,
+    'critical',
+    'state.json was damaged and was rebuilt from the installed links.',
+    'Look at the disk; the damaged file was kept beside it.',
+  ),
+  upgrade_url_invalid: row(
+    null,
+    'warning',
+    'A source address is not allowed.',
+    'Use the manager or a source of the local policy.',
+  ),
+  upgrade_manifest_invalid: row(
+    422,
+    'warning',
+    'The manifest is malformed or is not the one asked for.',
+    'Release again; the message says which field.',
+  ),
+  upgrade_signature_invalid: row(
+    422,
+    'critical',
+    'No allowed signer signed these bytes.',
+    'Do not install. Find out who made this release.',
+  ),
+  upgrade_identity_not_allowed: row(
+    null,
+    'critical',
+    'The signature is good, its signer is not in the local policy.',
+    'Do not install, or add the signer to the local policy.',
+  ),
+  upgrade_arch_mismatch: row(
+    null,
+    'warning',
+    'The release has no artifact for this os and architecture.',
+    'Add one to the release.',
+  ),
+  upgrade_variant_mismatch: row(
+    null,
+    'warning',
+    'The release has no artifact for this variant.',
+    'Add one to the release.',
+  ),
+  upgrade_checksum_mismatch: row(
+    null,
+    'critical',
+    'The artifact is not the one in the signed manifest.',
+    'Look at mirrors and disks between the pipeline and the node.',
+  ),
+  upgrade_artifact_too_large: row(
+    null,
+    'warning',
+    'The artifact is larger than announced or than the local policy allows.',
+    'Raise `max_artifact_bytes`, or release smaller.',
+  ),
+  upgrade_network_error: row(
+    null,
+    'warning',
+    'The download failed after retries.',
+    'Look at the network; the rollout can be resumed.',
+  ),
+  upgrade_disk_full: row(
+    null,
+    'warning',
+    'Less than three times the artifact is free.',
+    'Free space on the node and retry.',
+  ),
+  upgrade_extract_failed: row(
+    null,
+    'warning',
+    'The archive holds something that must not be unpacked, or is damaged.',
+    'Pack it again with `bellwether release pack`.',
+  ),
+  upgrade_swap_failed: row(
+    null,
+    'critical',
+    'The link `current` could not be moved.',
+    'Look at the install root; the old version runs.',
+  ),
+  upgrade_unhealthy: row(
+    null,
+    'critical',
+    'The new version was not healthy within its window.',
+    'Look at the log of the service; the old version runs again.',
+  ),
+  upgrade_crash_loop: row(
+    null,
+    'critical',
+    'The new version ended more often than max_boot_attempts.',
+    'Look at the log of the service; the old version runs again.',
+  ),
+  upgrade_rollback_failed: row(
+    null,
+    'critical',
+    'The old version could not be brought back.',
+    'Go to the node.',
+  ),
+  upgrade_withdrawn: row(null, 'info', 'The command was withdrawn before the swap.', 'None.'),
+  upgrade_permit_denied: row(
+    null,
+    'info',
+    'The manager does not let this node swap now.',
+    'None; the node asks again.',
+  ),
+  // -- releases -----------------------------------------------------------------------------
+  release_exists: row(
+    409,
+    'warning',
+    'This product and version was published before.',
+    'Releases never change: take a new version.',
+  ),
+  release_artifact_missing: row(
+    409,
+    'warning',
+    'An artifact of the manifest was not uploaded.',
+    'Upload every artifact first.',
+  ),
+  release_digest_mismatch: row(
+    422,
+    'critical',
+    'The uploaded bytes do not have the digest of their address.',
+    'Upload again.',
+  ),
+  release_not_for_scope: row(
+    409,
+    'warning',
+    'No node in scope can take this release.',
+    'Check the product, and os, arch and variant of the artifacts.',
+  ),
+  // -- rollouts -----------------------------------------------------------------------------
+  rollout_empty: row(
+    409,
+    'warning',
+    'The scope holds no node that could be upgraded.',
+    'Check the scope; `skipped` says why for each node.',
+  ),
+  rollout_node_busy: row(
+    409,
+    'warning',
+    'A node is in another active rollout for this service.',
+    'Finish or cancel that rollout first.',
+  ),
+  rollout_wrong_state: row(
+    409,
+    'warning',
+    'The verb does not fit the state of the rollout.',
+    '`status` and `allowed` say what fits.',
+  ),
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export const ERROR_CODES = Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]];
+
+export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(ERRORS, text);

@@ -1,0 +1,1 @@
+export { ERROR_CODES, ERRORS, isErrorCode, type ErrorCode, type Severity } from './errors.js';

@@ -1,0 +1,311 @@
+import { z } from 'zod';
+import { Arch, Channel, Os, ProductName, Variant, Version } from '../../core/release/index.js';
+import { ERROR_CODES } from '../errors.js';
+import { EVENT_DETAILS_BYTES_MAX, EVENTS_PER_BATCH_MAX, SERVICES_PER_NODE_MAX } from './limits.js';
+
+/** Ids are opaque: a short prefix for people, then letters and digits. */
+export const Id = z.string().regex(/^[a-z]{2,8}_[0-9a-z]{6,40}$/);
+const Text = z.string().max(2_000);
+const Count = z.int().min(0);
+const ErrorCodeSchema = z.enum(ERROR_CODES);
+export const Labels = z
+  .record(z.string().regex(/^[a-z][a-z0-9_.-]{0,62}$/), z.string().max(128))
+  .refine((labels) => Object.keys(labels).length <= 32, '32 labels at most');
+
+/** Where the update machine of one service stands (DESIGN 7). */
+export const UpdatePhase = z.enum([
+  'idle',
+  'fetching',
+  'verifying',
+  'staged',
+  'swapping',
+  'probation',
+  'rolling_back',
+]);
+export type UpdatePhase = z.infer<typeof UpdatePhase>;
+
+/** How the last command on a service ended; told again in every hello, so that no loss matters. */
+export const UpdateOutcome = z.object({
+  command_id: Id,
+  result: z.enum(['succeeded', 'failed', 'rolled_back', 'withdrawn']),
+  version: Version,
+  error_code: ErrorCodeSchema.nullable(),
+  at: z.iso.datetime(),
+});
+export type UpdateOutcome = z.infer<typeof UpdateOutcome>;
+
+export const ServiceReport = z.object({
+  name: ProductName,
+  product: ProductName,
+  variant: Variant,
+  /** The version under `current`; null before the first install. */
+  version: Version.nullable(),
+  previous_version: Version.nullable(),
+  phase: UpdatePhase,
+  /** The command the machine works on, if any. */
+  command_id: Id.nullable(),
+  /** Local health check: null when there is none or no answer yet. */
+  healthy: z.boolean().nullable(),
+  restarts: Count,
+  outcome: UpdateOutcome.nullable(),
+});
+export type ServiceReport = z.infer<typeof ServiceReport>;
+
+export const Host = z.object({
+  os: Os,
+  arch: Arch,
+  hostname: z.string().min(1).max(255),
+  kernel: z.string().max(255),
+  memory_bytes: Count,
+  labels: Labels,
+});
+export type Host = z.infer<typeof Host>;
+
+export const Hello = z.object({
+  type: z.literal('hello'),
+  protocol: z.int().min(1).max(1000),
+  agent_version: Version,
+  boot_id: z.string().min(1).max(64),
+  /** The session before this one, if any; only for the record. */
+  last_session: Id.nullable(),
+  /** The event spool: its id, the oldest sequence it still holds and the next it will give. */
+  spool: z.object({ id: Id, first_seq: Count, next_seq: Count }),
+  host: Host,
+  services: z.array(ServiceReport).max(SERVICES_PER_NODE_MAX),
+  capabilities: z.array(z.string().max(64)).max(64),
+  /** SHA-256 of the local policy file, so that drift is seen; never its content. */
+  policy_digest: z.string().max(64),
+});
+export type Hello = z.infer<typeof Hello>;
+
+export const Health = z.object({
+  type: z.literal('health'),
+  services: z.array(ServiceReport).max(SERVICES_PER_NODE_MAX),
+  disk_free_bytes: Count,
+  spool_backlog: Count,
+});
+export type Health = z.infer<typeof Health>;
+
+export const Ack = z.object({
+  type: z.literal('ack'),
+  command_id: Id,
+  result: z.enum(['accepted', 'duplicate']),
+});
+export type Ack = z.infer<typeof Ack>;
+
+export const Reject = z.object({
+  type: z.literal('reject'),
+  command_id: Id,
+  error_code: ErrorCodeSchema,
+  message: Text,
+});
+export type Reject = z.infer<typeof Reject>;
+
+/** Types that a node reports; the category says to whom it matters. */
+export const NodeEventType = z.enum([
+  'upgrade_started',
+  'upgrade_downloaded',
+  'upgrade_verified',
+  'upgrade_staged',
+  'upgrade_staged_manual',
+  'upgrade_swapping',
+  'upgrade_probation',
+  'upgrade_completed',
+  'upgrade_rolled_back',
+  'upgrade_refused',
+  'upgrade_withdrawn',
+  'upgrade_download_failed',
+  'upgrade_verify_failed',
+  'upgrade_stage_failed',
+  'upgrade_swap_failed',
+  'upgrade_rollback_failed',
+  'service_healthy',
+  'service_unhealthy',
+  'service_exited',
+  'state_recovered',
+  'spool_recovered',
+  'policy_changed',
+]);
+export type NodeEventType = z.infer<typeof NodeEventType>;
+
+export const EventCategory = z.enum(['upgrade', 'service', 'agent', 'connection']);
+export const SeveritySchema = z.enum(['info', 'warning', 'critical']);
+
+const Details = z
+  .record(z.string().max(64), z.union([z.string().max(4_000), z.number(), z.boolean(), z.null()]))
+  .refine(
+    (details) => JSON.stringify(details).length <= EVENT_DETAILS_BYTES_MAX,
+    `details hold at most ${EVENT_DETAILS_BYTES_MAX} bytes`,
+  );
+
+export const NodeEvent = z.object({
+  seq: z.int().min(1),
+  /** By the clock of the node, for people; order comes from `seq`. */
+  at: z.iso.datetime(),
+  type: NodeEventType,
+  category: EventCategory,
+  severity: SeveritySchema,
+  service: ProductName.nullable(),
+  command_id: Id.nullable(),
+  message: Text,
+  /** `details.error_code` is set on every failure. */
+  details: Details,
+});
+export type NodeEvent = z.infer<typeof NodeEvent>;
+
+export const Events = z.object({
+  type: z.literal('events'),
+  spool_id: Id,
+  /** Sequence numbers rise by one inside a batch. */
+  events: z.array(NodeEvent).min(1).max(EVENTS_PER_BATCH_MAX),
+});
+export type Events = z.infer<typeof Events>;
+
+export const PermitRequest = z.object({
+  type: z.literal('permit_request'),
+  command_id: Id,
+  service: ProductName,
+  version: Version,
+});
+export type PermitRequest = z.infer<typeof PermitRequest>;
+
+export const Goodbye = z.object({
+  type: z.literal('goodbye'),
+  reason: z.enum(['restart', 'shutdown', 'decommission']),
+});
+export type Goodbye = z.infer<typeof Goodbye>;
+
+export const NodeMessage = z.discriminatedUnion('type', [
+  Hello,
+  Health,
+  Ack,
+  Reject,
+  Events,
+  PermitRequest,
+  Goodbye,
+]);
+export type NodeMessage = z.infer<typeof NodeMessage>;
+export type NodeMessageType = NodeMessage['type'];
+export const NODE_MESSAGE_TYPES = NodeMessage.options.map((option) => option.shape.type.value);
+
+// -- manager to node --------------------------------------------------------------------------
+
+const commandBase = {
+  command_id: Id,
+  /** Rises with every command to a node; a node refuses one below the highest it has seen. */
+  generation: z.int().min(1),
+};
+
+export const UpgradeBinary = z.object({
+  ...commandBase,
+  action: z.literal('upgrade_binary'),
+  service: ProductName,
+  product: ProductName,
+  version: Version,
+  channel: Channel,
+  /** Base addresses to fetch from, in order; empty means the manager itself. */
+  sources: z.array(z.url().max(2_048)).max(8),
+  apply_after: z.iso.datetime().nullable(),
+  expires_at: z.iso.datetime(),
+  permit: z.enum(['required', 'not_required']),
+});
+export type UpgradeBinary = z.infer<typeof UpgradeBinary>;
+
+/** Gives up `withdraws` if it has not swapped yet; afterwards it changes nothing. */
+export const Withdraw = z.object({
+  ...commandBase,
+  action: z.literal('withdraw'),
+  withdraws: Id,
+});
+export type Withdraw = z.infer<typeof Withdraw>;
+
+export const Command = z.discriminatedUnion('action', [UpgradeBinary, Withdraw]);
+export type Command = z.infer<typeof Command>;
+
+/** Read first, so that a command of an action unknown to this agent can still be refused by id. */
+export const CommandEnvelope = z.looseObject({ ...commandBase, action: z.string().max(64) });
+
+export const Welcome = z.object({
+  type: z.literal('welcome'),
+  session_id: Id,
+  server_time: z.iso.datetime(),
+  heartbeat_interval_ms: z.int().min(100).max(600_000),
+  /** Highest sequence of the node's spool that is durable; 0 when none is. */
+  events_through: Count,
+  /** Every open command of this node, oldest generation first. */
+  commands: z.array(CommandEnvelope).max(256),
+});
+export type Welcome = z.infer<typeof Welcome>;
+
+export const CommandMessage = z.object({ type: z.literal('command'), command: CommandEnvelope });
+
+export const Permit = z.object({
+  type: z.literal('permit'),
+  command_id: Id,
+  /** Counted from arrival, by the monotonic clock of the node: no shared clock is needed. */
+  lease_ms: z.int().min(100).max(60_000),
+});
+export type Permit = z.infer<typeof Permit>;
+
+export const PermitDenied = z.object({
+  type: z.literal('permit_denied'),
+  command_id: Id,
+  reason: z.string().max(64),
+  /** Ask again after this time. */
+  retry_after_ms: z.int().min(100).max(3_600_000),
+});
+export type PermitDenied = z.infer<typeof PermitDenied>;
+
+/** Sent only after the events up to `through` are committed. */
+export const EventsAck = z.object({
+  type: z.literal('events_ack'),
+  spool_id: Id,
+  through: Count,
+});
+export type EventsAck = z.infer<typeof EventsAck>;
+
+export const Reconnect = z.object({
+  type: z.literal('reconnect'),
+  after_ms: z.int().min(0).max(3_600_000),
+  reason: z.string().max(64),
+});
+export type Reconnect = z.infer<typeof Reconnect>;
+
+/** Answers what could not be used, without closing. */
+export const ErrorMessage = z.object({
+  type: z.literal('error'),
+  error_code: ErrorCodeSchema,
+  message: Text,
+});
+export type ErrorMessage = z.infer<typeof ErrorMessage>;
+
+export const ManagerMessage = z.discriminatedUnion('type', [
+  Welcome,
+  CommandMessage,
+  Permit,
+  PermitDenied,
+  EventsAck,
+  Reconnect,
+  ErrorMessage,
+]);
+export type ManagerMessage = z.infer<typeof ManagerMessage>;
+
+// -- enrollment (HTTP, before there is an identity) -------------------------------------------
+
+export const EnrollRequest = z.object({
+  token: z.string().min(16).max(200),
+  name: z.string().min(1).max(128),
+  /** Raw Ed25519 public key, base64url without padding (43 characters). */
+  public_key: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  /** Ed25519 signature over `enrollmentProofText`, base64url without padding. */
+  proof: z.string().regex(/^[A-Za-z0-9_-]{86}$/),
+  host: Host,
+});
+export type EnrollRequest = z.infer<typeof EnrollRequest>;
+
+export const EnrollResponse = z.object({
+  node_id: Id,
+  group_id: Id,
+  name: z.string(),
+});
+export type EnrollResponse = z.infer<typeof EnrollResponse>;

@@ -1,0 +1,108 @@
+import { chmod, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Inject, Injectable } from '@nestjs/common';
+import { DAY_MS, FleetError } from '../../core/kernel/index.js';
+import { AuditLog } from '../audit/index.js';
+import { Database } from '../platform/database/index.js';
+import type { Caller } from '../platform/http/index.js';
+import {
+  CLOCK,
+  CONFIG,
+  hashSecret,
+  newSecret,
+  type Clock,
+  type Config,
+} from '../platform/index.js';
+import { Refusals } from './refusals.js';
+import { ApiTokens, type TokenRecord } from './tokens.store.js';
+
+/** Long enough to be found in a log the next morning, short enough to be no standing door. */
+const SETUP_TOKEN_LIFETIME_MS = DAY_MS;
+/** The first admin token lives this long; it is meant to make others and to be revoked. */
+const FIRST_TOKEN_DAYS = 365;
+
+/**
+ * How an installation gets its first admin without a default password: a one-time token that only
+ * someone with the console or the data directory of the manager can see.
+ */
+@Injectable()
+export class Setup {
+  constructor(
+    private readonly database: Database,
+    private readonly tokens: ApiTokens,
+    private readonly audit: AuditLog,
+    private readonly refusals: Refusals,
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** Where the token also lies, for scripts; readable by the owner of the manager only. */
+  get file(): string {
+    return join(this.config.dataDir, 'setup-token');
+  }
+
+  /**
+   * Makes a new set-up token when there is no admin, and makes every earlier one invalid. Returns
+   * null when there is an admin.
+   */
+  async offer(): Promise<string | null> {
+    const secret = newSecret('bws');
+    const offered = await this.database.transaction(async (tx) => {
+      await tx.run('DELETE FROM setup_token');
+      if (await this.tokens.hasSuperAdmin(tx)) return false;
+      await tx.run('INSERT INTO setup_token (id, secret_hash, expires_at) VALUES (1, ?, ?)', [
+        hashSecret(secret),
+        this.clock.now() + SETUP_TOKEN_LIFETIME_MS,
+      ]);
+      return true;
+    });
+    await rm(this.file, { force: true });
+    if (!offered) return null;
+    await writeFile(this.file, `${secret}\n`, { mode: 0o600, flag: 'wx' });
+    await chmod(this.file, 0o600);
+    return secret;
+  }
+
+  /**
+   * Trades the set-up token for the first admin token. Of several tries at once one wins. Throws
+   * `setup_done` when there is an admin, `setup_token_invalid` otherwise.
+   */
+  async finish(
+    caller: Caller,
+    given: { readonly setup_token: string; readonly name: string },
+  ): Promise<{ readonly token: TokenRecord; readonly secret: string }> {
+    const made = await this.database.transaction(async (tx) => {
+      if (await this.tokens.hasSuperAdmin(tx)) return 'setup_done' as const;
+      const taken = await tx.run(
+        'DELETE FROM setup_token WHERE secret_hash = ? AND expires_at > ?',
+        [hashSecret(given.setup_token), this.clock.now()],
+      );
+      if (taken === 0) return 'setup_token_invalid' as const;
+      const created = await this.tokens.create(tx, {
+        name: given.name,
+        role: 'super_admin',
+        groupId: null,
+        expiresInDays: FIRST_TOKEN_DAYS,
+      });
+      await this.audit.append(tx, {
+        caller,
+        action: 'setup.finish',
+        targetKind: 'token',
+        targetId: created.token.id,
+        groupId: null,
+        outcome: 'allowed',
+        details: { name: given.name },
+      });
+      return created;
+    });
+    if (made === 'setup_done') {
+      throw new FleetError('setup_done', 'this installation has an admin');
+    }
+    if (made === 'setup_token_invalid') {
+      const error = new FleetError(made, 'the set-up token is wrong, used or expired');
+      return await this.refusals.refuse(caller, error, 'setup.finish');
+    }
+    await rm(this.file, { force: true });
+    return made;
+  }
+}

@@ -1,0 +1,144 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { Grant, Role } from '../../core/access/index.js';
+import { DAY_MS, MINUTE_MS } from '../../core/kernel/index.js';
+import { Database, type Sql, type Tx } from '../platform/database/index.js';
+import type { Cursor } from '../platform/http/index.js';
+import { CLOCK, hashSecret, newId, newSecret, type Clock } from '../platform/index.js';
+
+export interface TokenRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly role: Role;
+  readonly groupId: string | null;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly lastUsedAt: number | null;
+}
+
+interface TokenRow {
+  id: string;
+  name: string;
+  role: Role;
+  group_id: string | null;
+  created_at: number;
+  expires_at: number;
+  last_used_at: number | null;
+}
+
+/** Written at most this often, so that a busy token does not write for every request. */
+const LAST_USED_STEP_MS = MINUTE_MS;
+
+const COLUMNS = 'id, name, role, group_id, created_at, expires_at, last_used_at';
+const SECRET = /^bwt_[0-9a-z]{40}$/;
+
+const toRecord = (row: TokenRow): TokenRecord => ({
+  id: row.id,
+  name: row.name,
+  role: row.role,
+  groupId: row.group_id,
+  createdAt: row.created_at,
+  expiresAt: row.expires_at,
+  lastUsedAt: row.last_used_at,
+});
+
+export const grantOf = (token: TokenRecord): Grant => {
+  const { role, groupId } = token;
+  if (role === 'super_admin' || role === 'release') return { role };
+  // A group role without a group cannot be made; if it ever were, it must grant nothing.
+  return { role, groupId: groupId ?? '' };
+};
+
+/** API tokens. Only hashes are stored; a secret is seen once, by whoever made the token. */
+@Injectable()
+export class ApiTokens {
+  constructor(
+    private readonly database: Database,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  async create(
+    tx: Tx,
+    wanted: {
+      readonly name: string;
+      readonly role: Role;
+      readonly groupId: string | null;
+      readonly expiresInDays: number;
+    },
+  ): Promise<{ readonly token: TokenRecord; readonly secret: string }> {
+    const secret = newSecret('bwt');
+    const nowMs = this.clock.now();
+    const token: TokenRecord = {
+      id: newId('tok'),
+      name: wanted.name,
+      role: wanted.role,
+      groupId: wanted.groupId,
+      createdAt: nowMs,
+      expiresAt: nowMs + wanted.expiresInDays * DAY_MS,
+      lastUsedAt: null,
+    };
+    await tx.run(
+      `INSERT INTO api_tokens (${COLUMNS}, secret_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      [
+        token.id,
+        token.name,
+        token.role,
+        token.groupId,
+        token.createdAt,
+        token.expiresAt,
+        null,
+        hashSecret(secret),
+      ],
+    );
+    return { token, secret };
+  }
+
+  /** The token of a secret, or null when it is unknown, revoked or expired. Notes the use. */
+  async authenticate(secret: string): Promise<TokenRecord | null> {
+    if (!SECRET.test(secret)) return null;
+    const nowMs = this.clock.now();
+    const row = await this.database.read.get<TokenRow>(
+      `SELECT ${COLUMNS} FROM api_tokens
+       WHERE secret_hash = ? AND revoked_at IS NULL AND expires_at > ?`,
+      [hashSecret(secret), nowMs],
+    );
+    if (row === undefined) return null;
+    if (row.last_used_at === null || row.last_used_at <= nowMs - LAST_USED_STEP_MS) {
+      await this.database.transaction((tx) =>
+        tx.run('UPDATE api_tokens SET last_used_at = ? WHERE id = ?', [nowMs, row.id]),
+      );
+    }
+    return toRecord(row);
+  }
+
+  /** Newest first, without revoked ones; expired ones are shown, their date says so. */
+  async list(before: Cursor | null, limit: number): Promise<TokenRecord[]> {
+    const { at, id } = before ?? { at: Number.MAX_SAFE_INTEGER, id: '' };
+    const rows = await this.database.read.all<TokenRow>(
+      `SELECT ${COLUMNS} FROM api_tokens
+       WHERE revoked_at IS NULL AND (created_at < ? OR (created_at = ? AND id < ?))
+       ORDER BY created_at DESC, id DESC LIMIT ?`,
+      [at, at, id, limit],
+    );
+    return rows.map(toRecord);
+  }
+
+  /** The token that was revoked, or null when there is none that could be. */
+  async revoke(tx: Tx, id: string): Promise<TokenRecord | null> {
+    const row = await tx.get<TokenRow>(
+      `UPDATE api_tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL
+       RETURNING ${COLUMNS}`,
+      [this.clock.now(), id],
+    );
+    return row === undefined ? null : toRecord(row);
+  }
+
+  /** Whether anyone could still administer this installation. */
+  async hasSuperAdmin(sql: Sql): Promise<boolean> {
+    const row = await sql.get(
+      `SELECT id FROM api_tokens
+       WHERE role = 'super_admin' AND revoked_at IS NULL AND expires_at > ? LIMIT 1`,
+      [this.clock.now()],
+    );
+    return row !== undefined;
+  }
+}

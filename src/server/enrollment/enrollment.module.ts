@@ -1,0 +1,17 @@
+import { Module } from '@nestjs/common';
+import { AccessModule } from '../access/index.js';
+import { AuditModule } from '../audit/index.js';
+import { EventsModule } from '../events/index.js';
+import { FleetModule } from '../fleet/index.js';
+import { EnrollmentController, EnrollmentTokensController } from './enrollment.controller.js';
+import { Enrollment } from './enrollment.js';
+import { EnrollmentTokens } from './enrollment.store.js';
+import { EnrollmentRecords } from './records.js';
+
+/** How machines become nodes. */
+@Module({
+  imports: [AuditModule, AccessModule, EventsModule, FleetModule],
+  controllers: [EnrollmentTokensController, EnrollmentController],
+  providers: [Enrollment, EnrollmentRecords, EnrollmentTokens],
+})
+export class EnrollmentModule {}

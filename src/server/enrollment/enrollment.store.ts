@@ -1,0 +1,88 @@
+import { Injectable } from '@nestjs/common';
+import { DAY_MS, MINUTE_MS } from '../../core/kernel/index.js';
+import type { Tx } from '../platform/database/index.js';
+import { hashSecret, newId, newSecret } from '../platform/index.js';
+
+/** Long enough to walk to a machine, short enough that a forgotten one is no door. */
+export const ENROLLMENT_TOKEN_LIFETIME_MS = 15 * MINUTE_MS;
+/** Kept this long after their end, so that a late try is told `expired` or `used`. */
+const KEPT_AFTER_END_MS = 30 * DAY_MS;
+
+export interface EnrollmentToken {
+  readonly id: string;
+  readonly groupId: string;
+  readonly createdBy: string;
+  readonly expiresAt: number;
+  readonly usedAt: number | null;
+}
+
+interface TokenRow {
+  id: string;
+  group_id: string;
+  created_by: string;
+  expires_at: number;
+  used_at: number | null;
+}
+
+/** One-time enrollment tokens; only hashes are stored. */
+@Injectable()
+export class EnrollmentTokens {
+  /** Makes a token, and clears away those that ended long ago. */
+  async create(
+    tx: Tx,
+    wanted: { readonly groupId: string; readonly createdBy: string; readonly now: number },
+  ): Promise<{ readonly token: EnrollmentToken; readonly secret: string }> {
+    const secret = newSecret('bwe');
+    const token: EnrollmentToken = {
+      id: newId('ent'),
+      groupId: wanted.groupId,
+      createdBy: wanted.createdBy,
+      expiresAt: wanted.now + ENROLLMENT_TOKEN_LIFETIME_MS,
+      usedAt: null,
+    };
+    await tx.run('DELETE FROM enrollment_tokens WHERE expires_at < ?', [
+      wanted.now - KEPT_AFTER_END_MS,
+    ]);
+    await tx.run(
+      `INSERT INTO enrollment_tokens (id, group_id, secret_hash, created_by, created_at, expires_at)
+       VALUES (?, ?, ?, ?, ?, ?)`,
+      [
+        token.id,
+        token.groupId,
+        hashSecret(secret),
+        token.createdBy,
+        wanted.now,
+        token.expiresAt,
+      ],
+    );
+    return { token, secret };
+  }
+
+  async find(tx: Tx, secret: string): Promise<EnrollmentToken | null> {
+    const row = await tx.get<TokenRow>(
+      `SELECT id, group_id, created_by, expires_at, used_at
+       FROM enrollment_tokens WHERE secret_hash = ?`,
+      [hashSecret(secret)],
+    );
+    if (row === undefined) return null;
+    return {
+      id: row.id,
+      groupId: row.group_id,
+      createdBy: row.created_by,
+      expiresAt: row.expires_at,
+      usedAt: row.used_at,
+    };
+  }
+
+  /** True for exactly one of any number of callers: the row itself decides the race. */
+  async use(
+    tx: Tx,
+    use: { readonly id: string; readonly nodeId: string; readonly now: number },
+  ): Promise<boolean> {
+    const used = await tx.run(
+      'UPDATE enrollment_tokens SET used_at = ?, node_id = ? WHERE id = ? AND used_at IS NULL',
+      [use.now, use.nodeId, use.id],
+    );
+    return used === 1;
+  }
+}

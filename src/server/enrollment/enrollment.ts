@@ -1,0 +1,104 @@
+import { verify } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { FleetError, ok, refuse, type Refusal, type Result } from '../../core/kernel/index.js';
+import {
+  enrollmentProofText,
+  publicKeyFromRaw,
+  type EnrollRequest,
+  type EnrollResponse,
+} from '../../protocol/node/index.js';
+import { Refusals } from '../access/index.js';
+import { Database, type Tx } from '../platform/database/index.js';
+import type { Caller } from '../platform/http/index.js';
+import { CLOCK, CONFIG, newId, type Clock, type Config } from '../platform/index.js';
+import { EnrollmentTokens, type EnrollmentToken } from './enrollment.store.js';
+import { EnrollmentRecords } from './records.js';
+
+type Refused = Refusal<
+  | 'enrollment_token_unknown'
+  | 'enrollment_token_expired'
+  | 'enrollment_token_used'
+  | 'enrollment_proof_invalid'
+>;
+
+/** Whether the one who asks holds the private key, and made the request for this manager. */
+export function proves(request: EnrollRequest, origin: string): boolean {
+  const key = publicKeyFromRaw(request.public_key);
+  if (key === null) return false;
+  const text = enrollmentProofText(origin, request.token, request.public_key);
+  return verify(null, Buffer.from(text), key, Buffer.from(request.proof, 'base64url'));
+}
+
+/** How a machine becomes a node: a one-time token and a proof for a new identity. */
+@Injectable()
+export class Enrollment {
+  constructor(
+    private readonly database: Database,
+    private readonly tokens: EnrollmentTokens,
+    private readonly records: EnrollmentRecords,
+    private readonly refusals: Refusals,
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /**
+   * One transaction for node, token, event and audit entry. A refusal leaves the token as it was,
+   * so that a node with a wrong manager address may try again. Not idempotent: when the answer is
+   * lost, the token is used and the operator makes a new one.
+   */
+  async enroll(request: EnrollRequest, caller: Caller): Promise<EnrollResponse> {
+    // Checked first: the signature costs no database, and says nothing about the token.
+    const proven = proves(request, this.config.publicOrigin);
+    const result = await this.database.transaction((tx) =>
+      this.#enroll(tx, request, { caller, proven }),
+    );
+    if (result.ok) return result.value;
+    const { code, message } = result.error;
+    return await this.refusals.refuse(caller, new FleetError(code, message), 'enrollment.enroll');
+  }
+
+  async #enroll(
+    tx: Tx,
+    request: EnrollRequest,
+    by: { readonly caller: Caller; readonly proven: boolean },
+  ): Promise<Result<EnrollResponse, Refused>> {
+    const now = this.clock.now();
+    const found = usable(await this.tokens.find(tx, request.token), now);
+    if (!found.ok) return found;
+    if (!by.proven) {
+      const { publicOrigin } = this.config;
+      return refuse(
+        'enrollment_proof_invalid',
+        `the proof does not fit the key, the token and the manager address ${publicOrigin}`,
+      );
+    }
+    const token = found.value;
+    const node = {
+      id: newId('nod'),
+      name: request.name,
+      groupId: token.groupId,
+      publicKey: request.public_key,
+      host: request.host,
+      now,
+    };
+    await this.records.node(tx, node, { caller: by.caller, token });
+    // Last, so that the loser of a race rolls back: its node must not stay.
+    if (!(await this.tokens.use(tx, { id: token.id, nodeId: node.id, now }))) {
+      throw new FleetError('enrollment_token_used', 'this token has just enrolled another node');
+    }
+    return ok({ node_id: node.id, group_id: node.groupId, name: node.name });
+  }
+}
+
+function usable(token: EnrollmentToken | null, now: number): Result<EnrollmentToken, Refused> {
+  if (token === null) {
+    return refuse('enrollment_token_unknown', 'there is no such enrollment token');
+  }
+  if (token.usedAt !== null) {
+    return refuse('enrollment_token_used', 'this token has enrolled a node already');
+  }
+  if (token.expiresAt <= now) {
+    return refuse('enrollment_token_expired', 'this token is older than 15 minutes');
+  }
+  return ok(token);
+}

@@ -1,0 +1,50 @@
+import { Injectable } from '@nestjs/common';
+import { AuditLog } from '../audit/index.js';
+import { EventLog } from '../events/index.js';
+import { Nodes } from '../fleet/index.js';
+import type { Tx } from '../platform/database/index.js';
+import type { Caller } from '../platform/http/index.js';
+import type { EnrollmentToken } from './enrollment.store.js';
+
+/** What stays of an enrollment: the node, an event, an audit entry. */
+@Injectable()
+export class EnrollmentRecords {
+  constructor(
+    private readonly nodes: Nodes,
+    private readonly events: EventLog,
+    private readonly audit: AuditLog,
+  ) {}
+
+  async node(
+    tx: Tx,
+    node: Parameters<Nodes['create']>[1],
+    by: { readonly caller: Caller; readonly token: EnrollmentToken },
+  ): Promise<void> {
+    await this.nodes.create(tx, node);
+    this.events.append(tx, [
+      {
+        category: 'agent',
+        type: 'node_enrolled',
+        severity: 'info',
+        nodeId: node.id,
+        groupId: node.groupId,
+        message: `${node.name} was enrolled`,
+        details: { enrollment_token_id: by.token.id, hostname: node.host.hostname },
+        at: node.now,
+      },
+    ]);
+    await this.audit.append(tx, {
+      caller: { ...by.caller, kind: 'node', id: node.id, name: node.name },
+      action: 'node.enroll',
+      targetKind: 'node',
+      targetId: node.id,
+      groupId: node.groupId,
+      outcome: 'allowed',
+      details: {
+        name: node.name,
+        enrollment_token_id: by.token.id,
+        token_created_by: by.token.createdBy,
+      },
+    });
+  }
+}

@@ -1,0 +1,25 @@
+import { Module } from '@nestjs/common';
+import { AccessModule } from '../access/index.js';
+import { AuditModule } from '../audit/index.js';
+import { EventsModule } from '../events/index.js';
+import { GatewayModule, Links } from '../gateway/index.js';
+import { HealthBook } from './health-book.js';
+import { LiveNodes } from './live-nodes.js';
+import { NodesController } from './nodes.controller.js';
+import { Nodes } from './nodes.store.js';
+import { Presence } from './presence.js';
+import { Revocation } from './revocation.js';
+
+/** The nodes: who they are, what they run, whether they are here. */
+@Module({
+  imports: [GatewayModule, AuditModule, AccessModule, EventsModule],
+  controllers: [NodesController],
+  providers: [Nodes, HealthBook, LiveNodes, Presence, Revocation],
+  exports: [Nodes],
+})
+export class FleetModule {
+  constructor(links: Links, presence: Presence) {
+    links.useIdentities(presence);
+    links.usePresence(presence);
+  }
+}

@@ -1,0 +1,112 @@
+import {
+  Inject,
+  Injectable,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import type { Logger } from 'pino';
+import { MINUTE_MS, SECOND_MS } from '../../core/kernel/index.js';
+import type { Health } from '../../protocol/node/index.js';
+import { Database } from '../platform/database/index.js';
+import { CLOCK, LOGGER, type Clock } from '../platform/index.js';
+import { Nodes } from './nodes.store.js';
+
+/** Changes wait at most this long, so that a thousand reports make one transaction. */
+const FLUSH_EVERY_MS = SECOND_MS;
+/** A report that changes nothing is written this often, for `last_seen_at` after a restart. */
+const REWRITE_AFTER_MS = MINUTE_MS;
+
+interface Entry {
+  services: string;
+  seenAt: number;
+  writtenServices: string | null;
+  writtenAt: number;
+}
+
+/**
+ * Health reports come every 15 s from every node and mostly say the same. They are kept here and
+ * written only when services changed, or once a minute. What a crash loses comes again with the
+ * next report or `hello`.
+ */
+@Injectable()
+export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  readonly #entries = new Map<string, Entry>();
+  readonly #waiting = new Set<string>();
+  #timer: NodeJS.Timeout | null = null;
+  #flushing: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly database: Database,
+    private readonly nodes: Nodes,
+    @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(LOGGER) private readonly log: Logger,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    this.#timer = setInterval(() => void this.flush(), FLUSH_EVERY_MS);
+    this.#timer.unref();
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    await this.flush();
+  }
+
+  record(nodeId: string, health: Health): void {
+    const services = JSON.stringify(health.services);
+    const seenAt = this.clock.now();
+    const entry = this.#entries.get(nodeId);
+    if (entry === undefined) {
+      this.#entries.set(nodeId, { services, seenAt, writtenServices: null, writtenAt: seenAt });
+      this.#waiting.add(nodeId);
+      return;
+    }
+    entry.services = services;
+    entry.seenAt = seenAt;
+    if (services !== entry.writtenServices || seenAt - entry.writtenAt >= REWRITE_AFTER_MS) {
+      this.#waiting.add(nodeId);
+    }
+  }
+
+  /** When the node last reported to this process; null when it did not. */
+  seenAt(nodeId: string): number | null {
+    return this.#entries.get(nodeId)?.seenAt ?? null;
+  }
+
+  /** A `hello` carries newer facts than what waits here. */
+  forget(nodeId: string): void {
+    this.#entries.delete(nodeId);
+    this.#waiting.delete(nodeId);
+  }
+
+  /** Writes what waits. Never rejects: what could not be written waits on. */
+  flush(): Promise<void> {
+    this.#flushing = this.#flushing.then(() => this.#write());
+    return this.#flushing;
+  }
+
+  async #write(): Promise<void> {
+    if (this.#waiting.size === 0) return;
+    const batch = [...this.#waiting].sort().flatMap((nodeId) => {
+      const entry = this.#entries.get(nodeId);
+      return entry === undefined
+        ? []
+        : [{ nodeId, entry, services: entry.services, at: entry.seenAt }];
+    });
+    this.#waiting.clear();
+    try {
+      await this.database.transaction(async (tx) => {
+        for (const report of batch) await this.nodes.recordServices(tx, report);
+      });
+      for (const { entry, services, at } of batch) {
+        entry.writtenServices = services;
+        entry.writtenAt = at;
+      }
+    } catch (error) {
+      this.log.warn({ err: error, nodes: batch.length }, 'health reports could not be written');
+      for (const { nodeId, entry } of batch) {
+        if (this.#entries.get(nodeId) === entry) this.#waiting.add(nodeId);
+      }
+    }
+  }
+}

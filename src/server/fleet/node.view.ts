@@ -1,0 +1,28 @@
+import { toIso } from '../../core/kernel/index.js';
+import type { Node } from '../../protocol/api/index.js';
+import type { FleetNode } from './nodes.store.js';
+
+/** What this process knows better than the table does. */
+export interface Live {
+  readonly online: boolean;
+  readonly seenAt: number | null;
+}
+
+/** Presence is what the links say; the table only remembers it for filters. */
+export function nodeView(node: FleetNode, live: Live): Node {
+  const seenAt = Math.max(node.lastSeenAt ?? 0, live.seenAt ?? 0);
+  const present = live.online ? 'online' : 'offline';
+  return {
+    id: node.id,
+    name: node.name,
+    group_id: node.groupId,
+    status: node.revokedAt === null ? present : 'revoked',
+    host: node.host,
+    labels: { ...node.labels },
+    agent_version: node.agentVersion,
+    capabilities: [...node.capabilities],
+    services: [...node.services],
+    enrolled_at: toIso(node.enrolledAt),
+    last_seen_at: seenAt === 0 ? null : toIso(seenAt),
+  };
+}

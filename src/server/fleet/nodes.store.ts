@@ -1,0 +1,226 @@
+import { Injectable } from '@nestjs/common';
+import type { Hello, Host, ServiceReport } from '../../protocol/node/index.js';
+import { Database, type SqlValue, type Tx } from '../platform/database/index.js';
+import type { Cursor } from '../platform/http/index.js';
+
+export type NodeStatus = 'online' | 'offline' | 'revoked';
+
+/** A node as it was enrolled and as it last told about itself. Times are epoch ms. */
+export interface FleetNode {
+  readonly id: string;
+  readonly name: string;
+  readonly groupId: string;
+  readonly status: NodeStatus;
+  /** Raw Ed25519 key, base64url. */
+  readonly publicKey: string;
+  readonly host: Host;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Null, and no capabilities or services, until the first `hello`. */
+  readonly agentVersion: string | null;
+  readonly capabilities: readonly string[];
+  readonly services: readonly ServiceReport[];
+  readonly enrolledAt: number;
+  readonly lastSeenAt: number | null;
+  readonly revokedAt: number | null;
+}
+
+interface NodeRow {
+  id: string;
+  name: string;
+  group_id: string;
+  status: NodeStatus;
+  public_key: string;
+  host: string;
+  labels: string;
+  agent_version: string | null;
+  capabilities: string;
+  services: string;
+  enrolled_at: number;
+  last_seen_at: number | null;
+  revoked_at: number | null;
+}
+
+const COLUMNS = [
+  'id, name, group_id, status, public_key, host, labels, agent_version, capabilities',
+  'services, enrolled_at, last_seen_at, revoked_at',
+].join(', ');
+
+/** Ids in one statement; both databases take far more. */
+const IDS_PER_STATEMENT = 500;
+
+const marks = (values: readonly unknown[]): string => values.map(() => '?').join(', ');
+
+function* chunks<T>(items: readonly T[]): Generator<readonly T[]> {
+  for (let start = 0; start < items.length; start += IDS_PER_STATEMENT) {
+    yield items.slice(start, start + IDS_PER_STATEMENT);
+  }
+}
+
+const toNode = (row: NodeRow): FleetNode => ({
+  id: row.id,
+  name: row.name,
+  groupId: row.group_id,
+  status: row.status,
+  publicKey: row.public_key,
+  host: JSON.parse(row.host) as Host,
+  labels: JSON.parse(row.labels) as Record<string, string>,
+  agentVersion: row.agent_version,
+  capabilities: JSON.parse(row.capabilities) as string[],
+  services: JSON.parse(row.services) as ServiceReport[],
+  enrolledAt: row.enrolled_at,
+  lastSeenAt: row.last_seen_at,
+  revokedAt: row.revoked_at,
+});
+
+/** The table of nodes. */
+@Injectable()
+export class Nodes {
+  constructor(private readonly database: Database) {}
+
+  async find(id: string): Promise<FleetNode | null> {
+    const row = await this.database.read.get<NodeRow>(
+      `SELECT ${COLUMNS} FROM nodes WHERE id = ?`,
+      [id],
+    );
+    return row === undefined ? null : toNode(row);
+  }
+
+  /** Every node of exactly these groups, revoked ones too, in order of id. */
+  async listInGroups(groupIds: readonly string[]): Promise<FleetNode[]> {
+    const nodes: FleetNode[] = [];
+    for (const ids of chunks(groupIds)) {
+      const rows = await this.database.read.all<NodeRow>(
+        `SELECT ${COLUMNS} FROM nodes WHERE group_id IN (${marks(ids)})`,
+        ids,
+      );
+      nodes.push(...rows.map(toNode));
+    }
+    return nodes.sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  /** Oldest first. */
+  async list(options: {
+    readonly groups: 'all' | readonly string[];
+    readonly status: NodeStatus | 'pending' | undefined;
+    readonly after: Cursor | null;
+    readonly limit: number;
+  }): Promise<FleetNode[]> {
+    const { groups, status, after, limit } = options;
+    if (groups !== 'all' && groups.length === 0) return [];
+    const where = ['(enrolled_at > ? OR (enrolled_at = ? AND id > ?))'];
+    const params: SqlValue[] = [after?.at ?? -1, after?.at ?? -1, after?.id ?? ''];
+    if (status !== undefined) {
+      where.push('status = ?');
+      params.push(status);
+    }
+    if (groups !== 'all') {
+      where.push(`group_id IN (${marks(groups)})`);
+      params.push(...groups);
+    }
+    const rows = await this.database.read.all<NodeRow>(
+      `SELECT ${COLUMNS} FROM nodes WHERE ${where.join(' AND ')}
+       ORDER BY enrolled_at, id LIMIT ?`,
+      [...params, limit],
+    );
+    return rows.map(toNode);
+  }
+
+  async create(
+    tx: Tx,
+    node: {
+      readonly id: string;
+      readonly name: string;
+      readonly groupId: string;
+      readonly publicKey: string;
+      readonly host: Host;
+      readonly now: number;
+    },
+  ): Promise<void> {
+    await tx.run(
+      `INSERT INTO nodes (${COLUMNS}, generation)
+       VALUES (?, ?, ?, 'offline', ?, ?, ?, NULL, '[]', '[]', ?, NULL, NULL, 0)`,
+      [
+        node.id,
+        node.name,
+        node.groupId,
+        node.publicKey,
+        JSON.stringify(node.host),
+        JSON.stringify(node.host.labels),
+        node.now,
+      ],
+    );
+  }
+
+  /** What a node says of itself when it connects. Idempotent; a revoked node is left alone. */
+  async recordHello(tx: Tx, nodeId: string, hello: Hello, now: number): Promise<void> {
+    await tx.run(
+      `UPDATE nodes SET host = ?, labels = ?, agent_version = ?, capabilities = ?, services = ?,
+         policy_digest = ?, last_seen_at = ?
+       WHERE id = ? AND revoked_at IS NULL`,
+      [
+        JSON.stringify(hello.host),
+        JSON.stringify(hello.host.labels),
+        hello.agent_version,
+        JSON.stringify(hello.capabilities),
+        JSON.stringify(hello.services),
+        hello.policy_digest,
+        now,
+        nodeId,
+      ],
+    );
+  }
+
+  /** Services and time of a health report; written by `HealthBook`, not once a report. */
+  async recordServices(
+    tx: Tx,
+    report: { readonly nodeId: string; readonly services: string; readonly at: number },
+  ): Promise<void> {
+    await tx.run(
+      'UPDATE nodes SET services = ?, last_seen_at = ? WHERE id = ? AND revoked_at IS NULL',
+      [report.services, report.at, report.nodeId],
+    );
+  }
+
+  /** True when this changed something: a node that was there already does not arrive again. */
+  async setPresence(tx: Tx, nodeId: string, online: boolean, now: number): Promise<boolean> {
+    const status: NodeStatus = online ? 'online' : 'offline';
+    const changed = await tx.run(
+      `UPDATE nodes SET status = ?, last_seen_at = ?
+       WHERE id = ? AND status <> ? AND revoked_at IS NULL`,
+      [status, now, nodeId, status],
+    );
+    return changed > 0;
+  }
+
+  /** At start nobody is connected, whatever an earlier process wrote before it died. */
+  async everyoneOffline(tx: Tx): Promise<void> {
+    await tx.run(`UPDATE nodes SET status = 'offline' WHERE status = 'online'`);
+  }
+
+  /** True when this revoked it, false when it was revoked before. For ever: a new key is needed. */
+  async revoke(tx: Tx, nodeId: string, now: number): Promise<boolean> {
+    const changed = await tx.run(
+      `UPDATE nodes SET status = 'revoked', revoked_at = ? WHERE id = ? AND revoked_at IS NULL`,
+      [now, nodeId],
+    );
+    return changed > 0;
+  }
+
+  /**
+   * The next command number of each node, set-based: one statement for 500 nodes. Unknown ids are
+   * left out of the answer.
+   */
+  async nextGenerations(tx: Tx, nodeIds: readonly string[]): Promise<Map<string, number>> {
+    const generations = new Map<string, number>();
+    // In one order for everybody, so that two rollouts do not wait for each other.
+    for (const ids of chunks([...new Set(nodeIds)].sort())) {
+      const rows = await tx.all<{ id: string; generation: number }>(
+        `UPDATE nodes SET generation = generation + 1 WHERE id IN (${marks(ids)})
+         RETURNING id, generation`,
+        ids,
+      );
+      for (const row of rows) generations.set(row.id, row.generation);
+    }
+    return generations;
+  }
+}

@@ -1,0 +1,89 @@
+import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import type { Health, Hello } from '../../protocol/node/index.js';
+import { EventLog, type NewEvent } from '../events/index.js';
+import {
+  Links,
+  type NodeIdentities,
+  type NodeIdentity,
+  type PresenceHandler,
+} from '../gateway/index.js';
+import { Database } from '../platform/database/index.js';
+import { CLOCK, type Clock } from '../platform/index.js';
+import { HealthBook } from './health-book.js';
+import { Nodes } from './nodes.store.js';
+
+/** Who a node is, and whether it is here: what the gateway asks and tells the fleet. */
+@Injectable()
+export class Presence implements NodeIdentities, PresenceHandler, OnApplicationBootstrap {
+  constructor(
+    private readonly database: Database,
+    private readonly nodes: Nodes,
+    private readonly links: Links,
+    private readonly book: HealthBook,
+    private readonly events: EventLog,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    await this.database.transaction((tx) => this.nodes.everyoneOffline(tx));
+  }
+
+  async find(nodeId: string): Promise<NodeIdentity | null> {
+    const node = await this.nodes.find(nodeId);
+    if (node === null) return null;
+    const { groupId, publicKey, revokedAt } = node;
+    return { nodeId, groupId, publicKey, revoked: revokedAt !== null };
+  }
+
+  async arrived(node: NodeIdentity, sessionId: string, hello: Hello): Promise<void> {
+    this.book.forget(node.nodeId);
+    const now = this.clock.now();
+    await this.database.transaction(async (tx) => {
+      await this.nodes.recordHello(tx, node.nodeId, hello, now);
+      if (!(await this.nodes.setPresence(tx, node.nodeId, true, now))) return;
+      this.events.append(tx, [
+        this.#event(node, {
+          type: 'node_connected',
+          message: `${hello.host.hostname} connected with agent ${hello.agent_version}`,
+          details: { session_id: sessionId, agent_version: hello.agent_version },
+        }),
+      ]);
+    });
+  }
+
+  health(node: NodeIdentity, health: Health): void {
+    this.book.record(node.nodeId, health);
+  }
+
+  async left(node: NodeIdentity, sessionId: string, reason: string): Promise<void> {
+    await this.book.flush();
+    await this.database.transaction(async (tx) => {
+      // A newer link may have come while this waited for its turn: then nobody left.
+      if (this.links.online(node.nodeId)) return;
+      const now = this.clock.now();
+      if (!(await this.nodes.setPresence(tx, node.nodeId, false, now))) return;
+      this.events.append(tx, [
+        this.#event(node, {
+          type: 'node_disconnected',
+          severity: reason === 'heartbeat_lost' ? 'warning' : 'info',
+          message: `the link ended: ${reason}`,
+          details: { session_id: sessionId, reason },
+        }),
+      ]);
+    });
+  }
+
+  #event(
+    node: NodeIdentity,
+    told: Pick<NewEvent, 'type' | 'message' | 'details'> & { severity?: NewEvent['severity'] },
+  ): NewEvent {
+    return {
+      category: 'connection',
+      severity: 'info',
+      nodeId: node.nodeId,
+      groupId: node.groupId,
+      at: this.clock.now(),
+      ...told,
+    };
+  }
+}

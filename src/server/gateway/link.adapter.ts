@@ -1,0 +1,115 @@
+import { randomUUID } from 'node:crypto';
+import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { INestApplicationContext, WebSocketAdapter } from '@nestjs/common';
+import type { Logger } from 'pino';
+import { WebSocketServer, type WebSocket } from 'ws';
+import { FleetError } from '../../core/kernel/index.js';
+import { ERRORS, isErrorCode, type ErrorCode } from '../../protocol/index.js';
+import { LINK_PATH, NODE_FRAME_BYTES_MAX, SUBPROTOCOL } from '../../protocol/node/index.js';
+import { LOGGER } from '../platform/index.js';
+import { Links } from './links.js';
+import { NodeAuthenticator } from './node-authenticator.js';
+import type { NodeIdentity } from './ports.js';
+
+/** A connection at the door: its upgrade was let through, its node is known. */
+export interface Admission {
+  readonly socket: WebSocket;
+  readonly node: NodeIdentity;
+}
+
+/**
+ * Our adapter between `@nestjs/websockets` and `ws` (DESIGN 3.7). It authenticates in the HTTP
+ * upgrade, so an unknown peer gets a plain 401 and never a WebSocket; it hands the gateway each
+ * socket with its identity; and it binds no per-message handlers: the Session reads its own socket.
+ */
+export class LinkAdapter implements WebSocketAdapter<WebSocketServer, WebSocket> {
+  readonly #http: Server;
+  readonly #links: Links;
+  readonly #authenticator: NodeAuthenticator;
+  readonly #log: Logger;
+
+  constructor(app: INestApplicationContext, http: Server) {
+    this.#http = http;
+    this.#links = app.get(Links);
+    this.#authenticator = app.get(NodeAuthenticator);
+    this.#log = app.get<Logger>(LOGGER);
+  }
+
+  create(): WebSocketServer {
+    const server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      maxPayload: NODE_FRAME_BYTES_MAX,
+      // Compression costs tens of KiB a socket and buys little on frames this small.
+      perMessageDeflate: false,
+      handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+    });
+    this.#http.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
+      stream.on('error', () => stream.destroy());
+      this.#admit(request)
+        .then((node) => {
+          if (stream.destroyed) return;
+          server.handleUpgrade(request, stream, head, (socket) => {
+            server.emit('connection', { socket, node } satisfies Admission);
+          });
+        })
+        .catch((error: unknown) => {
+          this.#turnAway(stream, error);
+        });
+    });
+    return server;
+  }
+
+  bindClientConnect(server: WebSocketServer, callback: (admission: Admission) => void): void {
+    server.on('connection', callback as never);
+  }
+
+  bindMessageHandlers(): void {
+    // The Session reads its socket by itself: see above.
+  }
+
+  close(server: WebSocketServer): void {
+    server.close();
+  }
+
+  dispose(): void {
+    // Sockets are ended by `Links.drain`, which also waits until that is recorded.
+  }
+
+  async #admit(request: IncomingMessage): Promise<NodeIdentity> {
+    const path = (request.url ?? '').split('?', 1)[0];
+    if (path !== LINK_PATH) throw new FleetError('not_found', `nothing upgrades at ${path ?? '/'}`);
+    if (this.#links.draining) throw new FleetError('unavailable', 'the manager is stopping');
+    const offered = (request.headers['sec-websocket-protocol'] ?? '').split(/\s*,\s*/);
+    if (!offered.includes(SUBPROTOCOL)) {
+      throw new FleetError('invalid_request', `the link speaks subprotocol ${SUBPROTOCOL}`);
+    }
+    return this.#authenticator.authenticate(request.headers.authorization);
+  }
+
+  /** Answers in HTTP, with the same problem document as any route, and closes. */
+  #turnAway(stream: Duplex, error: unknown): void {
+    const known = error instanceof FleetError && isErrorCode(error.code);
+    const code: ErrorCode = known ? (error.code as ErrorCode) : 'internal_error';
+    if (!known) this.#log.error({ err: error }, 'upgrade failed');
+    this.#links.tally('upgrade_refused');
+    const status = ERRORS[code].http ?? 400;
+    const title = STATUS_CODES[status] ?? 'Error';
+    const body = JSON.stringify({
+      type: `urn:bellwether:error:${code}`,
+      title,
+      status,
+      detail: known ? (error as FleetError).message : ERRORS[code].meaning,
+      code,
+      fix: ERRORS[code].fix,
+      request_id: randomUUID(),
+    });
+    this.#log.warn({ code }, 'link refused');
+    stream.end(
+      `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\n` +
+        `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n` +
+        `${status === 503 ? 'Retry-After: 5\r\n' : ''}\r\n${body}`,
+    );
+  }
+}

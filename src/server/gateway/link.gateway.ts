@@ -1,0 +1,63 @@
+import { Inject, type BeforeApplicationShutdown } from '@nestjs/common';
+import { WebSocketGateway, type OnGatewayConnection, type OnGatewayInit } from '@nestjs/websockets';
+import type { Logger } from 'pino';
+import { type Clock, CLOCK, CONFIG, type Config, LOGGER, newId } from '../platform/index.js';
+import type { Admission } from './link.adapter.js';
+import { Links } from './links.js';
+import { Session } from './session.js';
+
+/**
+ * Makes a Session of each admitted socket and looks after all of them with one timer: late hellos
+ * and lost heartbeats are found within a quarter of the heartbeat interval.
+ */
+@WebSocketGateway()
+export class LinkGateway
+  implements OnGatewayInit, OnGatewayConnection<Admission>, BeforeApplicationShutdown
+{
+  readonly #unadmitted = new Set<Session>();
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(
+    private readonly links: Links,
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(LOGGER) private readonly log: Logger,
+  ) {}
+
+  afterInit(): void {
+    const everyMs = Math.max(50, this.config.heartbeatMs / 4);
+    this.#timer = setInterval(() => {
+      this.#check();
+    }, everyMs);
+    this.#timer.unref();
+  }
+
+  handleConnection({ socket, node }: Admission): void {
+    const session = new Session({
+      id: newId('ses'),
+      node,
+      socket,
+      links: this.links,
+      heartbeatIntervalMs: this.config.heartbeatMs,
+      log: this.log,
+      now: () => this.clock.now(),
+    });
+    this.#unadmitted.add(session);
+    socket.once('close', () => this.#unadmitted.delete(session));
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    for (const session of this.#unadmitted) session.close('going_away');
+    await this.links.drain();
+  }
+
+  #check(): void {
+    const nowMs = this.clock.now();
+    for (const session of this.#unadmitted) {
+      if (session.hasGreeted) this.#unadmitted.delete(session);
+      else session.check(nowMs);
+    }
+    for (const session of this.links.sessions()) session.check(nowMs);
+  }
+}

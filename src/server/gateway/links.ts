@@ -1,0 +1,116 @@
+import { Injectable } from '@nestjs/common';
+import { invariant } from '../../core/kernel/index.js';
+import type { CloseReason, ManagerMessage } from '../../protocol/node/index.js';
+import type { CommandHandler, EventHandler, NodeIdentities, PresenceHandler } from './ports.js';
+import type { Session } from './session.js';
+
+/** What can happen to a link, counted since start: close reasons, refusals, unusable messages. */
+export type LinkCounter = CloseReason | 'upgrade_refused' | 'message_unknown' | 'slow_reader';
+
+/**
+ * The links of this process: one session a node, the newest. Other modules push messages through
+ * it and register what they do with incoming ones.
+ */
+@Injectable()
+export class Links {
+  readonly #sessions = new Map<string, Session>();
+  readonly #counters = new Map<LinkCounter, number>();
+  #identities: NodeIdentities | null = null;
+  #presence: PresenceHandler | null = null;
+  #events: EventHandler | null = null;
+  #commands: CommandHandler | null = null;
+  #draining = false;
+
+  useIdentities(identities: NodeIdentities): void {
+    this.#identities = identities;
+  }
+  usePresence(presence: PresenceHandler): void {
+    this.#presence = presence;
+  }
+  useEvents(events: EventHandler): void {
+    this.#events = events;
+  }
+  useCommands(commands: CommandHandler): void {
+    this.#commands = commands;
+  }
+  get identities(): NodeIdentities {
+    return registered(this.#identities, 'identities');
+  }
+  get presence(): PresenceHandler {
+    return registered(this.#presence, 'presence');
+  }
+  get events(): EventHandler {
+    return registered(this.#events, 'events');
+  }
+  get commands(): CommandHandler {
+    return registered(this.#commands, 'commands');
+  }
+
+  /** Whether the node has an open link here. */
+  online(nodeId: string): boolean {
+    return this.#sessions.has(nodeId);
+  }
+
+  count(): number {
+    return this.#sessions.size;
+  }
+
+  sessions(): IterableIterator<Session> {
+    return this.#sessions.values();
+  }
+
+  /**
+   * Hands a message to the socket of a node. False when there is none, or when it reads too slowly
+   * (then it is closed): the message must be found again at its next `hello`.
+   */
+  push(nodeId: string, message: ManagerMessage): boolean {
+    return this.#sessions.get(nodeId)?.push(message) ?? false;
+  }
+
+  /** Closes the link of a node, if it has one. Idempotent. */
+  close(nodeId: string, reason: CloseReason): void {
+    this.#sessions.get(nodeId)?.close(reason);
+  }
+
+  /** Takes a session that said hello; the newest wins, the one before it is closed. */
+  admit(session: Session): void {
+    const before = this.#sessions.get(session.node.nodeId);
+    this.#sessions.set(session.node.nodeId, session);
+    before?.close('superseded');
+  }
+
+  /** Forgets a session. False when a newer one has taken its place: then nothing is to be done. */
+  dismiss(session: Session): boolean {
+    if (this.#sessions.get(session.node.nodeId) !== session) return false;
+    this.#sessions.delete(session.node.nodeId);
+    return true;
+  }
+
+  tally(counter: LinkCounter): void {
+    this.#counters.set(counter, (this.#counters.get(counter) ?? 0) + 1);
+  }
+
+  counters(): Readonly<Partial<Record<LinkCounter, number>>> {
+    return Object.fromEntries(this.#counters);
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /**
+   * Refuses new links, closes the open ones, and resolves when each end is recorded. Nodes come
+   * back by themselves.
+   */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    const sessions = [...this.#sessions.values()];
+    for (const session of sessions) session.close('going_away');
+    await Promise.all(sessions.map((session) => session.ended));
+  }
+}
+
+function registered<T>(port: T | null, name: string): T {
+  invariant(port !== null, `no module registered ${name} with the gateway`);
+  return port;
+}

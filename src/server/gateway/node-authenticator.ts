@@ -1,0 +1,71 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { FleetError } from '../../core/kernel/index.js';
+import {
+  JWT_CLOCK_SKEW_MS,
+  publicKeyFromRaw,
+  readNodeToken,
+  verifyNodeToken,
+} from '../../protocol/node/index.js';
+import { type Clock, CLOCK, type Config, CONFIG } from '../platform/index.js';
+import { Links } from './links.js';
+import type { NodeIdentity } from './ports.js';
+
+/** Above this many remembered tokens the oldest go; 200 000 are two minutes of a storm. */
+const REMEMBERED_MAX = 200_000;
+
+/**
+ * Turns the `Authorization` header of a node into its identity (DESIGN 3.6), for the link and for
+ * the downloads alike. A token counts once: its `jti` is remembered until it has expired. Tokens
+ * made before this process started are refused, since an earlier process may have seen them.
+ */
+@Injectable()
+export class NodeAuthenticator {
+  readonly #used = new Map<string, number>();
+  readonly #startedAtSeconds: number;
+
+  constructor(
+    private readonly links: Links,
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {
+    this.#startedAtSeconds = Math.floor(clock.now() / 1000);
+  }
+
+  /**
+   * Throws FleetError `jwt_…`. Every cause that would tell a stranger whether a node exists gives
+   * the same answer.
+   */
+  async authenticate(authorizationHeader: string | undefined): Promise<NodeIdentity> {
+    const token = /^Bearer ([A-Za-z0-9._-]{1,4096})$/.exec(authorizationHeader ?? '')?.[1];
+    if (token === undefined) {
+      throw new FleetError('jwt_invalid', 'no node token in the Authorization header');
+    }
+    const read = readNodeToken(token);
+    if (!read.ok) throw new FleetError(read.error.code, read.error.message);
+    const node = await this.links.identities.find(read.value.sub);
+    const key = node === null || node.revoked ? null : publicKeyFromRaw(node.publicKey);
+    if (node === null || key === null) {
+      throw new FleetError('jwt_invalid', 'the node is unknown or was revoked');
+    }
+    const nowMs = this.clock.now();
+    const verified = verifyNodeToken(token, { key, origin: this.config.publicOrigin, nowMs });
+    if (!verified.ok) throw new FleetError(verified.error.code, verified.error.message);
+    if (verified.value.iat < this.#startedAtSeconds) {
+      throw new FleetError('jwt_expired', 'node token is from before this manager started');
+    }
+    this.#remember(`${node.nodeId} ${verified.value.jti}`, verified.value.exp * 1000, nowMs);
+    return node;
+  }
+
+  #remember(tokenId: string, expiresAtMs: number, nowMs: number): void {
+    if (this.#used.has(tokenId)) {
+      throw new FleetError('jwt_replayed', 'this node token was used before');
+    }
+    // Insertion order is close to order of expiry: looking at the front is enough.
+    for (const [id, forgetAtMs] of this.#used) {
+      if (forgetAtMs > nowMs && this.#used.size < REMEMBERED_MAX) break;
+      this.#used.delete(id);
+    }
+    this.#used.set(tokenId, expiresAtMs + JWT_CLOCK_SKEW_MS);
+  }
+}

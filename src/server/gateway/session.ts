@@ -1,0 +1,303 @@
+import type { Logger } from 'pino';
+import type { RawData, WebSocket } from 'ws';
+import { z } from 'zod';
+import type { ErrorCode } from '../../protocol/index.js';
+import {
+  CLOSE,
+  HEARTBEATS_MISSED_MAX,
+  HELLO_TIMEOUT_MS,
+  MESSAGE_BURST_MAX,
+  MESSAGE_REFILL_PER_SECOND,
+  NODE_MESSAGE_TYPES,
+  NodeMessage,
+  PROTOCOL_VERSION,
+  type CloseReason,
+  type Events,
+  type Hello,
+  type ManagerMessage,
+  type PermitRequest,
+} from '../../protocol/node/index.js';
+import type { Links } from './links.js';
+import type { NodeIdentity } from './ports.js';
+import { TokenBucket } from './token-bucket.js';
+
+/** A reader that lets this much pile up is cut off; its commands wait in the database. */
+const BUFFERED_BYTES_MAX = 1024 * 1024;
+
+/** How long a peer may take to answer a close. */
+const CLOSE_TIMEOUT_MS = 1_000;
+
+const Envelope = z.looseObject({ type: z.string().max(64) });
+const KNOWN_TYPES: ReadonlySet<string> = new Set(NODE_MESSAGE_TYPES);
+
+export interface SessionOptions {
+  readonly id: string;
+  readonly node: NodeIdentity;
+  readonly socket: WebSocket;
+  readonly links: Links;
+  readonly heartbeatIntervalMs: number;
+  readonly log: Logger;
+  readonly now: () => number;
+}
+
+/**
+ * One socket and everything about it. Messages are read in order; the first must be `hello`, and
+ * nothing else is taken before `welcome` was sent. All timing is by `check`, which the gateway
+ * calls for every session from one timer.
+ */
+export class Session {
+  readonly id: string;
+  readonly node: NodeIdentity;
+  readonly #options: SessionOptions;
+  readonly #bucket: TokenBucket;
+  readonly #openedAtMs: number;
+  #state: 'new' | 'greeting' | 'open' | 'closed' = 'new';
+  #heardAtMs: number;
+  #pingedAtMs: number;
+  #leaveReason = 'connection_lost';
+  /** What was pushed before `welcome`: it must not overtake it. */
+  readonly #early: ManagerMessage[] = [];
+  #greeting: Promise<void> = Promise.resolve();
+  readonly #end = Promise.withResolvers<void>();
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.id = options.id;
+    this.node = options.node;
+    this.#openedAtMs = options.now();
+    this.#heardAtMs = this.#openedAtMs;
+    this.#pingedAtMs = this.#openedAtMs;
+    this.#bucket = new TokenBucket(MESSAGE_BURST_MAX, MESSAGE_REFILL_PER_SECOND, this.#openedAtMs);
+    const { socket } = options;
+    socket.on('message', (data, isBinary) => {
+      this.#receive(data, isBinary);
+    });
+    socket.on('pong', () => {
+      this.#heardAtMs = options.now();
+    });
+    // ws reports an oversized frame as an error and closes with 1009 by itself.
+    socket.on('error', (error) => {
+      const isTooLarge = (error as { code?: string }).code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
+      if (isTooLarge) {
+        this.#leaveReason = 'frame_too_large';
+        options.links.tally('frame_too_large');
+      }
+      options.log.warn({ nodeId: this.node.nodeId, err: error.message }, 'link error');
+    });
+    socket.on('close', () => {
+      this.#closed();
+    });
+  }
+
+  /** Resolves when the socket has closed and, for the newest of a node, that is recorded. */
+  get ended(): Promise<void> {
+    return this.#end.promise;
+  }
+
+  get hasGreeted(): boolean {
+    return this.#state !== 'new';
+  }
+
+  /** Sends now, or right after `welcome`. False when the link is closing or reads too slowly. */
+  push(message: ManagerMessage): boolean {
+    if (this.#state === 'open') return this.#send(message);
+    if (this.#state === 'closed') return false;
+    this.#early.push(message);
+    return true;
+  }
+
+  #send(message: ManagerMessage): boolean {
+    const { socket, links } = this.#options;
+    if (this.#state === 'closed' || socket.readyState !== socket.OPEN) return false;
+    if (socket.bufferedAmount > BUFFERED_BYTES_MAX) {
+      links.tally('slow_reader');
+      this.#leaveReason = 'slow_reader';
+      socket.terminate();
+      return false;
+    }
+    socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  /** Idempotent. The node is told why; a peer that does not answer is soon cut off. */
+  close(reason: CloseReason): void {
+    if (this.#state === 'closed') return;
+    const { socket, links } = this.#options;
+    links.tally(reason);
+    this.#leaveReason = reason;
+    if (reason === 'heartbeat_lost') {
+      socket.terminate();
+      return;
+    }
+    socket.close(CLOSE[reason], reason);
+    setTimeout(() => {
+      socket.terminate();
+    }, CLOSE_TIMEOUT_MS).unref();
+  }
+
+  /** Hello in time, heard of within three heartbeats; a quiet peer is pinged first. */
+  check(nowMs: number): void {
+    const { heartbeatIntervalMs, socket } = this.#options;
+    if (this.#state === 'new' && nowMs - this.#openedAtMs > HELLO_TIMEOUT_MS) {
+      this.close('hello_timeout');
+      return;
+    }
+    const quietMs = nowMs - this.#heardAtMs;
+    if (quietMs > heartbeatIntervalMs * HEARTBEATS_MISSED_MAX) {
+      this.close('heartbeat_lost');
+    } else if (quietMs > heartbeatIntervalMs && nowMs - this.#pingedAtMs > heartbeatIntervalMs) {
+      this.#pingedAtMs = nowMs;
+      socket.ping();
+    }
+  }
+
+  #receive(data: RawData, isBinary: boolean): void {
+    if (this.#state === 'closed') return;
+    this.#heardAtMs = this.#options.now();
+    if (!this.#bucket.take(this.#heardAtMs)) {
+      this.close('message_rate_exceeded');
+      return;
+    }
+    if (isBinary) {
+      this.close('frame_binary');
+      return;
+    }
+    const message = this.#parse(data);
+    if (message === null) return;
+    if (message.type === 'hello' ? this.#state !== 'new' : this.#state !== 'open') {
+      this.close('message_out_of_order');
+      return;
+    }
+    this.#dispatch(message).catch((error: unknown) => {
+      this.#options.log.error(
+        { nodeId: this.node.nodeId, type: message.type, err: error },
+        'message could not be handled; the node will repeat it',
+      );
+      this.close('internal_error');
+    });
+  }
+
+  /** Null when the frame was unusable; then it has been answered or the link is being closed. */
+  #parse(data: RawData): NodeMessage | null {
+    let json: unknown;
+    try {
+      json = JSON.parse((data as Buffer).toString('utf8'));
+    } catch {
+      this.close('frame_not_json');
+      return null;
+    }
+    // The happy path is one schema check; only a refusal looks closer.
+    const parsed = NodeMessage.safeParse(json);
+    if (parsed.success) return parsed.data;
+    const envelope = Envelope.safeParse(json);
+    if (!envelope.success) {
+      this.close('frame_not_json');
+    } else if (!KNOWN_TYPES.has(envelope.data.type)) {
+      this.#options.links.tally('message_unknown');
+      this.#refuse('message_unknown', `no message of type ${envelope.data.type} is known here`);
+    } else {
+      const problem = parsed.error.issues[0];
+      const where = problem?.path.join('.') ?? 'message';
+      this.#refuse('message_invalid', `${where}: ${problem?.message ?? 'invalid'}`);
+      this.close('message_invalid');
+    }
+    return null;
+  }
+
+  #refuse(errorCode: ErrorCode, message: string): void {
+    this.#send({ type: 'error', error_code: errorCode, message: message.slice(0, 500) });
+  }
+
+  async #dispatch(message: NodeMessage): Promise<void> {
+    const { links } = this.#options;
+    switch (message.type) {
+      case 'hello':
+        this.#greeting = this.#greet(message);
+        return this.#greeting;
+      case 'health':
+        links.presence.health(this.node, message);
+        return;
+      case 'ack':
+        return links.commands.acked(this.node, message);
+      case 'reject':
+        return links.commands.rejected(this.node, message);
+      case 'events':
+        return this.#ingest(message);
+      case 'permit_request':
+        return this.#permit(message);
+      case 'goodbye':
+        this.#leaveReason = `goodbye_${message.reason}`;
+        return;
+    }
+  }
+
+  /**
+   * Admitted first, so that from here on pushes and the reading of open commands overlap: a command
+   * made meanwhile is read, or pushed, or both. A double does no harm, a gap would.
+   */
+  async #greet(hello: Hello): Promise<void> {
+    const { links, heartbeatIntervalMs, now } = this.#options;
+    if (hello.protocol !== PROTOCOL_VERSION) {
+      this.close('protocol_unsupported');
+      return;
+    }
+    this.#state = 'greeting';
+    links.admit(this);
+    const eventsThrough = await links.events.resume(this.node, hello.spool);
+    await links.presence.arrived(this.node, this.id, hello);
+    await links.commands.reported(this.node, hello);
+    const commands = await links.commands.open(this.node);
+    if (this.#options.socket.readyState !== this.#options.socket.OPEN) return;
+    this.#state = 'open';
+    this.#send({
+      type: 'welcome',
+      session_id: this.id,
+      server_time: new Date(now()).toISOString(),
+      heartbeat_interval_ms: heartbeatIntervalMs,
+      events_through: eventsThrough,
+      commands: [...commands],
+    });
+    for (const message of this.#early.splice(0)) this.#send(message);
+  }
+
+  async #ingest(batch: Events): Promise<void> {
+    const { through, error } = await this.#options.links.events.ingest(this.node, batch);
+    if (error !== null) this.#refuse(error, `events must go on after sequence ${through}`);
+    this.#send({ type: 'events_ack', spool_id: batch.spool_id, through });
+  }
+
+  async #permit(request: PermitRequest): Promise<void> {
+    const answer = await this.#options.links.commands.permit(this.node, request);
+    const command_id = request.command_id;
+    this.#send(
+      answer.granted
+        ? { type: 'permit', command_id, lease_ms: answer.leaseMs }
+        : {
+            type: 'permit_denied',
+            command_id,
+            reason: answer.reason,
+            retry_after_ms: answer.retryAfterMs,
+          },
+    );
+  }
+
+  #closed(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    const { links, log } = this.#options;
+    if (!links.dismiss(this)) {
+      this.#end.resolve();
+      return;
+    }
+    // Its arrival may still be on the way to the database; leaving comes after it.
+    this.#greeting
+      .catch(() => undefined)
+      .then(() => links.presence.left(this.node, this.id, this.#leaveReason))
+      .catch((error: unknown) => {
+        log.error({ nodeId: this.node.nodeId, err: error }, 'could not record that a node left');
+      })
+      .finally(() => {
+        this.#end.resolve();
+      });
+  }
+}

@@ -1,0 +1,141 @@
+import { z } from 'zod';
+import { FleetError } from '../../../core/kernel/index.js';
+
+/** Everything that can be set, parsed and frozen. Units are in the names. */
+export interface Config {
+  readonly dataDir: string;
+  readonly host: string;
+  readonly port: number;
+  /** How nodes and people reach the manager; without a slash at the end. */
+  readonly publicUrl: string;
+  /** Scheme, host and port of it: the audience of every node token. */
+  readonly publicOrigin: string;
+  /** Null means SQLite in the data directory. */
+  readonly databaseUrl: string | null;
+  readonly logLevel: LogLevel;
+  readonly heartbeatMs: number;
+  readonly permitLeaseMs: number;
+  readonly artifactBytesMax: number;
+}
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+const GIB = 1024 ** 3;
+
+const whole = (fallback: number, min: number, max: number): z.ZodType<number> =>
+  z
+    .string()
+    .regex(/^\d{1,15}$/, `write a whole number from ${min} to ${max}`)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, `take a number from ${min} to ${max}`)
+    .default(fallback);
+
+const isUrl = (text: string, ...schemes: string[]): boolean =>
+  URL.canParse(text) && schemes.includes(new URL(text).protocol);
+
+const isOrigin = (text: string): boolean => {
+  if (!isUrl(text, 'http:', 'https:')) return false;
+  const { pathname, search, hash, username, password } = new URL(text);
+  return pathname === '/' && `${search}${hash}${username}${password}` === '';
+};
+
+/** Every variable with its limits; the message of a check is the fix that the operator reads. */
+const Environment = z.object({
+  BELLWETHER_DATA_DIR: z
+    .string()
+    .min(1, 'give a directory, or leave the variable out for ./data')
+    .refine((text) => !text.includes('\0'), 'take the NUL character out')
+    .default('./data'),
+  BELLWETHER_HOST: z
+    .string()
+    .regex(/^[A-Za-z0-9.:_-]{1,253}$/, 'give an address to listen on, such as 127.0.0.1 or 0.0.0.0')
+    .default('127.0.0.1'),
+  BELLWETHER_PORT: whole(8480, 0, 65_535),
+  BELLWETHER_PUBLIC_URL: z
+    .string()
+    .refine(isOrigin, 'give scheme, host and port only, such as https://bellwether.example:8480')
+    .optional(),
+  DATABASE_URL: z
+    .string()
+    .refine(
+      (text) => isUrl(text, 'postgres:', 'postgresql:'),
+      'give postgres://user:password@host:5432/database, or leave the variable out for SQLite',
+    )
+    .optional(),
+  BELLWETHER_LOG_LEVEL: z
+    .enum(LOG_LEVELS, { error: `take one of ${LOG_LEVELS.join(', ')}` })
+    .default('info'),
+  // The link allows welcome messages of 100 ms to 10 minutes; shorter ones serve specs only.
+  BELLWETHER_HEARTBEAT_MS: whole(15_000, 100, 600_000),
+  BELLWETHER_PERMIT_LEASE_MS: whole(10_000, 100, 60_000),
+  BELLWETHER_ARTIFACT_BYTES_MAX: whole(200 * 1024 * 1024, 1, 16 * GIB),
+});
+
+const EVERYWHERE = new Set(['0.0.0.0', '::']);
+
+/**
+ * Reads the configuration from environment variables; an empty variable counts as left out. Throws
+ * FleetError `config_invalid` whose message has one line for every problem, each with its fix.
+ */
+export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const given = Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
+  );
+  const parsed = Environment.safeParse(given);
+  const problems = parsed.success
+    ? []
+    : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+  const host = given['BELLWETHER_HOST'];
+  if (host !== undefined && EVERYWHERE.has(host) && given['BELLWETHER_PUBLIC_URL'] === undefined) {
+    problems.push(
+      'BELLWETHER_PUBLIC_URL: say how nodes reach this manager; it cannot be told from ' +
+        `BELLWETHER_HOST=${host}`,
+    );
+  }
+  if (!parsed.success || problems.length > 0) throw invalidConfig(problems);
+  const read = parsed.data;
+  const config: Config = {
+    dataDir: read.BELLWETHER_DATA_DIR,
+    host: read.BELLWETHER_HOST,
+    port: read.BELLWETHER_PORT,
+    publicUrl: '',
+    publicOrigin: '',
+    databaseUrl: read.DATABASE_URL ?? null,
+    logLevel: read.BELLWETHER_LOG_LEVEL,
+    heartbeatMs: read.BELLWETHER_HEARTBEAT_MS,
+    permitLeaseMs: read.BELLWETHER_PERMIT_LEASE_MS,
+    artifactBytesMax: read.BELLWETHER_ARTIFACT_BYTES_MAX,
+  };
+  return reachedAt(config, read.BELLWETHER_PUBLIC_URL ?? listenUrl(config.host, config.port));
+}
+
+const listenUrl = (host: string, port: number): string =>
+  `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+
+function reachedAt(config: Config, url: string): Config {
+  const { origin } = new URL(url);
+  return Object.freeze({ ...config, publicUrl: origin, publicOrigin: origin });
+}
+
+/**
+ * The configuration with the port that port 0 turned out to be. A public URL that named port 0,
+ * because none was set, follows; one that the operator wrote stays.
+ */
+export function withPort(config: Config, port: number): Config {
+  const followed = config.publicUrl === new URL(listenUrl(config.host, config.port)).origin;
+  const moved = { ...config, port };
+  return reachedAt(moved, followed ? listenUrl(config.host, port) : config.publicUrl);
+}
+
+/** An error that stops the start: every line is a problem with its fix. */
+export const invalidConfig = (problems: readonly string[], cause?: unknown): FleetError =>
+  new FleetError('config_invalid', problems.join('\n'), { context: { problems }, cause });
+
+/** The configuration as it may be printed: the password of the database is left out. */
+export function redactedConfig(config: Config): Readonly<Record<string, string | number>> {
+  const { databaseUrl, ...rest } = config;
+  if (databaseUrl === null) return { ...rest, databaseUrl: 'sqlite' };
+  const url = new URL(databaseUrl);
+  return { ...rest, databaseUrl: `${url.protocol}//${url.host}${url.pathname}` };
+}

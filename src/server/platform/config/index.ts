@@ -1,0 +1,8 @@
+export {
+  invalidConfig,
+  loadConfig,
+  redactedConfig,
+  withPort,
+  type Config,
+  type LogLevel,
+} from './config.js';

@@ -1,0 +1,163 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { FleetError, invariant } from '../../../core/kernel/index.js';
+import type { Engine, EngineTx } from './engine.js';
+import type { Sql, SqlValue, Tx } from './sql.js';
+
+/** A serialization failure or deadlock is tried again this often; more would hide a hot row. */
+const RETRIES_MAX = 3;
+const RETRY_DELAY_MS = 10;
+
+/** The one way to the tables, the same on SQLite and PostgreSQL. */
+export class Database {
+  readonly kind: 'sqlite' | 'postgres';
+  /** Reads committed rows; each statement stands for itself. Never sees an open transaction. */
+  readonly read: Sql;
+  readonly #engine: Engine;
+  readonly #log: Logger;
+  readonly #current = new AsyncLocalStorage<OpenTx>();
+  readonly #running = new Set<Promise<unknown>>();
+  #closing: Promise<void> | null = null;
+
+  constructor(engine: Engine, log: Logger) {
+    this.#engine = engine;
+    this.#log = log;
+    this.kind = engine.kind;
+    this.read = engine.read;
+  }
+
+  /**
+   * Runs `work` in one transaction and commits what it did; whatever it throws rolls everything
+   * back and is thrown on. On SQLite transactions run one after another; on PostgreSQL they are
+   * READ COMMITTED and `work` may run again after a deadlock, so it must have no effect of its own
+   * outside `tx`: those belong into `tx.afterCommit`. Transactions do not nest.
+   */
+  async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    if (this.#closing !== null) throw closed();
+    invariant(this.#current.getStore()?.open !== true, 'a transaction inside a transaction');
+    const run = this.#retrying(work);
+    this.#running.add(run);
+    try {
+      return await run;
+    } finally {
+      this.#running.delete(run);
+    }
+  }
+
+  /** Waits for running transactions, refuses new ones, closes the connections. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= (async () => {
+      await Promise.allSettled(this.#running);
+      await this.#engine.close();
+    })();
+    return this.#closing;
+  }
+
+  async #retrying<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#once(work);
+      } catch (error) {
+        if (attempt > RETRIES_MAX || !this.#engine.isRetryable(error)) throw error;
+        await sleep(RETRY_DELAY_MS * attempt);
+      }
+    }
+  }
+
+  async #once<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    const inner = await this.#engine.begin();
+    const tx = new OpenTx(inner);
+    let result: T;
+    try {
+      result = await this.#current.run(tx, () => work(tx));
+      await this.#current.run(tx, () => tx.runBeforeCommit());
+      tx.end();
+      await inner.commit();
+    } catch (error) {
+      tx.end();
+      await inner.rollback();
+      throw error;
+    }
+    for (const effect of tx.effects) {
+      try {
+        effect();
+      } catch (error) {
+        this.#log.error({ err: error }, 'an effect after a commit failed');
+      }
+    }
+    return result;
+  }
+}
+
+const closed = (): FleetError =>
+  new FleetError('unavailable', 'the database is closed', { kind: 'operational' });
+
+interface Hook {
+  readonly work: () => Promise<void>;
+  readonly rank: number;
+}
+
+class OpenTx implements Tx {
+  readonly effects: (() => void)[] = [];
+  readonly #inner: EngineTx;
+  readonly #hooks = new Map<object, Hook>();
+  #ended = false;
+  #failure: { readonly error: unknown } | null = null;
+
+  constructor(inner: EngineTx) {
+    this.#inner = inner;
+  }
+
+  get open(): boolean {
+    return !this.#ended;
+  }
+
+  all<Row>(sql: string, params: readonly SqlValue[] = []): Promise<Row[]> {
+    return this.#guarded(() => this.#inner.all<Row>(sql, params));
+  }
+  get<Row>(sql: string, params: readonly SqlValue[] = []): Promise<Row | undefined> {
+    return this.#guarded(() => this.#inner.get<Row>(sql, params));
+  }
+  run(sql: string, params: readonly SqlValue[] = []): Promise<number> {
+    return this.#guarded(() => this.#inner.run(sql, params));
+  }
+
+  beforeCommit(key: object, work: () => Promise<void>, rank = 0): void {
+    invariant(!this.#ended, 'the transaction has ended');
+    if (!this.#hooks.has(key)) this.#hooks.set(key, { work, rank });
+  }
+  afterCommit(work: () => void): void {
+    invariant(!this.#ended, 'the transaction has ended');
+    this.effects.push(work);
+  }
+
+  /** A work may register more, so the next one is looked for each time. */
+  async runBeforeCommit(): Promise<void> {
+    while (this.#hooks.size > 0) {
+      const waiting = [...this.#hooks];
+      const lowest = Math.min(...waiting.map(([, hook]) => hook.rank));
+      const next = waiting.find(([, hook]) => hook.rank === lowest);
+      if (next === undefined) break;
+      this.#hooks.delete(next[0]);
+      await next[1].work();
+    }
+    if (this.#failure !== null) throw this.#failure.error;
+  }
+
+  end(): void {
+    this.#ended = true;
+  }
+
+  /** SQLite would go on after a failed statement, PostgreSQL would not: both must not. */
+  async #guarded<T>(statement: () => Promise<T>): Promise<T> {
+    invariant(!this.#ended, 'the transaction has ended');
+    if (this.#failure !== null) throw this.#failure.error;
+    try {
+      return await statement();
+    } catch (error) {
+      this.#failure ??= { error };
+      throw error;
+    }
+  }
+}

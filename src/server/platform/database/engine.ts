@@ -1,0 +1,20 @@
+import type { Sql } from './sql.js';
+
+/** One connection inside BEGIN … COMMIT. Exactly one of `commit` and `rollback` ends it. */
+export interface EngineTx extends Sql {
+  /** Rejects when nothing was committed, or when that cannot be known (a lost connection). */
+  commit(): Promise<void>;
+  /** Never rejects. */
+  rollback(): Promise<void>;
+}
+
+/** What differs between the databases; everything above it is shared. */
+export interface Engine {
+  readonly kind: 'sqlite' | 'postgres';
+  /** Sees committed rows only. */
+  readonly read: Sql;
+  begin(): Promise<EngineTx>;
+  /** Whether the same work may succeed when it is run again from the start. */
+  isRetryable(error: unknown): boolean;
+  close(): Promise<void>;
+}

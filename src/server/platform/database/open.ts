@@ -1,0 +1,92 @@
+import { accessSync, constants, mkdirSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Logger } from 'pino';
+import { invalidConfig } from '../config/index.js';
+import { Database } from './database.js';
+import { openPostgres } from './postgres-engine.js';
+import { lockDataDir, openSqlite } from './sqlite-engine.js';
+
+const codeOf = (error: unknown): string => String((error as { code?: unknown } | null)?.code);
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Makes the data directory if it is missing. Throws `config_invalid` when it cannot be written. */
+export function prepareDataDir(dataDir: string): string {
+  const path = resolve(dataDir);
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw invalidConfig(
+      [
+        `BELLWETHER_DATA_DIR: the directory ${path} cannot be written (${codeOf(error)}); ` +
+          'give the manager its own directory, or change its owner',
+      ],
+      error,
+    );
+  }
+  return path;
+}
+
+/**
+ * Opens the database and brings it to the newest schema. `url` null means SQLite in `dataDir`,
+ * which is then held by this process alone. Throws FleetError `config_invalid` when it cannot be
+ * opened; no password is in the message.
+ */
+export async function openDatabase(options: {
+  readonly url: string | null;
+  readonly dataDir: string;
+  readonly log: Logger;
+}): Promise<Database> {
+  const { url, log } = options;
+  return url === null ? await onSqlite(options.dataDir, log) : await onPostgres(url, log);
+}
+
+async function onSqlite(dataDir: string, log: Logger): Promise<Database> {
+  const path = prepareDataDir(dataDir);
+  let lock;
+  try {
+    lock = lockDataDir(path);
+  } catch (error) {
+    const problem =
+      codeOf(error) === 'SQLITE_BUSY'
+        ? `another manager is using ${path}; stop it, or give this one its own directory`
+        : `the directory ${path} cannot be used (${textOf(error)}); look at its owner and its disk`;
+    throw invalidConfig([`BELLWETHER_DATA_DIR: ${problem}`], error);
+  }
+  try {
+    const engine = await openSqlite(path);
+    const { release } = lock;
+    const closing = engine.close.bind(engine);
+    engine.close = async () => {
+      await closing();
+      release();
+    };
+    return new Database(engine, log);
+  } catch (error) {
+    lock.release();
+    throw invalidConfig(
+      [
+        `BELLWETHER_DATA_DIR: the database in ${path} cannot be opened (${textOf(error)}); ` +
+          'look at the disk, or restore a backup',
+      ],
+      error,
+    );
+  }
+}
+
+async function onPostgres(url: string, log: Logger): Promise<Database> {
+  try {
+    const engine = await openPostgres(url, (error) => {
+      log.warn({ err: error }, 'an idle database connection was lost');
+    });
+    return new Database(engine, log);
+  } catch (error) {
+    throw invalidConfig(
+      [
+        `DATABASE_URL: PostgreSQL at ${new URL(url).host} cannot be used (${textOf(error)}); ` +
+          'check host, database, user, password and that the user may create tables',
+      ],
+      error,
+    );
+  }
+}

@@ -1,0 +1,150 @@
+import pg from 'pg';
+import { DataSource } from 'typeorm';
+import { MIGRATIONS } from '../../../../migrations/index.js';
+import type { Engine, EngineTx } from './engine.js';
+import type { Sql, SqlValue } from './sql.js';
+
+/** Several managers may share one server with the usual limit of 100 connections. */
+const POOL_SIZE = 10;
+const CONNECT_TIMEOUT_MS = 5_000;
+/** Any number, as long as every Bellwether takes the same: one migrates, the others wait. */
+const MIGRATION_LOCK = 7_301_958;
+
+const INT8_OID = 20;
+const NUMERIC_OID = 1_700;
+
+/** `bigint` and `sum(bigint)` come as numbers, as on SQLite; ours stay far below 2^53. */
+function asNumber(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
+    throw new RangeError(`the number ${text} from the database is too large`);
+  }
+  return value;
+}
+
+const getTypeParser = ((oid: number, format?: 'text' | 'binary') =>
+  oid === INT8_OID || oid === NUMERIC_OID
+    ? asNumber
+    : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser;
+
+const translations = new Map<string, string>();
+
+/** `?` to `$1`, `$2`, …; kept, since the texts are few. */
+export function numbered(sql: string): string {
+  let text = translations.get(sql);
+  if (text === undefined) {
+    let position = 0;
+    text = sql.replace(/\?/g, () => `$${(position += 1)}`);
+    if (translations.size >= 2_000) translations.clear();
+    translations.set(sql, text);
+  }
+  return text;
+}
+
+type Queryable = Pick<pg.ClientBase, 'query'>;
+
+const sqlOf = (client: Queryable): Sql => {
+  const query = async (sql: string, params: readonly SqlValue[] = []): Promise<pg.QueryResult> =>
+    await client.query(numbered(sql), [...params]);
+  return {
+    all: async <Row>(sql: string, params?: readonly SqlValue[]) =>
+      (await query(sql, params)).rows as Row[],
+    get: async <Row>(sql: string, params?: readonly SqlValue[]) =>
+      (await query(sql, params)).rows[0] as Row | undefined,
+    run: async (sql, params) => (await query(sql, params)).rowCount ?? 0,
+  };
+};
+
+/** Connects and migrates; a second manager that starts meanwhile waits for the first. */
+export async function openPostgres(
+  url: string,
+  onPoolError: (error: unknown) => void,
+): Promise<Engine> {
+  const source = new DataSource({
+    type: 'postgres',
+    url,
+    migrations: MIGRATIONS,
+    migrationsTransactionMode: 'each',
+    connectTimeoutMS: CONNECT_TIMEOUT_MS,
+    poolSize: POOL_SIZE,
+    applicationName: 'bellwether',
+    // We ask for no extension: the right to create one is often not given.
+    installExtensions: false,
+    poolErrorHandler: onPoolError,
+    extra: { types: { getTypeParser } },
+  });
+  await source.initialize();
+  try {
+    const pool = (source.driver as unknown as { readonly master: pg.Pool }).master;
+    await migrate(source, pool);
+    return new PostgresEngine(source, pool);
+  } catch (error) {
+    await source.destroy();
+    throw error;
+  }
+}
+
+async function migrate(source: DataSource, pool: pg.Pool): Promise<void> {
+  const holder = await pool.connect();
+  try {
+    await holder.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await source.runMigrations();
+    await holder.query('SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]);
+    holder.release();
+  } catch (error) {
+    // The lock goes with its connection.
+    holder.release(true);
+    throw error;
+  }
+}
+
+/** serialization_failure and deadlock_detected: the server undid everything, so ask again. */
+const RETRYABLE = new Set(['40001', '40P01']);
+
+class PostgresEngine implements Engine {
+  readonly kind = 'postgres';
+  readonly read: Sql;
+  readonly #source: DataSource;
+  readonly #pool: pg.Pool;
+
+  constructor(source: DataSource, pool: pg.Pool) {
+    this.#source = source;
+    this.#pool = pool;
+    this.read = sqlOf(pool);
+  }
+
+  async begin(): Promise<EngineTx> {
+    const client = await this.#pool.connect();
+    try {
+      await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
+    } catch (error) {
+      client.release(true);
+      throw error;
+    }
+    return {
+      ...sqlOf(client),
+      commit: async () => {
+        const { command } = await client.query('COMMIT');
+        // PostgreSQL answers COMMIT of a broken transaction with ROLLBACK and no error.
+        if (command !== 'COMMIT') throw new Error('the transaction was rolled back');
+        client.release();
+      },
+      rollback: async () => {
+        try {
+          await client.query('ROLLBACK');
+          client.release();
+        } catch {
+          client.release(true);
+        }
+      },
+    };
+  }
+
+  isRetryable(error: unknown): boolean {
+    return RETRYABLE.has(String((error as { code?: unknown } | null)?.code));
+  }
+
+  async close(): Promise<void> {
+    await this.#source.destroy();
+  }
+}

@@ -1,0 +1,95 @@
+import {
+  applyDecorators,
+  createParamDecorator,
+  Delete,
+  Get,
+  HttpCode,
+  Post,
+  Put,
+  SetMetadata,
+  type ExecutionContext,
+} from '@nestjs/common';
+import type { Request } from 'express';
+import type { z } from 'zod';
+import { FleetError, invariant } from '../../../core/kernel/index.js';
+import { ROUTES, type Answer, type Route, type RouteName } from '../../../protocol/api/index.js';
+import { readJsonBody } from './json-body.js';
+import { callerOf } from './request.js';
+
+const ROUTE = 'bellwether:route';
+
+type Handler<N extends RouteName> = (...args: never[]) => Promise<RouteAnswer<N>>;
+/** Routes without an answer schema write bytes, or nothing. */
+type RouteAnswer<N extends RouteName> = (typeof ROUTES)[N] extends { answer: z.ZodType }
+  ? Answer<N>
+  : unknown;
+type EndpointDecorator<N extends RouteName> = <H extends Handler<N>>(
+  target: object,
+  key: string | symbol,
+  descriptor: TypedPropertyDescriptor<H>,
+) => void;
+
+const MOUNT = { GET: Get, POST: Post, PUT: Put, DELETE: Delete } as const;
+
+/**
+ * Mounts a handler under the method, path and status of its row in `ROUTES`. The compiler checks
+ * that it answers what the row promises.
+ */
+export function Endpoint<N extends RouteName>(name: N): EndpointDecorator<N> {
+  const route: Route = ROUTES[name];
+  return applyDecorators(
+    MOUNT[route.method](route.path),
+    HttpCode(route.status),
+    SetMetadata(ROUTE, name),
+  ) as EndpointDecorator<N>;
+}
+
+/** The row that a handler serves, or null when it was mounted by other means. */
+export function routeOf(handler: object): { readonly name: RouteName; readonly route: Route } | null {
+  const name = Reflect.getMetadata(ROUTE, handler) as RouteName | undefined;
+  return name === undefined ? null : { name, route: ROUTES[name] };
+}
+
+interface FieldProblem {
+  readonly path: string;
+  readonly message: string;
+}
+
+/**
+ * The parts of the request, each parsed by its schema: `given.params`, `given.query`, `given.body`.
+ * Refuses with `invalid_request` and every wrong field of every part at once.
+ */
+export const Given = createParamDecorator(async (_: unknown, context: ExecutionContext) => {
+  const found = routeOf(context.getHandler());
+  invariant(found !== null, '@Given() without @Endpoint()');
+  const { route } = found;
+  const request = context.switchToHttp().getRequest<Request>();
+  const problems: FieldProblem[] = [];
+  const parse = (part: string, schema: z.ZodType | undefined, value: unknown): unknown => {
+    if (schema === undefined) return undefined;
+    const parsed = schema.safeParse(value);
+    if (parsed.success) return parsed.data;
+    for (const issue of parsed.error.issues) {
+      problems.push({ path: [part, ...issue.path].join('.'), message: issue.message });
+    }
+    return undefined;
+  };
+  const given = {
+    params: parse('params', route.params, request.params),
+    query: parse('query', route.query, request.query),
+    body:
+      route.body === undefined
+        ? undefined
+        : parse('body', route.body, await readJsonBody(request)),
+  };
+  if (problems.length > 0) {
+    const list = problems.map(({ path, message }) => `${path}: ${message}`).join('; ');
+    throw new FleetError('invalid_request', list, { context: { problems } });
+  }
+  return given;
+});
+
+/** The `Caller` of the request. */
+export const Who = createParamDecorator((_: unknown, context: ExecutionContext) =>
+  callerOf(context.switchToHttp().getRequest<Request>()),
+);

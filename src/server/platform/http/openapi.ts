@@ -1,0 +1,126 @@
+import { z } from 'zod';
+import { Problem, ROUTES, type Route } from '../../../protocol/api/index.js';
+import { ERRORS, type ErrorCode } from '../../../protocol/index.js';
+
+type Json = Record<string, unknown>;
+
+/** Refinements have no JSON Schema; they are checked all the same, and told in the problem. */
+const schemaOf = (schema: z.ZodType, io: 'input' | 'output'): Json => {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, {
+    target: 'draft-2020-12',
+    io,
+    unrepresentable: 'any',
+  }) as Json;
+  return rest;
+};
+
+/** Codes that a route may answer whatever it does. */
+function errorsOf(route: Route): ErrorCode[] {
+  const codes: ErrorCode[] = [...route.errors, 'internal_error', 'unavailable'];
+  if (route.params !== undefined || route.query !== undefined || route.body !== undefined) {
+    codes.push('invalid_request');
+  }
+  if (route.body !== undefined) codes.push('payload_too_large');
+  if (route.permission === 'node') {
+    codes.push('jwt_invalid', 'jwt_expired', 'jwt_wrong_audience', 'jwt_replayed');
+  } else if (route.permission !== 'public') {
+    codes.push('unauthenticated', 'insufficient_role', 'rate_limited');
+  }
+  return [...new Set(codes)];
+}
+
+function parametersOf(route: Route): Json[] {
+  const parts = [
+    ['path', route.params],
+    ['query', route.query],
+  ] as const;
+  return parts.flatMap(([where, schema]) => {
+    if (schema === undefined) return [];
+    // Texts are coerced to numbers: the output says what is meant, the input what may be left out.
+    const meant = schemaOf(schema, 'output')['properties'] as Json;
+    const needed = (schemaOf(schema, 'input')['required'] ?? []) as string[];
+    return Object.entries(meant).map(([name, each]) => ({
+      name,
+      in: where,
+      required: where === 'path' || needed.includes(name),
+      schema: each,
+    }));
+  });
+}
+
+function responsesOf(route: Route): Json {
+  const responses: Json = {
+    [route.status]:
+      route.answer === undefined
+        ? { description: route.summary }
+        : {
+            description: route.summary,
+            content: { 'application/json': { schema: schemaOf(route.answer, 'output') } },
+          },
+  };
+  const codesOf = errorsOf(route);
+  for (const status of new Set(codesOf.map((code) => ERRORS[code].http))) {
+    if (status === null) continue;
+    const codes = codesOf.filter((code) => ERRORS[code].http === status);
+    const lines = codes.map((code) => `- \`${code}\`: ${ERRORS[code].meaning} ${ERRORS[code].fix}`);
+    responses[status] = {
+      description: lines.join('\n'),
+      content: {
+        'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } },
+      },
+    };
+  }
+  return responses;
+}
+
+function operationOf(name: string, route: Route): Json {
+  const security = { public: [], node: [{ node: [] }] }[route.permission as 'public' | 'node'];
+  return {
+    operationId: name,
+    summary: route.summary,
+    tags: [name.slice(0, name.indexOf('.'))],
+    security: security ?? [{ bearer: [] }],
+    'x-permission': route.permission,
+    parameters: parametersOf(route),
+    ...(route.body === undefined
+      ? {}
+      : {
+          requestBody: {
+            required: true,
+            content: { 'application/json': { schema: schemaOf(route.body, 'input') } },
+          },
+        }),
+    responses: responsesOf(route),
+  };
+}
+
+/** The whole HTTP interface as OpenAPI 3.1, made from `ROUTES` and from nothing else. */
+export function openApiDocument(): Json {
+  const paths: Record<string, Json> = {};
+  for (const [name, route] of Object.entries(ROUTES) as [string, Route][]) {
+    const path = route.path.replace(/:([a-z_]+)/g, '{$1}');
+    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(name, route) };
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Bellwether manager',
+      version: '1',
+      description: 'Errors are RFC 9457 problem documents; `code` is the stable part of them.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    paths,
+    components: {
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer', description: 'An API token (`bwt_…`).' },
+        node: {
+          type: 'http',
+          scheme: 'bearer',
+          bearerFormat: 'JWT',
+          description: 'A node token: signed by the node itself, used once, 120 s at most.',
+        },
+      },
+      schemas: { Problem: schemaOf(Problem, 'output') },
+    },
+  };
+}

@@ -1,0 +1,37 @@
+import type { Request } from 'express';
+import { invariant } from '../../../core/kernel/index.js';
+import type { Caller } from './caller.js';
+
+interface RequestFacts {
+  readonly requestId: string;
+  caller: Caller | null;
+}
+
+/** What we know of a request besides itself; kept outside of it, so that no field can clash. */
+const facts = new WeakMap<Request, RequestFacts>();
+
+export const begin = (request: Request, requestId: string): void => {
+  facts.set(request, { requestId, caller: null });
+};
+
+const factsOf = (request: Request): RequestFacts => {
+  const known = facts.get(request);
+  invariant(known !== undefined, 'a request came past the first middleware');
+  return known;
+};
+
+export const requestIdOf = (request: Request): string => factsOf(request).requestId;
+
+/** For the guard. */
+export const setCaller = (request: Request, caller: Caller): void => {
+  factsOf(request).caller = caller;
+};
+
+export const callerOf = (request: Request): Caller => {
+  const { caller } = factsOf(request);
+  invariant(caller !== null, 'a handler asked who is calling before the guard had run');
+  return caller;
+};
+
+/** The address of the peer. Forwarding headers are not believed: anyone can write them. */
+export const ipOf = (request: Request): string => request.socket.remoteAddress ?? '';

@@ -1,0 +1,25 @@
+export { invalidConfig, loadConfig, redactedConfig, withPort, type Config } from './config/index.js';
+export { Database, openDatabase, prepareDataDir, type Sql, type SqlValue, type Tx } from './database/index.js';
+export {
+  callerOf,
+  Endpoint,
+  firstMiddleware,
+  Given,
+  ipOf,
+  JSON_BODY_BYTES_MAX,
+  openApiDocument,
+  pageFrom,
+  problemOf,
+  readCursor,
+  requestIdOf,
+  routeOf,
+  setCaller,
+  systemCaller,
+  Who,
+  type Caller,
+  type Cursor,
+} from './http/index.js';
+export { hashSecret, newId, newSecret } from './ids.js';
+export { makeLogger, nestLogger } from './log.js';
+export { PlatformModule, type Platform } from './platform.module.js';
+export { CLOCK, CONFIG, LOGGER, type Clock } from './tokens.js';

@@ -1,0 +1,35 @@
+import type { LoggerService } from '@nestjs/common';
+import { destination, pino, type Logger } from 'pino';
+import type { LogLevel } from './config/index.js';
+
+/**
+ * JSON lines on stderr; stdout is for people. Written at once, so that the last line before a crash
+ * is not lost. The redaction is a second belt: nothing should log these fields in the first place.
+ */
+export const makeLogger = (level: LogLevel): Logger =>
+  pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      redact: {
+        paths: ['authorization', '*.authorization', '*.*.authorization', '*.secret', '*.token'],
+        censor: '[redacted]',
+      },
+    },
+    destination({ fd: 2, sync: true }),
+  );
+
+/** What Nest says of itself, in our log: its chatter at debug, its complaints as they are. */
+export function nestLogger(log: Logger): LoggerService {
+  const text = (message: unknown): string =>
+    message instanceof Error ? message.message : String(message);
+  return {
+    log: (message, context) => log.debug({ context }, text(message)),
+    debug: (message, context) => log.debug({ context }, text(message)),
+    verbose: (message, context) => log.trace({ context }, text(message)),
+    warn: (message, context) => log.warn({ context }, text(message)),
+    error: (message, stack, context) => log.error({ context, stack }, text(message)),
+    fatal: (message, context) => log.fatal({ context }, text(message)),
+  };
+}

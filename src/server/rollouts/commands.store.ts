@@ -1,0 +1,114 @@
+import type { Command } from '../../protocol/node/index.js';
+import type { Sql, SqlValue, Tx } from '../platform/index.js';
+import { chunksOf, questionMarks } from './rollouts.store.js';
+
+/**
+ * `open`: not yet answered by the node; `accepted`: the node works on it; `closed`: ended or
+ * overtaken. Open and accepted ones are told again in every `welcome`.
+ */
+export type CommandStatus = 'open' | 'accepted' | 'closed';
+
+export interface StoredCommand {
+  readonly id: string;
+  readonly nodeId: string;
+  readonly service: string;
+  readonly rolloutId: string;
+  readonly status: CommandStatus;
+  readonly payload: Command;
+}
+
+interface CommandRow {
+  id: string;
+  node_id: string;
+  service: string;
+  rollout_id: string;
+  status: CommandStatus;
+  payload: string;
+}
+
+const COLUMNS = 'id, node_id, service, rollout_id, status, payload';
+
+const toCommand = (row: CommandRow): StoredCommand => ({
+  id: row.id,
+  nodeId: row.node_id,
+  service: row.service,
+  rolloutId: row.rollout_id,
+  status: row.status,
+  payload: JSON.parse(row.payload) as Command,
+});
+
+/**
+ * Adds commands and closes every earlier one of the same (node, service): the newest decision
+ * counts, and only it is told to the node again.
+ */
+export async function insertCommands(
+  tx: Tx,
+  commands: readonly Omit<StoredCommand, 'status'>[],
+  at: number,
+  expiresAt: number,
+): Promise<void> {
+  for (const chunk of chunksOf(commands)) {
+    const pairs = chunk.map(() => '(?, ?)').join(', ');
+    await tx.run(
+      `UPDATE commands SET status = 'closed' WHERE status <> 'closed'
+       AND (node_id, service) IN (VALUES ${pairs})`,
+      chunk.flatMap((c) => [c.nodeId, c.service]),
+    );
+    const params: SqlValue[] = [];
+    for (const c of chunk) {
+      params.push(c.id, c.nodeId, c.service, c.rolloutId, 'open', JSON.stringify(c.payload));
+      params.push(c.payload.generation, at, expiresAt);
+    }
+    await tx.run(
+      `INSERT INTO commands (${COLUMNS}, generation, created_at, expires_at)
+       VALUES ${chunk.map(() => `(${questionMarks(9)})`).join(', ')}`,
+      params,
+    );
+  }
+}
+
+/** What a node still has to hear of, oldest generation first. */
+export async function openCommands(
+  sql: Sql,
+  nodeId: string,
+  now: number,
+): Promise<StoredCommand[]> {
+  const rows = await sql.all<CommandRow>(
+    `SELECT ${COLUMNS} FROM commands WHERE node_id = ? AND status IN ('open', 'accepted')
+     AND expires_at > ? ORDER BY generation LIMIT 256`,
+    [nodeId, now],
+  );
+  return rows.map(toCommand);
+}
+
+/** Commands that no node has answered although they are older than `before`. */
+export async function unansweredCommands(
+  sql: Sql,
+  before: number,
+  now: number,
+  limit: number,
+): Promise<StoredCommand[]> {
+  const rows = await sql.all<CommandRow>(
+    `SELECT ${COLUMNS} FROM commands WHERE status = 'open' AND created_at <= ?
+     AND expires_at > ? ORDER BY created_at LIMIT ?`,
+    [before, now, limit],
+  );
+  return rows.map(toCommand);
+}
+
+export async function findCommands(sql: Sql, ids: readonly string[]): Promise<StoredCommand[]> {
+  const found: StoredCommand[] = [];
+  for (const chunk of chunksOf(ids)) {
+    const rows = await sql.all<CommandRow>(
+      `SELECT ${COLUMNS} FROM commands WHERE id IN (${questionMarks(chunk.length)})`,
+      chunk,
+    );
+    found.push(...rows.map(toCommand));
+  }
+  return found;
+}
+
+/** Idempotent; a closed command stays closed. */
+export async function setCommandStatus(tx: Tx, id: string, status: CommandStatus): Promise<void> {
+  await tx.run(`UPDATE commands SET status = ? WHERE id = ? AND status <> 'closed'`, [status, id]);
+}
