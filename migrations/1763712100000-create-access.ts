@@ -17,9 +17,7 @@ export class CreateAccess1763712100000 implements MigrationInterface {
         created_at bigint NOT NULL
       )`,
     );
-    await runner.query(
-      `CREATE UNIQUE INDEX node_groups_by_name ON node_groups (parent_id, name)`,
-    );
+    await runner.query(`CREATE UNIQUE INDEX node_groups_by_name ON node_groups (parent_id, name)`);
     await runner.query(`CREATE INDEX node_groups_by_age ON node_groups (created_at, id)`);
     await runner.query(
       `INSERT INTO node_groups (id, name, parent_id, path, created_at)

@@ -3,6 +3,7 @@ import { CreateAccess1763712100000 } from './1763712100000-create-access.js';
 import { CreateNodes1763712200000 } from './1763712200000-create-nodes.js';
 import { CreateEnrollment1763712250000 } from './1763712250000-create-enrollment.js';
 import { CreateEvents1763712300000 } from './1763712300000-create-events.js';
+import { CreateReleases1763712350000 } from './1763712350000-create-releases.js';
 import { CreateRollouts1763712400000 } from './1763712400000-create-rollouts.js';
 
 /** Every migration, oldest first. The same classes run on SQLite and PostgreSQL. */
@@ -12,5 +13,6 @@ export const MIGRATIONS = [
   CreateNodes1763712200000,
   CreateEnrollment1763712250000,
   CreateEvents1763712300000,
+  CreateReleases1763712350000,
   CreateRollouts1763712400000,
 ];

@@ -30,7 +30,8 @@ const fail = (message) => {
 
 const hashOf = (paths) => {
   const hash = createHash('sha256');
-  for (const path of paths) hash.update(path.slice(root.length)).update('\0').update(readFileSync(path));
+  for (const path of paths)
+    hash.update(path.slice(root.length)).update('\0').update(readFileSync(path));
   return hash.digest('hex');
 };
 
@@ -111,7 +112,8 @@ const setUp = () => {
 };
 
 if (Number(process.versions.node.split('.')[0]) < 20) fail('needs Node 20 or newer, and npm');
-const isReady = () => stampOf(installStamp) === installHash() && stampOf(buildStamp) === buildHash();
+const isReady = () =>
+  stampOf(installStamp) === installHash() && stampOf(buildStamp) === buildHash();
 if (!isReady()) withLock(setUp);
 
 const [command, ...args] = process.argv.slice(2);

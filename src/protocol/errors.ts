@@ -393,6 +393,18 @@ export const ERRORS = {
     'No node in scope can take this release.',
     'Check the product, and os, arch and variant of the artifacts.',
   ),
+  signing_key_invalid: row(
+    null,
+    'critical',
+    'The file is not a secret key that can be used.',
+    'Give a key made by `bellwether release keygen` or by minisign.',
+  ),
+  signing_key_password_wrong: row(
+    null,
+    'warning',
+    'The password does not open the secret key.',
+    'Give the password that the key was made with.',
+  ),
   // -- rollouts -----------------------------------------------------------------------------
   rollout_empty: row(
     409,

@@ -10,8 +10,7 @@ export type Role = PlatformRole | GroupRole;
 
 /** A role and where it is held. */
 export type Grant =
-  | { readonly role: PlatformRole }
-  | { readonly role: GroupRole; readonly groupId: string };
+  { readonly role: PlatformRole } | { readonly role: GroupRole; readonly groupId: string };
 
 interface PermissionRow {
   /** The lowest group role that has it; null when no group role does. */

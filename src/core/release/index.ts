@@ -1,3 +1,4 @@
+export { judgeRelease, judgeSignatures, type JudgeInput, type ReleaseErrorCode } from './judge.js';
 export {
   Artifact,
   artifactFor,
@@ -7,4 +8,28 @@ export {
   parseManifest,
   SIGNATURE_BYTES_MAX,
 } from './manifest.js';
+export {
+  formatSecretKey,
+  needsPassword,
+  newSecretKey,
+  parseSecretKey,
+  SENSITIVE_COST,
+  type DerivationCost,
+  type SecretKeyErrorCode,
+} from './minisign-secret-key.js';
+export {
+  formatPublicKey,
+  isSignedBy,
+  parsePublicKey,
+  parseSignature,
+  publicKeyOf,
+  secretKeyOf,
+  shownKeyId,
+  signMinisign,
+  verify,
+  type MinisignKey,
+  type MinisignSecretKey,
+  type MinisignSignature,
+} from './minisign.js';
 export { Arch, Channel, Os, ProductName, Sha256, Variant, Version } from './names.js';
+export { NodePolicy, Signer } from './policy.js';

@@ -14,7 +14,10 @@ export const Artifact = z.strictObject({
   format: z.literal('tar.gz'),
   /** File name inside a release folder; the manager itself stores by digest. */
   file: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._+-]{0,199}$/),
-  size: z.int().min(1).max(4 * 1024 ** 3),
+  size: z
+    .int()
+    .min(1)
+    .max(4 * 1024 ** 3),
   sha256: Sha256,
 });
 export type Artifact = z.infer<typeof Artifact>;
@@ -47,7 +50,9 @@ export const manifestBytes = (manifest: Manifest): Uint8Array =>
  * Bytes to manifest. Refuses what is too large, not JSON, not of the schema, or not in canonical
  * form (so that no two readers can see two meanings in one signed text). Says every problem.
  */
-export function parseManifest(bytes: Uint8Array): Result<Manifest, Refusal<'upgrade_manifest_invalid'>> {
+export function parseManifest(
+  bytes: Uint8Array,
+): Result<Manifest, Refusal<'upgrade_manifest_invalid'>> {
   const fail = (message: string): Result<Manifest, Refusal<'upgrade_manifest_invalid'>> =>
     err({ code: 'upgrade_manifest_invalid', message });
   if (bytes.byteLength > MANIFEST_BYTES_MAX) {
@@ -63,7 +68,9 @@ export function parseManifest(bytes: Uint8Array): Result<Manifest, Refusal<'upgr
   }
   const parsed = Manifest.safeParse(json);
   if (!parsed.success) {
-    const problems = parsed.error.issues.map((i) => `${i.path.join('.') || 'manifest'}: ${i.message}`);
+    const problems = parsed.error.issues.map(
+      (i) => `${i.path.join('.') || 'manifest'}: ${i.message}`,
+    );
     return fail(problems.join('; '));
   }
   if (canonicalJson(parsed.data) !== text) {

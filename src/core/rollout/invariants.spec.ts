@@ -31,7 +31,7 @@ class Fleet {
   journal: RolloutEvent[] = [];
   commands = 0;
 
-  constructor(nodes: number, wavePercents: number[], strategy: 'staged' | 'immediate') {
+  constructor(nodes: number, wavePercents: readonly number[], strategy: 'staged' | 'immediate') {
     const planned = planRollout({
       id: 'rol_property',
       plan: { strategy, settleMs: 1_000, nodeDeadlineMs: 10_000 },

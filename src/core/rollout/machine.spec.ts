@@ -294,21 +294,25 @@ describe('permits', () => {
     expect(permit(world.rollout, world.targets[0] as Target, commandOf(world, 0)).ok).toBe(true);
   });
 
-  it.each([
-    ['rollout_not_running', (w: World) => void (w.rollout = { ...w.rollout, status: 'paused' })],
-    ['wave_not_open', (w: World) => void (w.targets[0] = { ...(w.targets[0] as Target), wave: 2 })],
+  const change = (part: Partial<Target>) => (world: World) => {
+    world.targets[0] = { ...(world.targets[0] as Target), ...part };
+  };
+  const denials: readonly (readonly [string, (world: World) => void])[] = [
     [
-      'command_not_current',
-      (w: World) => void (w.targets[0] = { ...(w.targets[0] as Target), commandId: 'cmd_newer1' }),
+      'rollout_not_running',
+      (world) => {
+        world.rollout = { ...world.rollout, status: 'paused' };
+      },
     ],
-    [
-      'target_not_waiting',
-      (w: World) => void (w.targets[0] = { ...(w.targets[0] as Target), state: 'failed' }),
-    ],
-  ] as const)('are denied: %s', (reason, change) => {
+    ['wave_not_open', change({ wave: 2 })],
+    ['command_not_current', change({ commandId: 'cmd_newer1' })],
+    ['target_not_waiting', change({ state: 'failed' })],
+  ];
+
+  it.each(denials)('are denied: %s', (reason, spoil) => {
     const world = started({});
     const command = commandOf(world, 0);
-    change(world);
+    spoil(world);
     expect(permit(world.rollout, world.targets[0] as Target, command)).toMatchObject({
       ok: false,
       error: { code: reason },

@@ -38,6 +38,7 @@ export {
   CommandEnvelope,
   EnrollRequest,
   EnrollResponse,
+  Labels,
   ManagerMessage,
   NODE_MESSAGE_TYPES,
   NodeEvent,

@@ -3,14 +3,7 @@ import { FleetError } from '../../core/kernel/index.js';
 import type { Answer, Input } from '../../protocol/api/index.js';
 import { AuditLog } from '../audit/index.js';
 import { Database } from '../platform/database/index.js';
-import {
-  Endpoint,
-  Given,
-  pageFrom,
-  readCursor,
-  Who,
-  type Caller,
-} from '../platform/http/index.js';
+import { Endpoint, Given, pageFrom, readCursor, Who, type Caller } from '../platform/http/index.js';
 import { Access } from './access.js';
 import { groupView, tokenView } from './access.view.js';
 import { Groups } from './groups.store.js';
@@ -73,10 +66,7 @@ export class TokensController {
   }
 
   @Endpoint('tokens.revoke')
-  async revoke(
-    @Given() { params }: Input<'tokens.revoke'>,
-    @Who() caller: Caller,
-  ): Promise<void> {
+  async revoke(@Given() { params }: Input<'tokens.revoke'>, @Who() caller: Caller): Promise<void> {
     await this.database.transaction(async (tx) => {
       const token = await this.tokens.revoke(tx, params.id);
       if (token === null) throw new FleetError('not_found', 'no such token');

@@ -15,14 +15,7 @@ import { ApiTokens } from './tokens.store.js';
 @Module({
   imports: [AuditModule, GatewayModule],
   controllers: [TokensController, GroupsController, AuditController],
-  providers: [
-    Access,
-    ApiTokens,
-    Groups,
-    Refusals,
-    Setup,
-    { provide: APP_GUARD, useClass: Guard },
-  ],
+  providers: [Access, ApiTokens, Groups, Refusals, Setup, { provide: APP_GUARD, useClass: Guard }],
   exports: [Access, ApiTokens, Groups, Refusals, Setup],
 })
 export class AccessModule {}

@@ -33,10 +33,7 @@ export class Access {
   }
 
   /** The groups where the caller has the permission, each with everything below it. */
-  async visibleGroups(
-    caller: Caller,
-    permission: Permission,
-  ): Promise<'all' | readonly string[]> {
+  async visibleGroups(caller: Caller, permission: Permission): Promise<'all' | readonly string[]> {
     const scope = scopeOf(caller.grants, permission);
     return scope === 'all' ? 'all' : await this.groups.subtrees(scope);
   }

@@ -10,9 +10,7 @@ export const groupView = (group: GroupRecord): Answer<'groups.create'> => ({
   created_at: toIso(group.createdAt),
 });
 
-export const tokenView = (
-  token: TokenRecord,
-): Answer<'tokens.list'>['items'][number] => ({
+export const tokenView = (token: TokenRecord): Answer<'tokens.list'>['items'][number] => ({
   id: token.id,
   name: token.name,
   role: token.role,

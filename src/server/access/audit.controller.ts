@@ -2,14 +2,7 @@ import { Controller } from '@nestjs/common';
 import type { Answer, Input } from '../../protocol/api/index.js';
 import { AuditLog } from '../audit/index.js';
 import { Database } from '../platform/database/index.js';
-import {
-  Endpoint,
-  Given,
-  pageFrom,
-  readCursor,
-  Who,
-  type Caller,
-} from '../platform/http/index.js';
+import { Endpoint, Given, pageFrom, readCursor, Who, type Caller } from '../platform/http/index.js';
 import { Access } from './access.js';
 
 /** Reading the audit log. It lives here because who may read what is a question of access. */

@@ -58,8 +58,7 @@ export class Refusals {
   #take(ip: string): number {
     const nowMs = this.clock.now();
     const known = this.#buckets.get(ip);
-    const filled =
-      known === undefined ? Infinity : (nowMs - known.filledAtMs) / REFUSAL_REFILL_MS;
+    const filled = known === undefined ? Infinity : (nowMs - known.filledAtMs) / REFUSAL_REFILL_MS;
     const tokens = Math.min(REFUSALS_BURST_MAX, (known?.tokens ?? 0) + filled);
     // Set anew, so that the Map stays in order of last use.
     this.#buckets.delete(ip);

@@ -21,6 +21,9 @@ const SETUP_TOKEN_LIFETIME_MS = DAY_MS;
 /** The first admin token lives this long; it is meant to make others and to be revoked. */
 const FIRST_TOKEN_DAYS = 365;
 
+const setupDone = (): FleetError =>
+  new FleetError('setup_done', 'this installation has an admin already');
+
 /**
  * How an installation gets its first admin without a default password: a one-time token that only
  * someone with the console or the data directory of the manager can see.
@@ -71,6 +74,7 @@ export class Setup {
     caller: Caller,
     given: { readonly setup_token: string; readonly name: string },
   ): Promise<{ readonly token: TokenRecord; readonly secret: string }> {
+    if (await this.tokens.hasSuperAdmin(this.database.read)) throw setupDone();
     const made = await this.database.transaction(async (tx) => {
       if (await this.tokens.hasSuperAdmin(tx)) return 'setup_done' as const;
       const taken = await tx.run(
@@ -95,9 +99,7 @@ export class Setup {
       });
       return created;
     });
-    if (made === 'setup_done') {
-      throw new FleetError('setup_done', 'this installation has an admin');
-    }
+    if (made === 'setup_done') throw setupDone();
     if (made === 'setup_token_invalid') {
       const error = new FleetError(made, 'the set-up token is wrong, used or expired');
       return await this.refusals.refuse(caller, error, 'setup.finish');

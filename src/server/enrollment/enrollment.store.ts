@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DAY_MS, MINUTE_MS } from '../../core/kernel/index.js';
-import type { Tx } from '../platform/database/index.js';
+import type { Sql, Tx } from '../platform/database/index.js';
 import { hashSecret, newId, newSecret } from '../platform/index.js';
 
 /** Long enough to walk to a machine, short enough that a forgotten one is no door. */
@@ -46,20 +46,13 @@ export class EnrollmentTokens {
     await tx.run(
       `INSERT INTO enrollment_tokens (id, group_id, secret_hash, created_by, created_at, expires_at)
        VALUES (?, ?, ?, ?, ?, ?)`,
-      [
-        token.id,
-        token.groupId,
-        hashSecret(secret),
-        token.createdBy,
-        wanted.now,
-        token.expiresAt,
-      ],
+      [token.id, token.groupId, hashSecret(secret), token.createdBy, wanted.now, token.expiresAt],
     );
     return { token, secret };
   }
 
-  async find(tx: Tx, secret: string): Promise<EnrollmentToken | null> {
-    const row = await tx.get<TokenRow>(
+  async find(sql: Sql, secret: string): Promise<EnrollmentToken | null> {
+    const row = await sql.get<TokenRow>(
       `SELECT id, group_id, created_by, expires_at, used_at
        FROM enrollment_tokens WHERE secret_hash = ?`,
       [hashSecret(secret)],

@@ -8,7 +8,7 @@ import {
   type EnrollResponse,
 } from '../../protocol/node/index.js';
 import { Refusals } from '../access/index.js';
-import { Database, type Tx } from '../platform/database/index.js';
+import { Database, type Sql, type Tx } from '../platform/database/index.js';
 import type { Caller } from '../platform/http/index.js';
 import { CLOCK, CONFIG, newId, type Clock, type Config } from '../platform/index.js';
 import { EnrollmentTokens, type EnrollmentToken } from './enrollment.store.js';
@@ -47,31 +47,35 @@ export class Enrollment {
    * lost, the token is used and the operator makes a new one.
    */
   async enroll(request: EnrollRequest, caller: Caller): Promise<EnrollResponse> {
-    // Checked first: the signature costs no database, and says nothing about the token.
-    const proven = proves(request, this.config.publicOrigin);
-    const result = await this.database.transaction((tx) =>
-      this.#enroll(tx, request, { caller, proven }),
-    );
+    const checked = await this.#check(this.database.read, request);
+    // Only who holds a usable token and proves a key gets as far as a transaction: strangers must
+    // not be able to keep the one writer of SQLite busy.
+    const result = checked.ok
+      ? await this.database.transaction((tx) => this.#enroll(tx, request, caller))
+      : checked;
     if (result.ok) return result.value;
     const { code, message } = result.error;
     return await this.refusals.refuse(caller, new FleetError(code, message), 'enrollment.enroll');
   }
 
+  async #check(sql: Sql, request: EnrollRequest): Promise<Result<EnrollmentToken, Refused>> {
+    const found = usable(await this.tokens.find(sql, request.token), this.clock.now());
+    const { publicOrigin } = this.config;
+    if (!found.ok || proves(request, publicOrigin)) return found;
+    return refuse(
+      'enrollment_proof_invalid',
+      `the proof does not fit the key, the token and the manager address ${publicOrigin}`,
+    );
+  }
+
   async #enroll(
     tx: Tx,
     request: EnrollRequest,
-    by: { readonly caller: Caller; readonly proven: boolean },
+    caller: Caller,
   ): Promise<Result<EnrollResponse, Refused>> {
     const now = this.clock.now();
-    const found = usable(await this.tokens.find(tx, request.token), now);
+    const found = await this.#check(tx, request);
     if (!found.ok) return found;
-    if (!by.proven) {
-      const { publicOrigin } = this.config;
-      return refuse(
-        'enrollment_proof_invalid',
-        `the proof does not fit the key, the token and the manager address ${publicOrigin}`,
-      );
-    }
     const token = found.value;
     const node = {
       id: newId('nod'),
@@ -81,7 +85,7 @@ export class Enrollment {
       host: request.host,
       now,
     };
-    await this.records.node(tx, node, { caller: by.caller, token });
+    await this.records.node(tx, node, { caller, token });
     // Last, so that the loser of a race rolls back: its node must not stay.
     if (!(await this.tokens.use(tx, { id: token.id, nodeId: node.id, now }))) {
       throw new FleetError('enrollment_token_used', 'this token has just enrolled another node');

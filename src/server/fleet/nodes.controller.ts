@@ -2,14 +2,7 @@ import { Controller } from '@nestjs/common';
 import { FleetError } from '../../core/kernel/index.js';
 import type { Answer, Input, Node } from '../../protocol/api/index.js';
 import { Access, Groups } from '../access/index.js';
-import {
-  Endpoint,
-  Given,
-  pageFrom,
-  readCursor,
-  Who,
-  type Caller,
-} from '../platform/http/index.js';
+import { Endpoint, Given, pageFrom, readCursor, Who, type Caller } from '../platform/http/index.js';
 import { LiveNodes } from './live-nodes.js';
 import { Nodes, type FleetNode } from './nodes.store.js';
 import { Revocation } from './revocation.js';

@@ -78,10 +78,9 @@ export class Nodes {
   constructor(private readonly database: Database) {}
 
   async find(id: string): Promise<FleetNode | null> {
-    const row = await this.database.read.get<NodeRow>(
-      `SELECT ${COLUMNS} FROM nodes WHERE id = ?`,
-      [id],
-    );
+    const row = await this.database.read.get<NodeRow>(`SELECT ${COLUMNS} FROM nodes WHERE id = ?`, [
+      id,
+    ]);
     return row === undefined ? null : toNode(row);
   }
 

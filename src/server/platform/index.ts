@@ -1,5 +1,19 @@
-export { invalidConfig, loadConfig, redactedConfig, withPort, type Config } from './config/index.js';
-export { Database, openDatabase, prepareDataDir, type Sql, type SqlValue, type Tx } from './database/index.js';
+export {
+  configOfProcess,
+  invalidConfig,
+  loadConfig,
+  redactedConfig,
+  withPort,
+  type Config,
+} from './config/index.js';
+export {
+  Database,
+  openDatabase,
+  prepareDataDir,
+  type Sql,
+  type SqlValue,
+  type Tx,
+} from './database/index.js';
 export {
   callerOf,
   Endpoint,
@@ -19,6 +33,7 @@ export {
   type Caller,
   type Cursor,
 } from './http/index.js';
+export { VERSION } from './version.js';
 export { hashSecret, newId, newSecret } from './ids.js';
 export { makeLogger, nestLogger } from './log.js';
 export { PlatformModule, type Platform } from './platform.module.js';

@@ -3,13 +3,14 @@ import { FleetError } from '../../core/kernel/index.js';
 import type { Answer, Input, Rollout } from '../../protocol/api/index.js';
 import { Access } from '../access/index.js';
 import {
-  type Caller,
   Database,
   Endpoint,
   Given,
   pageFrom,
   readCursor,
   Who,
+  type Caller,
+  type Cursor,
 } from '../platform/index.js';
 import { Orchestrator } from './rollouts.orchestrator.js';
 import {

@@ -110,6 +110,9 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   return reachedAt(config, read.BELLWETHER_PUBLIC_URL ?? listenUrl(config.host, config.port));
 }
 
+/** The same, from the environment of this process. */
+export const configOfProcess = (): Config => loadConfig(process.env);
+
 const listenUrl = (host: string, port: number): string =>
   `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 

@@ -1,4 +1,5 @@
 export {
+  configOfProcess,
   invalidConfig,
   loadConfig,
   redactedConfig,

@@ -24,7 +24,7 @@ export class Database {
     this.#engine = engine;
     this.#log = log;
     this.kind = engine.kind;
-    this.read = engine.read;
+    this.read = this.#told(engine.read);
   }
 
   /**
@@ -54,6 +54,36 @@ export class Database {
     return this.#closing;
   }
 
+  async #begin(): Promise<EngineTx> {
+    try {
+      return await this.#engine.begin();
+    } catch (error) {
+      throw this.#outage(error);
+    }
+  }
+
+  /** What a caller can act on: the database is away, nothing was changed, trying again may help. */
+  #outage(error: unknown): unknown {
+    if (!this.#engine.isOutage(error)) return error;
+    return new FleetError('unavailable', 'the database does not answer or cannot write', {
+      kind: 'operational',
+      cause: error,
+    });
+  }
+
+  #told(sql: Sql): Sql {
+    const rethrow = (error: unknown): never => {
+      throw this.#outage(error);
+    };
+    return {
+      all: <Row>(text: string, params?: readonly SqlValue[]) =>
+        sql.all<Row>(text, params).catch(rethrow),
+      get: <Row>(text: string, params?: readonly SqlValue[]) =>
+        sql.get<Row>(text, params).catch(rethrow),
+      run: (text, params) => sql.run(text, params).catch(rethrow),
+    };
+  }
+
   async #retrying<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       try {
@@ -66,7 +96,7 @@ export class Database {
   }
 
   async #once<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
-    const inner = await this.#engine.begin();
+    const inner = await this.#begin();
     const tx = new OpenTx(inner);
     let result: T;
     try {
@@ -77,7 +107,7 @@ export class Database {
     } catch (error) {
       tx.end();
       await inner.rollback();
-      throw error;
+      throw this.#outage(error);
     }
     for (const effect of tx.effects) {
       try {

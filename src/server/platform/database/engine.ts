@@ -16,5 +16,11 @@ export interface Engine {
   begin(): Promise<EngineTx>;
   /** Whether the same work may succeed when it is run again from the start. */
   isRetryable(error: unknown): boolean;
+  /** Whether the database could not be reached or could not write, whatever was asked of it. */
+  isOutage(error: unknown): boolean;
   close(): Promise<void>;
 }
+
+/** The code of a driver's error: `SQLITE_…`, an SQLSTATE, or one of Node such as ECONNREFUSED. */
+export const errorCode = (error: unknown): string =>
+  String((error as { code?: unknown } | null)?.code ?? '');

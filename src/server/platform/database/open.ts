@@ -3,11 +3,13 @@ import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { invalidConfig } from '../config/index.js';
 import { Database } from './database.js';
+import { errorCode } from './engine.js';
 import { openPostgres } from './postgres-engine.js';
 import { lockDataDir, openSqlite } from './sqlite-engine.js';
 
-const codeOf = (error: unknown): string => String((error as { code?: unknown } | null)?.code);
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** Several addresses of one host fail with an empty message: then the code says more. */
+const textOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)) || errorCode(error);
 
 /** Makes the data directory if it is missing. Throws `config_invalid` when it cannot be written. */
 export function prepareDataDir(dataDir: string): string {
@@ -18,7 +20,7 @@ export function prepareDataDir(dataDir: string): string {
   } catch (error) {
     throw invalidConfig(
       [
-        `BELLWETHER_DATA_DIR: the directory ${path} cannot be written (${codeOf(error)}); ` +
+        `BELLWETHER_DATA_DIR: the directory ${path} cannot be written (${errorCode(error)}); ` +
           'give the manager its own directory, or change its owner',
       ],
       error,
@@ -48,7 +50,7 @@ async function onSqlite(dataDir: string, log: Logger): Promise<Database> {
     lock = lockDataDir(path);
   } catch (error) {
     const problem =
-      codeOf(error) === 'SQLITE_BUSY'
+      errorCode(error) === 'SQLITE_BUSY'
         ? `another manager is using ${path}; stop it, or give this one its own directory`
         : `the directory ${path} cannot be used (${textOf(error)}); look at its owner and its disk`;
     throw invalidConfig([`BELLWETHER_DATA_DIR: ${problem}`], error);

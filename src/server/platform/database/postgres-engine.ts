@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { DataSource } from 'typeorm';
 import { MIGRATIONS } from '../../../../migrations/index.js';
-import type { Engine, EngineTx } from './engine.js';
+import { errorCode, type Engine, type EngineTx } from './engine.js';
 import type { Sql, SqlValue } from './sql.js';
 
 /** Several managers may share one server with the usual limit of 100 connections. */
@@ -84,22 +84,47 @@ export async function openPostgres(
   }
 }
 
+/**
+ * A connection of its own. The pool listens for errors of idle connections only: without a
+ * listener here, a server that goes away between two statements would end the process.
+ */
+async function borrow(pool: pg.Pool): Promise<{
+  readonly client: pg.PoolClient;
+  giveBack(state: 'sound' | 'broken'): void;
+}> {
+  const client = await pool.connect();
+  // The statement under way, or the next one, fails by itself and tells whoever waits for it.
+  const ignore = (): void => undefined;
+  client.on('error', ignore);
+  const giveBack = (state: 'sound' | 'broken'): void => {
+    // A broken one keeps its listener: its last error may still be on the way.
+    if (state === 'sound') client.off('error', ignore);
+    client.release(state === 'broken');
+  };
+  return { client, giveBack };
+}
+
 async function migrate(source: DataSource, pool: pg.Pool): Promise<void> {
-  const holder = await pool.connect();
+  const { client, giveBack } = await borrow(pool);
   try {
-    await holder.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await client.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
     await source.runMigrations();
-    await holder.query('SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]);
-    holder.release();
+    await client.query('SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]);
+    giveBack('sound');
   } catch (error) {
     // The lock goes with its connection.
-    holder.release(true);
+    giveBack('broken');
     throw error;
   }
 }
 
 /** serialization_failure and deadlock_detected: the server undid everything, so ask again. */
 const RETRYABLE = new Set(['40001', '40P01']);
+
+/** SQLSTATE classes 08, 53, 57 and 58 (connection, resources, operator, system), or no server. */
+const OUTAGE = /^((08|53|57|58)...|25006|ECONN.*|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/;
+/** The driver gives these without a code. */
+const LOST = /Connection terminated|timeout exceeded when trying to connect|not queryable/;
 
 class PostgresEngine implements Engine {
   readonly kind = 'postgres';
@@ -114,11 +139,11 @@ class PostgresEngine implements Engine {
   }
 
   async begin(): Promise<EngineTx> {
-    const client = await this.#pool.connect();
+    const { client, giveBack } = await borrow(this.#pool);
     try {
       await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
     } catch (error) {
-      client.release(true);
+      giveBack('broken');
       throw error;
     }
     return {
@@ -127,21 +152,25 @@ class PostgresEngine implements Engine {
         const { command } = await client.query('COMMIT');
         // PostgreSQL answers COMMIT of a broken transaction with ROLLBACK and no error.
         if (command !== 'COMMIT') throw new Error('the transaction was rolled back');
-        client.release();
+        giveBack('sound');
       },
       rollback: async () => {
         try {
           await client.query('ROLLBACK');
-          client.release();
+          giveBack('sound');
         } catch {
-          client.release(true);
+          giveBack('broken');
         }
       },
     };
   }
 
   isRetryable(error: unknown): boolean {
-    return RETRYABLE.has(String((error as { code?: unknown } | null)?.code));
+    return RETRYABLE.has(errorCode(error));
+  }
+
+  isOutage(error: unknown): boolean {
+    return OUTAGE.test(errorCode(error)) || LOST.test(String(error));
   }
 
   async close(): Promise<void> {

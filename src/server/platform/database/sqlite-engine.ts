@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import BetterSqlite3, { type Statement } from 'better-sqlite3';
 import { DataSource } from 'typeorm';
 import { MIGRATIONS } from '../../../../migrations/index.js';
-import type { Engine, EngineTx } from './engine.js';
+import { errorCode, type Engine, type EngineTx } from './engine.js';
 import type { Sql, SqlValue } from './sql.js';
 
 /** How long a statement waits for a lock: only a backup tool could hold one, briefly. */
@@ -126,6 +126,9 @@ export async function openSqlite(dataDir: string): Promise<Engine> {
   }
 }
 
+/** A full, failing, read-only or locked disk: the request was right, the world was not. */
+const OUTAGE = /^SQLITE_(FULL|IOERR|READONLY|BUSY|CANTOPEN)/;
+
 class SqliteEngine implements Engine {
   readonly kind = 'sqlite';
   readonly read: Sql;
@@ -177,6 +180,10 @@ class SqliteEngine implements Engine {
 
   isRetryable(): boolean {
     return false;
+  }
+
+  isOutage(error: unknown): boolean {
+    return OUTAGE.test(errorCode(error));
   }
 
   async close(): Promise<void> {

@@ -13,7 +13,7 @@ import type { Request } from 'express';
 import type { z } from 'zod';
 import { FleetError, invariant } from '../../../core/kernel/index.js';
 import { ROUTES, type Answer, type Route, type RouteName } from '../../../protocol/api/index.js';
-import { readJsonBody } from './json-body.js';
+import { JSON_BODY_BYTES_MAX, PUBLIC_BODY_BYTES_MAX, readJsonBody } from './json-body.js';
 import { callerOf } from './request.js';
 
 const ROUTE = 'bellwether:route';
@@ -45,7 +45,9 @@ export function Endpoint<N extends RouteName>(name: N): EndpointDecorator<N> {
 }
 
 /** The row that a handler serves, or null when it was mounted by other means. */
-export function routeOf(handler: object): { readonly name: RouteName; readonly route: Route } | null {
+export function routeOf(
+  handler: object,
+): { readonly name: RouteName; readonly route: Route } | null {
   const name = Reflect.getMetadata(ROUTE, handler) as RouteName | undefined;
   return name === undefined ? null : { name, route: ROUTES[name] };
 }
@@ -74,13 +76,14 @@ export const Given = createParamDecorator(async (_: unknown, context: ExecutionC
     }
     return undefined;
   };
+  const bytesMax = route.permission === 'public' ? PUBLIC_BODY_BYTES_MAX : JSON_BODY_BYTES_MAX;
   const given = {
     params: parse('params', route.params, request.params),
     query: parse('query', route.query, request.query),
     body:
       route.body === undefined
         ? undefined
-        : parse('body', route.body, await readJsonBody(request)),
+        : parse('body', route.body, await readJsonBody(request, bytesMax)),
   };
   if (problems.length > 0) {
     const list = problems.map(({ path, message }) => `${path}: ${message}`).join('; ');

@@ -29,8 +29,7 @@ export function firstMiddleware(options: {
   const { log, https, now } = options;
   return (request, response, next) => {
     const given = request.headers['x-request-id'];
-    const requestId =
-      typeof given === 'string' && REQUEST_ID.test(given) ? given : newId('req');
+    const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : newId('req');
     begin(request, requestId);
     response.setHeader('X-Request-Id', requestId);
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);

@@ -21,7 +21,9 @@ function errorsOf(route: Route): ErrorCode[] {
     codes.push('invalid_request');
   }
   if (route.body !== undefined) codes.push('payload_too_large');
+  if (route.body !== undefined && route.permission === 'public') codes.push('rate_limited');
   if (route.permission === 'node') {
+    codes.push('unauthenticated', 'rate_limited');
     codes.push('jwt_invalid', 'jwt_expired', 'jwt_wrong_audience', 'jwt_replayed');
   } else if (route.permission !== 'public') {
     codes.push('unauthenticated', 'insufficient_role', 'rate_limited');

@@ -1,4 +1,10 @@
-import { Catch, HttpException, Inject, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import {
+  Catch,
+  HttpException,
+  Inject,
+  type ArgumentsHost,
+  type ExceptionFilter,
+} from '@nestjs/common';
 import type { Request, Response } from 'express';
 import type { Logger } from 'pino';
 import { FleetError } from '../../../core/kernel/index.js';
@@ -21,7 +27,10 @@ const OURS: Told = {
   context: {},
 };
 
-/** One text for all of them: the answer must not tell what is missing from what is hidden. */
+/**
+ * One text for all of them: the answer must not tell what is missing from what is hidden. What
+ * everybody may see, such as a release, is thrown with `context.missing` and keeps its message.
+ */
 const NOT_FOUND: Told = {
   code: 'not_found',
   status: 404,
@@ -40,7 +49,7 @@ function tell(error: unknown): Told {
   if (error instanceof FleetError && error.kind !== 'invariant' && isErrorCode(error.code)) {
     const status = ERRORS[error.code].http;
     if (status === null) return OURS;
-    if (error.code === 'not_found') return NOT_FOUND;
+    if (error.code === 'not_found' && !('missing' in error.context)) return NOT_FOUND;
     return { code: error.code, status, detail: error.message, context: error.context };
   }
   if (error instanceof HttpException) {

@@ -1,0 +1,2 @@
+export { HttpFetcher } from './http-fetcher.js';
+export { Link, type LinkState, type SpooledNodeEvent } from './link.js';

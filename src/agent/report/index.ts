@@ -1,0 +1,1 @@
+export { Spool, type SpooledEvent } from './spool.js';

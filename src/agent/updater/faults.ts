@@ -1,0 +1,44 @@
+/**
+ * Points at which the agent can be made to die, for tests of its durability. Each stands right
+ * after a durable step, or between two that belong together.
+ */
+export const FAULT_POINTS = [
+  'after-state-started',
+  'after-download-part',
+  'after-download',
+  'after-extract',
+  'after-rename-version',
+  'after-state-staged',
+  'after-state-swapping',
+  'after-service-stopped',
+  'after-link-previous',
+  'after-link-current',
+  'after-service-started',
+  'after-state-probation',
+  'after-state-promoted',
+  'after-state-rolling-back',
+  'after-rollback-link',
+  'after-state-rolled-back',
+  'after-spool',
+] as const;
+export type FaultPoint = (typeof FAULT_POINTS)[number];
+
+export interface Faults {
+  hit(point: FaultPoint): void;
+}
+
+export const NO_FAULTS: Faults = { hit: () => undefined };
+
+/** `name` or `name:n`: dies by SIGKILL, as a power cut would have it, at the n-th pass. */
+export function faultsFrom(text: string | undefined): Faults {
+  if (text === undefined || text === '') return NO_FAULTS;
+  const [name, count = '1'] = text.split(':');
+  let left = Number(count);
+  return {
+    hit: (point) => {
+      if (point !== name) return;
+      left -= 1;
+      if (left === 0) process.kill(process.pid, 'SIGKILL');
+    },
+  };
+}

@@ -1,0 +1,180 @@
+import {
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  statfs,
+  symlink,
+  unlink,
+} from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { freshState, UpdateState } from '../../core/update/index.js';
+import { Version } from '../../core/release/index.js';
+
+/** A state.json is some kilobytes; more than this is not ours. */
+const STATE_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Makes a directory entry durable: a rename that is not synced can be undone by a power cut. */
+export async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Replaces a file as a whole: readers, and a power cut, see the old one or the new one. */
+export async function replaceFile(folder: string, name: string, text: string): Promise<void> {
+  const temporary = join(folder, `.${name}.${process.pid}`);
+  await rm(temporary, { force: true });
+  const handle = await open(temporary, 'wx', 0o640);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, join(folder, name));
+  await syncDirectory(folder);
+}
+
+/**
+ * The directory of one service: `current` and `previous` (links), `versions/`, `downloads/`,
+ * `state.json`. Every change is durable when its promise resolves, and each can be repeated.
+ */
+export class InstallRoot {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  get downloads(): string {
+    return join(this.path, 'downloads');
+  }
+
+  versionPath(version: string): string {
+    return join(this.path, 'versions', version);
+  }
+
+  async prepare(): Promise<void> {
+    await mkdir(join(this.path, 'versions'), { recursive: true, mode: 0o755 });
+    await mkdir(this.downloads, { recursive: true, mode: 0o750 });
+  }
+
+  /** The version that a link names, or null when it is absent or points elsewhere. */
+  async linked(link: 'current' | 'previous'): Promise<string | null> {
+    const target = await readlink(join(this.path, link)).catch(() => null);
+    const name = target === null ? '' : basename(target);
+    const isOurs = target === join('versions', name) && Version.safeParse(name).success;
+    return isOurs ? name : null;
+  }
+
+  /** Points a link at a version by one rename; null removes it. */
+  async link(link: 'current' | 'previous', version: string | null): Promise<void> {
+    const place = join(this.path, link);
+    if (version === null) {
+      await rm(place, { force: true });
+    } else {
+      const temporary = `${place}.tmp`;
+      await rm(temporary, { force: true });
+      await symlink(join('versions', version), temporary);
+      await rename(temporary, place);
+    }
+    await syncDirectory(this.path);
+  }
+
+  async freeBytes(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.path);
+    return bavail * bsize;
+  }
+
+  async saveState(state: UpdateState): Promise<void> {
+    await replaceFile(this.path, 'state.json', `${JSON.stringify(state, null, 1)}\n`);
+  }
+
+  /**
+   * The stored state. A damaged one is kept aside and built anew from what is installed; the
+   * second value then says what was wrong, so that it can be reported.
+   */
+  async loadState(
+    names: Pick<UpdateState, 'service' | 'product' | 'variant'>,
+  ): Promise<{ state: UpdateState; damage: string | null }> {
+    const place = join(this.path, 'state.json');
+    const text = await readFile(place, 'utf8').catch((error: unknown) => {
+      if ((error as { code?: string }).code === 'ENOENT') return null;
+      throw error;
+    });
+    if (text === null) return { state: await this.#rebuilt(names), damage: null };
+    const parsed = parseState(text);
+    if (typeof parsed !== 'string' && parsed.service === names.service) {
+      return { state: { ...parsed, ...names }, damage: null };
+    }
+    const damage = typeof parsed === 'string' ? parsed : `it belongs to ${parsed.service}`;
+    await rename(place, `${place}.corrupt-${Date.now()}`);
+    await syncDirectory(this.path);
+    return { state: await this.#rebuilt(names), damage };
+  }
+
+  /** Removes what nobody needs: never `current`, `previous`, or a version in `keep`. */
+  async collectGarbage(keep: readonly (string | null)[]): Promise<void> {
+    const kept = new Set([await this.linked('current'), await this.linked('previous'), ...keep]);
+    const versions = join(this.path, 'versions');
+    for (const name of await readdir(versions)) {
+      if (!kept.has(name)) await rm(join(versions, name), { recursive: true, force: true });
+    }
+  }
+
+  async clearDownloads(except: string | null): Promise<void> {
+    for (const name of await readdir(this.downloads)) {
+      if (name !== except) await unlink(join(this.downloads, name)).catch(() => undefined);
+    }
+  }
+
+  /** From the links and the marker of each version: what runs is the truth that is left. */
+  async #rebuilt(
+    names: Pick<UpdateState, 'service' | 'product' | 'variant'>,
+  ): Promise<UpdateState> {
+    const state = freshState(names);
+    const current = await this.#marked(await this.linked('current'));
+    const previous = await this.#marked(await this.linked('previous'));
+    const floors = current === null ? {} : { [current.channel]: current.sequence };
+    return { ...state, current, previous, floors };
+  }
+
+  async #marked(version: string | null): Promise<UpdateState['current']> {
+    if (version === null) return null;
+    const text = await readFile(join(this.versionPath(version), MARKER), 'utf8').catch(() => '{}');
+    const marker = parseJson(text) as { channel?: 'stable' | 'beta' | 'dev'; sequence?: number };
+    return { version, channel: marker.channel ?? 'stable', sequence: marker.sequence ?? 0 };
+  }
+}
+
+/** Written last into a version directory: without it the directory is not a version. */
+export const MARKER = '.bellwether.json';
+
+const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return {};
+  }
+};
+
+function parseState(text: string): UpdateState | string {
+  if (text.length > STATE_BYTES_MAX) return 'it is too large';
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return 'it is not JSON';
+  }
+  const parsed = UpdateState.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  return `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`;
+}

@@ -1,0 +1,191 @@
+import { compare, lt, major, minor } from 'semver';
+import { ok, refuse, type Refusal, type Result } from '../kernel/index.js';
+import { parseManifest, type Artifact, type Manifest } from './manifest.js';
+import { isSignedBy, parsePublicKey, parseSignature, rawKeyOf, shownKeyId } from './minisign.js';
+import type { NodePolicy } from './policy.js';
+
+export type ReleaseErrorCode =
+  | 'upgrade_disabled'
+  | 'upgrade_channel_not_allowed'
+  | 'upgrade_signature_invalid'
+  | 'upgrade_identity_not_allowed'
+  | 'upgrade_manifest_invalid'
+  | 'upgrade_version_too_old'
+  | 'upgrade_sequence_too_old'
+  | 'upgrade_arch_mismatch'
+  | 'upgrade_variant_mismatch'
+  | 'upgrade_artifact_too_large';
+
+type Judged<T> = Result<T, Refusal<ReleaseErrorCode>>;
+
+/** As many as there may be signers. More are refused as a whole: checking them costs time. */
+const SIGNATURES_MAX = 32;
+
+export interface JudgeInput {
+  readonly policy: NodePolicy;
+  readonly manifestBytes: Uint8Array;
+  readonly signatures: readonly string[];
+  /** What was asked for; the manifest must be exactly that. */
+  readonly request: {
+    readonly product: string;
+    readonly version: string;
+    readonly channel: string;
+  };
+  readonly host: { readonly os: string; readonly arch: string; readonly variant: string };
+  /** `sequenceFloor` is the highest sequence that proved itself here; 0 before the first. */
+  readonly installed: { readonly version: string | null; readonly sequenceFloor: number };
+}
+
+/**
+ * Whether this node may run this release: the whole verification, in an order in which nothing is
+ * parsed before it is known who signed it. Pure; the same function judges in every program. The
+ * version that runs already is not refused: what that means is for the caller. The first thing
+ * wrong is told, in the order: enabled, channel, signatures, manifest, version, sequence, artifact.
+ */
+export function judgeRelease(
+  input: JudgeInput,
+): Judged<{ manifest: Manifest; artifact: Artifact; signerNames: string[] }> {
+  const { policy, request } = input;
+  if (!policy.enabled) return refuse('upgrade_disabled', 'upgrades are switched off in the policy');
+  if (!(policy.allowed_channels as readonly string[]).includes(request.channel)) {
+    return refuse(
+      'upgrade_channel_not_allowed',
+      `channel ${request.channel} is not allowed; allowed: ${policy.allowed_channels.join(', ')}`,
+    );
+  }
+  const signers = judgeSignatures(policy, input.manifestBytes, input.signatures);
+  if (!signers.ok) return signers;
+  const parsed = parseManifest(input.manifestBytes);
+  if (!parsed.ok) return parsed;
+  const manifest = parsed.value;
+  for (const field of ['product', 'version', 'channel'] as const) {
+    if (manifest[field] !== request[field]) {
+      return refuse(
+        'upgrade_manifest_invalid',
+        `${field}: asked for ${request[field]}, the manifest is for ${manifest[field]}`,
+      );
+    }
+  }
+  const age = judgeVersion(policy, manifest, input.installed);
+  if (!age.ok) return age;
+  const artifact = judgeArtifact(policy, manifest, input.host);
+  if (!artifact.ok) return artifact;
+  return ok({ manifest, artifact: artifact.value, signerNames: signers.value });
+}
+
+/**
+ * Which listed signers signed these bytes: enough of them, each counted once, whatever the order of
+ * the signatures. The names come back sorted. Tells a stranger (`upgrade_identity_not_allowed`: well
+ * formed, and every key id unknown) from a forgery or too few (`upgrade_signature_invalid`).
+ */
+export function judgeSignatures(
+  policy: Pick<NodePolicy, 'signers' | 'threshold'>,
+  bytes: Uint8Array,
+  signatures: readonly string[],
+): Judged<string[]> {
+  if (signatures.length > SIGNATURES_MAX) {
+    return refuse(
+      'upgrade_signature_invalid',
+      `${signatures.length} signatures; at most ${SIGNATURES_MAX} are looked at`,
+    );
+  }
+  const signers = policy.signers.flatMap(({ name, public_key: text }) => {
+    const key = parsePublicKey(text);
+    return key.ok ? [{ name, key: key.value }] : [];
+  });
+  // The raw key counts: the id of a key is only its own claim, and one key may have two names.
+  const signedBy = new Map<string, string>();
+  const strangers = new Set<string>();
+  let isKnown = false;
+  for (const text of signatures) {
+    const parsed = parseSignature(text);
+    if (!parsed.ok) continue;
+    const named = signers.filter(({ key }) => key.keyId === parsed.value.keyId);
+    if (named.length === 0) strangers.add(shownKeyId(parsed.value.keyId));
+    else isKnown = true;
+    for (const { name, key } of named) {
+      const raw = rawKeyOf(key.key).toString('hex');
+      if (!signedBy.has(raw) && isSignedBy(key, bytes, parsed.value)) signedBy.set(raw, name);
+    }
+  }
+  const names = [...signedBy.values()].sort();
+  if (names.length >= policy.threshold) return ok(names);
+  if (!isKnown && strangers.size > 0) {
+    const listed = signers.map(({ name, key }) => `${name} (${shownKeyId(key.keyId)})`).join(', ');
+    return refuse(
+      'upgrade_identity_not_allowed',
+      `signed by key ${[...strangers].join(', ')}; allowed: ${listed === '' ? 'nobody' : listed}`,
+    );
+  }
+  const by = names.length === 0 ? '' : ` (${names.join(', ')})`;
+  return refuse(
+    'upgrade_signature_invalid',
+    `good signatures by ${names.length} allowed signers${by}; ${policy.threshold} needed`,
+  );
+}
+
+function judgeVersion(
+  policy: NodePolicy,
+  manifest: Manifest,
+  installed: JudgeInput['installed'],
+): Judged<null> {
+  const { version, sequence } = manifest;
+  if (policy.min_version !== undefined && lt(version, policy.min_version)) {
+    return refuse(
+      'upgrade_version_too_old',
+      `${version} is below min_version ${policy.min_version}`,
+    );
+  }
+  const current = installed.version;
+  const isDowngrade = current !== null && compare(version, current) < 0;
+  if (isDowngrade) {
+    // Exempt from the floor: going back is allowed here, and the floor only ever rises.
+    const steps = minor(current) - minor(version);
+    if (major(version) !== major(current) || steps > policy.rollback_grace) {
+      return refuse(
+        'upgrade_version_too_old',
+        `${version} is too far below the installed ${current}; the policy allows ` +
+          `${policy.rollback_grace} minor versions back, in the same major`,
+      );
+    }
+    return ok(null);
+  }
+  if (sequence < installed.sequenceFloor) {
+    return refuse(
+      'upgrade_sequence_too_old',
+      `sequence ${sequence} is below ${installed.sequenceFloor}, which this node has trusted before; ` +
+        'a release that is not older must have at least that',
+    );
+  }
+  return ok(null);
+}
+
+function judgeArtifact(
+  policy: NodePolicy,
+  manifest: Manifest,
+  host: JudgeInput['host'],
+): Judged<Artifact> {
+  const forHost = manifest.artifacts.filter((a) => a.os === host.os && a.arch === host.arch);
+  if (forHost.length === 0) {
+    const hosts = new Set(manifest.artifacts.map((a) => `${a.os}/${a.arch}`));
+    return refuse(
+      'upgrade_arch_mismatch',
+      `no artifact for ${host.os}/${host.arch}; there are: ${[...hosts].join(', ')}`,
+    );
+  }
+  const artifact = forHost.find((a) => a.variant === host.variant);
+  if (artifact === undefined) {
+    const variants = forHost.map((a) => a.variant).join(', ');
+    return refuse(
+      'upgrade_variant_mismatch',
+      `no variant ${host.variant} for ${host.os}/${host.arch}; there are: ${variants}`,
+    );
+  }
+  if (artifact.size > policy.max_artifact_bytes) {
+    return refuse(
+      'upgrade_artifact_too_large',
+      `the artifact has ${artifact.size} bytes; the policy allows ${policy.max_artifact_bytes}`,
+    );
+  }
+  return ok(artifact);
+}

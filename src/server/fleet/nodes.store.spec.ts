@@ -1,0 +1,188 @@
+import { expect, it } from 'vitest';
+import { describeOnBothDatabases, silentLog } from '../../../test/support/databases.js';
+import { aHost, makeClock } from '../../../test/support/manager.js';
+import { MINUTE_MS } from '../../core/kernel/index.js';
+import type { Health, Hello, ServiceReport } from '../../protocol/node/index.js';
+import type { Database } from '../platform/database/index.js';
+import { HealthBook } from './health-book.js';
+import { Nodes } from './index.js';
+
+const aService = (version: string): ServiceReport => ({
+  name: 'edge',
+  product: 'edge',
+  variant: 'default',
+  version,
+  previous_version: null,
+  phase: 'idle',
+  command_id: null,
+  healthy: true,
+  restarts: 0,
+  outcome: null,
+});
+const aHello = (): Hello => ({
+  type: 'hello',
+  protocol: 1,
+  agent_version: '0.1.0',
+  boot_id: 'boot-1',
+  last_session: null,
+  spool: { id: 'spl_000000', first_seq: 1, next_seq: 1 },
+  host: { ...aHost('edge-07'), labels: { site: 'muc' } },
+  services: [aService('1.0.0')],
+  capabilities: ['upgrade'],
+  policy_digest: 'abc',
+});
+const aHealth = (version: string): Health => ({
+  type: 'health',
+  services: [aService(version)],
+  disk_free_bytes: 1,
+  spool_backlog: 0,
+});
+
+async function withNodes(
+  database: Database,
+  ids: readonly string[],
+): Promise<{ nodes: Nodes; database: Database }> {
+  const nodes = new Nodes(database);
+  await database.transaction(async (tx) => {
+    for (const [index, id] of ids.entries()) {
+      await nodes.create(tx, {
+        id,
+        name: id,
+        groupId: 'grp_default',
+        publicKey: 'k'.repeat(43),
+        host: aHost(),
+        now: 1_000 + index,
+      });
+    }
+  });
+  return { nodes, database };
+}
+
+describeOnBothDatabases('the table of nodes', (openTestDatabase) => {
+  it('keeps what a node was enrolled with, and then what it says of itself', async () => {
+    const { nodes, database } = await withNodes(await openTestDatabase(), ['nod_one000']);
+    expect(await nodes.find('nod_one000')).toMatchObject({
+      status: 'offline',
+      agentVersion: null,
+      services: [],
+      labels: { site: 'fra' },
+      lastSeenAt: null,
+      revokedAt: null,
+    });
+    await database.transaction((tx) => nodes.recordHello(tx, 'nod_one000', aHello(), 5_000));
+    expect(await nodes.find('nod_one000')).toMatchObject({
+      agentVersion: '0.1.0',
+      host: { hostname: 'edge-07' },
+      labels: { site: 'muc' },
+      capabilities: ['upgrade'],
+      services: [{ version: '1.0.0' }],
+      lastSeenAt: 5_000,
+    });
+    expect(await nodes.find('nod_two000')).toBeNull();
+  });
+
+  it('tells arrivals and departures once', async () => {
+    const { nodes, database } = await withNodes(await openTestDatabase(), ['nod_one000']);
+    const set = (online: boolean): Promise<boolean> =>
+      database.transaction((tx) => nodes.setPresence(tx, 'nod_one000', online, 6_000));
+    expect([await set(true), await set(true), await set(false), await set(false)]).toEqual([
+      true,
+      false,
+      true,
+      false,
+    ]);
+    await set(true);
+    await database.transaction((tx) => nodes.everyoneOffline(tx));
+    expect((await nodes.find('nod_one000'))?.status).toBe('offline');
+  });
+
+  it('revokes once, and a revoked node says nothing more', async () => {
+    const { nodes, database } = await withNodes(await openTestDatabase(), ['nod_one000']);
+    const revoke = (): Promise<boolean> =>
+      database.transaction((tx) => nodes.revoke(tx, 'nod_one000', 7_000));
+    expect([await revoke(), await revoke()]).toEqual([true, false]);
+    await database.transaction(async (tx) => {
+      await nodes.recordHello(tx, 'nod_one000', aHello(), 8_000);
+      expect(await nodes.setPresence(tx, 'nod_one000', true, 8_000)).toBe(false);
+    });
+    expect(await nodes.find('nod_one000')).toMatchObject({
+      status: 'revoked',
+      revokedAt: 7_000,
+      agentVersion: null,
+    });
+  });
+
+  it('counts commands for each node, without gaps or doubles, also in a crowd', async () => {
+    const ids = Array.from(
+      { length: 1_200 },
+      (_, index) => `nod_${String(index).padStart(8, '0')}`,
+    );
+    const { nodes, database } = await withNodes(await openTestDatabase(), ids);
+    const shuffled = [...ids].reverse();
+    const rounds = await Promise.all(
+      [ids, shuffled, ids].map((wanted) =>
+        database.transaction((tx) => nodes.nextGenerations(tx, [...wanted, 'nod_unknown0'])),
+      ),
+    );
+    for (const id of ids) {
+      expect(rounds.map((round) => round.get(id)).sort()).toEqual([1, 2, 3]);
+    }
+    expect(rounds[0]?.size).toBe(1_200);
+  });
+
+  it('lists by group and in pages, oldest first', async () => {
+    const ids = ['nod_c00000', 'nod_a00000', 'nod_b00000'];
+    const { nodes } = await withNodes(await openTestDatabase(), ids);
+    const page = { groups: 'all' as const, status: undefined, after: null, limit: 2 };
+    const first = await nodes.list(page);
+    expect(first.map((node) => node.id)).toEqual(['nod_c00000', 'nod_a00000']);
+    const rest = await nodes.list({ ...page, after: { at: 1_001, id: 'nod_a00000' } });
+    expect(rest.map((node) => node.id)).toEqual(['nod_b00000']);
+    expect(await nodes.list({ ...page, groups: [] })).toEqual([]);
+    expect(await nodes.list({ ...page, status: 'online' })).toEqual([]);
+    expect(await nodes.list({ ...page, status: 'pending' })).toEqual([]);
+    expect((await nodes.listInGroups(['grp_default'])).map((node) => node.id)).toEqual(
+      [...ids].sort(),
+    );
+    expect(await nodes.listInGroups([])).toEqual([]);
+  });
+});
+
+describeOnBothDatabases('the book of health', (openTestDatabase) => {
+  const setUp = async () => {
+    const { nodes, database } = await withNodes(await openTestDatabase(), ['nod_one000']);
+    const clock = makeClock();
+    const book = new HealthBook(database, nodes, clock, silentLog);
+    const stored = async () => {
+      await book.flush();
+      const node = await nodes.find('nod_one000');
+      return { version: node?.services[0]?.version, seenAt: node?.lastSeenAt ?? 0 };
+    };
+    return { book, clock, stored };
+  };
+
+  it('writes a change with the next batch, and the same again once a minute only', async () => {
+    const { book, clock, stored } = await setUp();
+    book.record('nod_one000', aHealth('1.0.0'));
+    const first = await stored();
+    expect(first.version).toBe('1.0.0');
+    clock.advance(MINUTE_MS / 4);
+    book.record('nod_one000', aHealth('1.0.0'));
+    expect(await stored()).toEqual(first);
+    expect(book.seenAt('nod_one000')).toBeGreaterThan(first.seenAt);
+    book.record('nod_one000', aHealth('1.1.0'));
+    const second = await stored();
+    expect(second.version).toBe('1.1.0');
+    clock.advance(MINUTE_MS);
+    book.record('nod_one000', aHealth('1.1.0'));
+    expect((await stored()).seenAt).toBeGreaterThanOrEqual(second.seenAt + MINUTE_MS);
+  });
+
+  it('forgets what waits when newer facts came another way', async () => {
+    const { book, stored } = await setUp();
+    book.record('nod_one000', aHealth('1.0.0'));
+    book.forget('nod_one000');
+    expect((await stored()).version).toBeUndefined();
+    expect(book.seenAt('nod_one000')).toBeNull();
+  });
+});

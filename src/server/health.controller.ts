@@ -1,0 +1,34 @@
+import { Controller } from '@nestjs/common';
+import { FleetError } from '../core/kernel/index.js';
+import type { Answer } from '../protocol/api/index.js';
+import { Links } from './gateway/index.js';
+import { Database } from './platform/database/index.js';
+import { Endpoint } from './platform/http/index.js';
+import { VERSION } from './platform/index.js';
+
+/** For load balancers and for people. Beside the modules, because it speaks of several. */
+@Controller()
+export class HealthController {
+  constructor(
+    private readonly database: Database,
+    private readonly links: Links,
+  ) {}
+
+  @Endpoint('health.live')
+  async live(): Promise<Answer<'health.live'>> {
+    try {
+      await this.database.read.get('SELECT 1 AS one');
+    } catch (cause) {
+      throw new FleetError('unavailable', 'the database does not answer', {
+        kind: 'operational',
+        cause,
+      });
+    }
+    return {
+      status: this.links.draining ? 'stopping' : 'ok',
+      version: VERSION,
+      database: this.database.kind,
+      links: this.links.count(),
+    };
+  }
+}

@@ -1,0 +1,103 @@
+import 'reflect-metadata';
+import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import type { Logger } from 'pino';
+import { Setup } from './access/index.js';
+import { AppModule } from './app.module.js';
+import { LinkAdapter } from './gateway/index.js';
+import { choosePort, listenProblem } from './listening.js';
+import {
+  firstMiddleware,
+  nestLogger,
+  openDatabase,
+  prepareDataDir,
+  withPort,
+  type Clock,
+  type Config,
+  type Platform,
+} from './platform/index.js';
+
+/** Answers under way and closing handshakes get this long; then their sockets are cut. */
+const STOP_GRACE_MS = 5_000;
+
+/** A running manager. */
+export interface Manager {
+  /** As it came out: with the real port, and an absolute data directory. */
+  readonly config: Config;
+  readonly app: NestExpressApplication;
+  /** Set when there is no admin yet. Show it to the one who started the manager, nobody else. */
+  readonly setupToken: string | null;
+  readonly setupFile: string;
+  /** Stops taking requests, closes links, lets answers finish, closes the database. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a manager: finds its port, opens and migrates the database, serves. Throws FleetError
+ * `config_invalid` when the world does not fit the configuration; then nothing stays open.
+ */
+export async function startManager(options: {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly clock: Clock;
+}): Promise<Manager> {
+  const { log, clock } = options;
+  const dataDir = prepareDataDir(options.config.dataDir);
+  const port = await choosePort(options.config);
+  const config = Object.freeze({ ...withPort(options.config, port), dataDir: resolve(dataDir) });
+  const database = await openDatabase({ url: config.databaseUrl, dataDir, log });
+  let app: NestExpressApplication | null = null;
+  try {
+    app = await makeApp({ config, database, clock, log });
+    await app.listen(config.port, config.host);
+    const setup = app.get(Setup);
+    const setupToken = await setup.offer();
+    const stop = stopper(app, () => database.close());
+    return { config, app, setupToken, setupFile: setup.file, stop };
+  } catch (error) {
+    await app?.close();
+    await database.close();
+    throw listenProblem(error, config) ?? error;
+  }
+}
+
+async function makeApp(platform: Platform): Promise<NestExpressApplication> {
+  const app = await NestFactory.create<NestExpressApplication>(AppModule.on(platform), {
+    logger: nestLogger(platform.log),
+    abortOnError: false,
+    // Bodies are read after the guard, by `@Given()`, and uploads stay streams.
+    bodyParser: false,
+  });
+  app.disable('x-powered-by');
+  // Only releases have ETags, and they make their own.
+  app.set('etag', false);
+  app.use(
+    firstMiddleware({
+      log: platform.log,
+      https: platform.config.publicOrigin.startsWith('https:'),
+      now: () => platform.clock.now(),
+    }),
+  );
+  app.useWebSocketAdapter(new LinkAdapter(app, app.getHttpServer()));
+  return app;
+}
+
+function stopper(app: NestExpressApplication, closeDatabase: () => Promise<void>) {
+  let stopping: Promise<void> | null = null;
+  const stop = async (): Promise<void> => {
+    const cut = new AbortController();
+    const late = sleep(STOP_GRACE_MS, undefined, { signal: cut.signal }).then(
+      () => {
+        app.getHttpServer().closeAllConnections();
+      },
+      () => undefined,
+    );
+    await app.close();
+    cut.abort();
+    await late;
+    await closeDatabase();
+  };
+  return (): Promise<void> => (stopping ??= stop());
+}

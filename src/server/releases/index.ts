@@ -1,0 +1,3 @@
+export { ReleasesModule } from './releases.module.js';
+export { Releases } from './releases.js';
+export type { StoredRelease } from './releases.store.js';

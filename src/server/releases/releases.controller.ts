@@ -1,0 +1,120 @@
+import { Controller, Inject, Req, Res } from '@nestjs/common';
+import type { Request, Response } from 'express';
+import { FleetError } from '../../core/kernel/index.js';
+import type { Answer, Input } from '../../protocol/api/index.js';
+import {
+  CONFIG,
+  Database,
+  Endpoint,
+  Given,
+  pageFrom,
+  readCursor,
+  Who,
+  type Caller,
+  type Config,
+} from '../platform/index.js';
+import { BlobStore } from './blob-store.js';
+import { listReleases, releaseView, type StoredRelease } from './releases.store.js';
+import { Releases } from './releases.js';
+
+/** A blob never changes under its digest, so whoever has it may keep it. */
+const FOR_EVER_SECONDS = 365 * 86_400;
+
+/** Publishing, and what nodes download. */
+@Controller()
+export class ReleasesController {
+  constructor(
+    private readonly database: Database,
+    private readonly releases: Releases,
+    private readonly blobs: BlobStore,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
+
+  @Endpoint('releases.list')
+  async list(@Given() { query }: Input<'releases.list'>): Promise<Answer<'releases.list'>> {
+    const rows = await listReleases(this.database.read, {
+      product: query.product,
+      channel: query.channel,
+      before: readCursor(query.cursor),
+      limit: query.limit + 1,
+    });
+    return pageFrom(rows, query.limit, (row) => ({ at: row.publishedAt, id: row.id }), releaseView);
+  }
+
+  @Endpoint('releases.upload')
+  async upload(
+    @Given() { params }: Input<'releases.upload'>,
+    @Req() request: Request,
+  ): Promise<Answer<'releases.upload'>> {
+    const announced = Number(request.headers['content-length'] ?? 0);
+    if (announced > this.config.artifactBytesMax) {
+      throw new FleetError(
+        'payload_too_large',
+        `an artifact holds at most ${this.config.artifactBytesMax} bytes`,
+      );
+    }
+    const { size } = await this.blobs.put(params.digest, request, this.config.artifactBytesMax);
+    return { sha256: params.digest, size };
+  }
+
+  @Endpoint('releases.publish')
+  async publish(
+    @Given() { body }: Input<'releases.publish'>,
+    @Who() caller: Caller,
+  ): Promise<Answer<'releases.publish'>> {
+    return releaseView(await this.releases.publish(body.manifest, body.signatures, caller));
+  }
+
+  @Endpoint('releases.manifest')
+  async manifest(
+    @Given() { params }: Input<'releases.manifest'>,
+    @Res() response: Response,
+  ): Promise<void> {
+    const release = await this.#published(params);
+    response.type('application/json').send(Buffer.from(release.manifestText, 'utf8'));
+  }
+
+  @Endpoint('releases.signatures')
+  async signatures(
+    @Given() { params }: Input<'releases.signatures'>,
+  ): Promise<Answer<'releases.signatures'>> {
+    return [...(await this.#published(params)).signatures];
+  }
+
+  /** Range, conditional requests and partial answers are those of the library `send`. */
+  @Endpoint('releases.blob')
+  async blob(
+    @Given() { params }: Input<'releases.blob'>,
+    @Res() response: Response,
+  ): Promise<void> {
+    if ((await this.blobs.sizeOf(params.digest)) === null) {
+      throw new FleetError('not_found', `no artifact ${params.digest}`);
+    }
+    const path = this.blobs.pathOf(params.digest);
+    response.set({
+      etag: `"${params.digest}"`,
+      'content-type': 'application/octet-stream',
+      'cache-control': `private, immutable, max-age=${FOR_EVER_SECONDS}`,
+    });
+    await new Promise<void>((resolve, reject) => {
+      const options = { dotfiles: 'allow', cacheControl: false, lastModified: false } as const;
+      response.sendFile(path, options, (error: Error | undefined) => {
+        // A reader that hangs up has made up its mind; there is nobody left to answer.
+        if (error === undefined || response.headersSent) resolve();
+        else reject(error);
+      });
+    });
+  }
+
+  async #published(params: {
+    readonly product: string;
+    readonly version: string;
+    readonly channel: string;
+  }): Promise<StoredRelease> {
+    const release = await this.releases.find(params.product, params.version, params.channel);
+    if (release === null) {
+      throw new FleetError('not_found', `no release ${params.product} ${params.version}`);
+    }
+    return release;
+  }
+}

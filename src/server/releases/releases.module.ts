@@ -1,0 +1,24 @@
+import { join } from 'node:path';
+import { Module } from '@nestjs/common';
+import { AuditModule } from '../audit/index.js';
+import { EventsModule } from '../events/index.js';
+import { CONFIG, type Config } from '../platform/index.js';
+import { BlobStore } from './blob-store.js';
+import { ReleasesController } from './releases.controller.js';
+import { Releases } from './releases.js';
+
+/** The release catalog and the artifact store. */
+@Module({
+  imports: [AuditModule, EventsModule],
+  controllers: [ReleasesController],
+  providers: [
+    Releases,
+    {
+      provide: BlobStore,
+      useFactory: (config: Config) => new BlobStore(join(config.dataDir, 'blobs')),
+      inject: [CONFIG],
+    },
+  ],
+  exports: [Releases],
+})
+export class ReleasesModule {}

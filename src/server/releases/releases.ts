@@ -1,0 +1,111 @@
+import { createHash } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { FleetError } from '../../core/kernel/index.js';
+import { parseManifest, parseSignature, type Manifest } from '../../core/release/index.js';
+import { AuditLog } from '../audit/index.js';
+import { EventLog } from '../events/index.js';
+import { CLOCK, Database, newId, type Caller, type Clock } from '../platform/index.js';
+import { BlobStore } from './blob-store.js';
+import { findRelease, insertRelease, type StoredRelease } from './releases.store.js';
+
+/** Group under which release events are filed: everybody's root. */
+const ROOT_GROUP = 'grp_default';
+
+/**
+ * The catalog. The manager keeps manifests and signatures byte for byte and checks their form; it
+ * does not decide trust, the nodes do.
+ */
+@Injectable()
+export class Releases {
+  constructor(
+    private readonly database: Database,
+    private readonly blobs: BlobStore,
+    private readonly audit: AuditLog,
+    private readonly events: EventLog,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** A published release on exactly this channel, or null. */
+  async find(product: string, version: string, channel: string): Promise<StoredRelease | null> {
+    const release = await findRelease(this.database.read, product, version);
+    return release?.manifest.channel === channel && release.state === 'published' ? release : null;
+  }
+
+  /**
+   * Publishes a signed manifest whose artifacts are all here. The same bytes again give the same
+   * answer; other bytes for a version that exists are `release_exists`: releases never change.
+   */
+  async publish(
+    manifestText: string,
+    signatures: readonly string[],
+    caller: Caller,
+  ): Promise<StoredRelease> {
+    const bytes = Buffer.from(manifestText, 'utf8');
+    const parsed = parseManifest(bytes);
+    if (!parsed.ok) throw new FleetError(parsed.error.code, parsed.error.message);
+    for (const text of signatures) {
+      const signature = parseSignature(text);
+      if (!signature.ok) throw new FleetError(signature.error.code, signature.error.message);
+    }
+    const manifest = parsed.value;
+    await this.#requireArtifacts(manifest);
+    const release: StoredRelease = {
+      id: newId('rel'),
+      state: 'published',
+      manifest,
+      manifestText,
+      manifestSha256: createHash('sha256').update(bytes).digest('hex'),
+      signatures,
+      publishedAt: this.clock.now(),
+    };
+    const isNew = await this.database.transaction(async (tx) => {
+      if (!(await insertRelease(tx, release))) return false;
+      const { product, version, channel, sequence } = manifest;
+      const details = { product, version, channel, sequence };
+      await this.audit.append(tx, {
+        caller,
+        action: 'release.publish',
+        targetKind: 'release',
+        targetId: release.id,
+        groupId: null,
+        outcome: 'allowed',
+        details: { ...details, manifest_sha256: release.manifestSha256 },
+      });
+      this.events.append(tx, [
+        {
+          category: 'release',
+          type: 'release_published',
+          severity: 'info',
+          nodeId: null,
+          groupId: ROOT_GROUP,
+          message: `${product} ${version} published on ${channel}`,
+          details,
+          at: release.publishedAt,
+        },
+      ]);
+      return true;
+    });
+    return isNew ? release : this.#same(release);
+  }
+
+  async #same(release: StoredRelease): Promise<StoredRelease> {
+    const { product, version } = release.manifest;
+    const existing = await findRelease(this.database.read, product, version);
+    if (existing?.manifestSha256 === release.manifestSha256) return existing;
+    throw new FleetError('release_exists', `${product} ${version} was published before`);
+  }
+
+  async #requireArtifacts(manifest: Manifest): Promise<void> {
+    const missing: string[] = [];
+    for (const artifact of manifest.artifacts) {
+      const size = await this.blobs.sizeOf(artifact.sha256);
+      if (size === artifact.size) continue;
+      const found = size === null ? 'not uploaded' : `${size} bytes, not ${artifact.size}`;
+      missing.push(`${artifact.file}: ${found}`);
+    }
+    if (missing.length === 0) return;
+    throw new FleetError('release_artifact_missing', missing.join('; '), {
+      context: { missing },
+    });
+  }
+}

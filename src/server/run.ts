@@ -1,0 +1,81 @@
+import { FleetError } from '../core/kernel/index.js';
+import { startManager, type Manager } from './manager.js';
+import { configOfProcess, makeLogger, redactedConfig, VERSION } from './platform/index.js';
+
+/** EX_CONFIG of sysexits.h: the service manager need not try again. */
+const EXIT_CONFIG = 78;
+/** What a shell gives for a program ended by a second Ctrl+C. */
+const EXIT_INTERRUPTED = 130;
+const SETUP_HOURS = 24;
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
+/** Runs a manager until it is told to stop. The only place that ends the process. */
+export async function runManager(): Promise<void> {
+  try {
+    const config = configOfProcess();
+    const log = makeLogger(config.logLevel);
+    const manager = await startManager({ config, log, clock: { now: () => Date.now() } });
+    log.info({ config: redactedConfig(manager.config), version: VERSION }, 'manager started');
+    say(greeting(manager));
+    if (manager.setupToken !== null) say(setupBox(manager, manager.setupToken));
+    stopOnSignals(manager);
+  } catch (error) {
+    if (!(error instanceof FleetError) || error.code !== 'config_invalid') throw error;
+    const lines = error.message.split('\n').map((line) => `  - ${line}`);
+    process.stderr.write(`Bellwether cannot start:\n${lines.join('\n')}\nNothing was started.\n`);
+    process.exit(EXIT_CONFIG);
+  }
+}
+
+function greeting({ config }: Manager): string {
+  const database = config.databaseUrl === null ? `SQLite in ${config.dataDir}` : 'PostgreSQL';
+  return [
+    `Bellwether manager ${VERSION} listens on ${config.publicUrl}`,
+    `  database: ${database}`,
+    `  stop it with Ctrl+C`,
+  ].join('\n');
+}
+
+function setupBox({ config, setupFile }: Manager, token: string): string {
+  const lines = [
+    'There is no admin yet. This token makes the first one.',
+    `It works once, for ${SETUP_HOURS} hours, until the next start:`,
+    '',
+    token,
+    '',
+    `It also lies in ${setupFile}`,
+  ];
+  const width = Math.max(...lines.map((line) => line.length));
+  const bar = '─'.repeat(width + 2);
+  const body = { setup_token: token, name: 'first admin' };
+  return [
+    '',
+    `┌${bar}┐`,
+    ...lines.map((line) => `│ ${line.padEnd(width)} │`),
+    `└${bar}┘`,
+    'Trade it for an admin token with:',
+    '',
+    `curl -sS ${config.publicUrl}/api/v1/setup -H 'Content-Type: application/json' \\`,
+    `  -d '${JSON.stringify(body)}'`,
+    '',
+  ].join('\n');
+}
+
+function stopOnSignals(manager: Manager): void {
+  let asked = false;
+  const onSignal = (): void => {
+    if (asked) process.exit(EXIT_INTERRUPTED);
+    asked = true;
+    say('Stopping: links are closed, answers under way are finished.');
+    manager.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        process.stderr.write(`Stopping failed: ${String(error)}\n`);
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+}

@@ -1,0 +1,188 @@
+import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import {
+  ROUTES,
+  type Answer,
+  type Call,
+  type Route,
+  type RouteName,
+} from '../../src/protocol/api/index.js';
+import {
+  enrollmentProofText,
+  makeNodeToken,
+  rawPublicKey,
+  type EnrollRequest,
+  type Host,
+} from '../../src/protocol/node/index.js';
+import { startManager, type Manager } from '../../src/server/manager.js';
+import { loadConfig, newId } from '../../src/server/platform/index.js';
+import { makeTempDir, silentLog } from './databases.js';
+
+/** A clock that stands still until it is told to move; starts at the real time, for node tokens. */
+export interface TestClock {
+  now(): number;
+  advance(ms: number): void;
+}
+
+export function makeClock(): TestClock {
+  let offsetMs = 0;
+  return { now: () => Date.now() + offsetMs, advance: (ms) => void (offsetMs += ms) };
+}
+
+/** An answer as it came over the wire. */
+export interface Reply<T> {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: T;
+}
+
+/** What a problem document holds, as far as specs look at it. */
+export interface ProblemBody {
+  readonly code: string;
+  readonly detail: string;
+  readonly request_id: string;
+  readonly problems?: readonly { readonly path: string; readonly message: string }[];
+  readonly context?: Readonly<Record<string, unknown>>;
+}
+
+export interface TestManager {
+  readonly manager: Manager;
+  readonly url: string;
+  readonly clock: TestClock;
+  /** Secret of a super admin. */
+  readonly admin: string;
+  /** Calls a route of the table; `token` null sends no credential. */
+  call<N extends RouteName>(
+    name: N,
+    given?: Partial<Call<N>>,
+    token?: string | null,
+  ): Promise<Reply<Answer<N> & ProblemBody>>;
+  /** Makes a group below another and gives its id. */
+  group(name: string, parentId?: string): Promise<string>;
+  /** Makes an API token and gives its secret. */
+  token(role: string, groupId?: string | null): Promise<string>;
+  /** Enrolls a node and gives what it knows. */
+  node(groupId?: string, name?: string): Promise<TestNode>;
+  stop(): Promise<void>;
+}
+
+export interface TestNode {
+  readonly id: string;
+  readonly key: KeyObject;
+  /** A fresh token for one request. */
+  token(): string;
+}
+
+export const aHost = (hostname = 'edge-01'): Host => ({
+  os: 'linux',
+  arch: 'x64',
+  hostname,
+  kernel: '6.12.9',
+  memory_bytes: 8 * 1024 ** 3,
+  labels: { site: 'fra' },
+});
+
+/** The body of an enrollment that proves its key to this origin. */
+export function enrollBody(options: {
+  readonly token: string;
+  readonly origin: string;
+  readonly key: KeyObject;
+  readonly name?: string;
+}): EnrollRequest {
+  const publicKey = rawPublicKey(options.key);
+  const text = enrollmentProofText(options.origin, options.token, publicKey);
+  return {
+    token: options.token,
+    name: options.name ?? 'edge-01',
+    public_key: publicKey,
+    proof: sign(null, Buffer.from(text), options.key).toString('base64url'),
+    host: aHost(options.name),
+  };
+}
+
+export function requestOf(
+  name: RouteName,
+  given: { params?: unknown; query?: unknown },
+): { method: string; path: string } {
+  const route: Route = ROUTES[name];
+  const params = (given.params ?? {}) as Record<string, string>;
+  const path = route.path.replace(/:([a-z]+)/g, (_, key: string) =>
+    encodeURIComponent(params[key] ?? `missing_${key}`),
+  );
+  const query = new URLSearchParams(
+    Object.entries((given.query ?? {}) as Record<string, unknown>).map(
+      ([key, value]): [string, string] => [key, String(value)],
+    ),
+  );
+  return { method: route.method, path: query.size > 0 ? `${path}?${query}` : path };
+}
+
+/** A whole manager on a free port and in a directory of its own, with its first admin. */
+export async function startTestManager(
+  env: Readonly<Record<string, string>> = {},
+): Promise<TestManager> {
+  const dir = makeTempDir();
+  const clock = makeClock();
+  const config = loadConfig({ BELLWETHER_DATA_DIR: dir.path, BELLWETHER_PORT: '0', ...env });
+  const manager = await startManager({ config, log: silentLog, clock });
+  const url = manager.config.publicUrl;
+
+  const call: TestManager['call'] = async (name, given = {}, token = admin) => {
+    const { method, path } = requestOf(name, given);
+    const response = await fetch(url + path, {
+      method,
+      headers: {
+        ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+        ...(given.body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      body: given.body === undefined ? null : JSON.stringify(given.body),
+    });
+    const text = await response.text();
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: (text === '' ? undefined : JSON.parse(text)) as never,
+    };
+  };
+  const expectOk = async <T>(reply: Promise<Reply<T>>): Promise<T> => {
+    const { status, body } = await reply;
+    if (status >= 300) throw new Error(`${status} ${JSON.stringify(body)}`);
+    return body;
+  };
+
+  let admin = '';
+  const setup = { setup_token: manager.setupToken ?? '', name: 'first admin' };
+  admin = (await expectOk(call('setup.finish', { body: setup }, null))).secret;
+
+  return {
+    manager,
+    url,
+    clock,
+    admin,
+    call,
+    group: async (name, parentId = 'grp_default') =>
+      (await expectOk(call('groups.create', { body: { name, parent_id: parentId } }))).id,
+    token: async (role, groupId = null) => {
+      const body = { name: `a ${role}`, role: role as 'viewer', group_id: groupId };
+      return (await expectOk(call('tokens.create', { body }))).secret;
+    },
+    node: async (groupId = 'grp_default', name = 'edge-01') => {
+      const made = await expectOk(call('enrollment.create', { body: { group_id: groupId } }));
+      const { privateKey: key } = generateKeyPairSync('ed25519');
+      const body = enrollBody({ token: made.secret, origin: url, key, name });
+      const { node_id: id } = await expectOk(call('enrollment.enroll', { body }, null));
+      const token = (): string =>
+        makeNodeToken({
+          nodeId: id,
+          origin: url,
+          key,
+          nowMs: clock.now() + 1000,
+          jti: newId('jti'),
+        });
+      return { id, key, token };
+    },
+    stop: async () => {
+      await manager.stop();
+      dir.remove();
+    },
+  };
+}
