@@ -13,6 +13,9 @@ import {
 } from '../../src/core/release/index.js';
 import type { TestManager } from './manager.js';
 
+/** A manager, however it runs. */
+export type ManagerApi = Pick<TestManager, 'url' | 'admin' | 'call'>;
+
 /** A real little service: answers on PORT, and is as healthy as its version says. */
 const SERVICE = `#!/usr/bin/env node
 const http = require('node:http');
@@ -45,7 +48,7 @@ export async function freePort(): Promise<number> {
 
 /** Packs, signs and publishes a version of the little service, as a pipeline would. */
 export async function publish(
-  manager: TestManager,
+  manager: ManagerApi,
   release: {
     readonly folder: string;
     readonly version: string;
@@ -125,7 +128,7 @@ export interface TestAgent {
 
 /** Enrolls a real agent process with one service under its own root, and starts it. */
 export async function startAgent(options: {
-  readonly manager: TestManager;
+  readonly manager: ManagerApi;
   readonly programs: string;
   readonly folder: string;
   readonly name: string;

@@ -116,6 +116,8 @@ export class EventLog {
   }
 
   async #write(tx: Tx, events: readonly NewEvent[]): Promise<void> {
+    // What is appended from here on, by a later hook of this commit, waits for a write of its own.
+    this.#waiting.delete(tx);
     const head = await tx.get<{ value: number }>(
       'UPDATE event_head SET value = value + ? WHERE id = 1 RETURNING value',
       [events.length],

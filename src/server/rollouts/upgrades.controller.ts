@@ -80,6 +80,8 @@ export class UpgradesController {
       throw new FleetError(
         'not_found',
         `no release ${product} ${wanted.version} on channel ${wanted.channel}`,
+        // Whoever may upgrade may see releases: this hides nothing.
+        { context: { missing: 'release' } },
       );
     }
     return release;
