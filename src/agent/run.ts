@@ -69,6 +69,10 @@ export async function run(dir: string, faults: Faults): Promise<RunningAgent> {
       services: updaters.map((updater) => updater.report()),
       disk_free_bytes: await freeBytes(dir),
     }),
+    onState: (state) => {
+      if (state !== 'connected') return;
+      for (const updater of updaters) void updater.linked();
+    },
     onCommand: (command) => obey(updaters, command),
     onPermit: (commandId, leaseMs) => {
       void ownerOf(updaters, commandId)?.permitGranted(commandId, leaseMs);

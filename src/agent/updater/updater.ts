@@ -122,6 +122,11 @@ export class Updater {
     await this.#take({ type: 'permit_denied', command_id: commandId, retry_ms: retryMs });
   }
 
+  /** The link is open (again): what was asked before may have been lost. */
+  async linked(): Promise<void> {
+    await this.#take({ type: 'linked' });
+  }
+
   report(): ServiceReport {
     const { service, driver } = this.#options;
     const { current, previous, job, outcome } = this.#machine.state;
@@ -220,8 +225,7 @@ export class Updater {
 
   async #save(): Promise<void> {
     const { state } = this.#machine;
-    if (state === this.#saved) return;
-    await this.#root.saveState(state);
+    if (state !== this.#saved) await this.#root.saveState(state);
     this.#hitFor(state.job?.phase ?? null, this.#saved.job?.phase ?? null, state.outcome?.result);
     this.#saved = state;
     if (state.outbox.length === 0) return;

@@ -78,6 +78,8 @@ export type Input =
   | { readonly type: 'permit_granted'; readonly command_id: string; readonly lease_ms: number }
   | { readonly type: 'permit_denied'; readonly command_id: string; readonly retry_ms: number }
   | { readonly type: 'permit_asked' }
+  /** The link is open (again): a question asked before may be lost. */
+  | { readonly type: 'linked' }
   | { readonly type: 'apply_by_hand' }
   | { readonly type: 'swapped' }
   | { readonly type: 'exited' }
@@ -207,6 +209,8 @@ function stepJob(machine: Machine, job: Job, input: JobInput, facts: Facts): Mac
       return job.phase === 'verifying' ? staged(machine, job, facts) : machine;
     case 'failed':
       return failed(machine, job, input, facts);
+    case 'linked':
+      return { ...machine, watch: { ...machine.watch, askPermitAtMs: 0 } };
     case 'permit_asked':
     case 'permit_granted':
     case 'permit_denied':
