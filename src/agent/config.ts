@@ -4,76 +4,101 @@ import { join } from 'node:path';
 import { parse as parseToml } from 'smol-toml';
 import { z } from 'zod';
 import { FleetError } from '../core/kernel/index.js';
-import { Labels } from '../protocol/node/index.js';
+import { Id, Labels, SERVICES_PER_NODE_MAX } from '../protocol/node/index.js';
+import { problemWithUrl } from './safe-url.js';
 import { ServiceConfig } from './supervisor/index.js';
+
+export const CONFIG_FILE = 'agent.toml';
+export const IDENTITY_FILE = 'identity.json';
+export const KEY_FILE = 'node.key';
+
+const isUnique = (values: readonly string[]): boolean => new Set(values).size === values.length;
 
 /** `agent.toml`: what this node is and what runs on it. Unknown keys are errors. */
 export const AgentConfig = z
   .strictObject({
-    /** Where the manager is, as nodes reach it; also the audience of every node token. */
+    /** Where the manager is, as nodes reach it; its origin is the audience of every node token. */
     manager: z.url().max(2_048),
     /** Plain http and ws to others than this machine. For closed test networks. */
     allow_plaintext: z.boolean().default(false),
+    log_level: z.enum(['info', 'warning']).default('info'),
     labels: Labels.default({}),
-    services: z.array(ServiceConfig).max(64).default([]),
+    services: z.array(ServiceConfig).max(SERVICES_PER_NODE_MAX).default([]),
   })
-  .refine(({ services }) => new Set(services.map((s) => s.name)).size === services.length, {
+  .refine(({ services }) => isUnique(services.map((service) => service.name)), {
     path: ['services'],
     message: 'two services of the same name',
   })
-  .refine(({ services }) => new Set(services.map((s) => s.root)).size === services.length, {
+  .refine(({ services }) => isUnique(services.map((service) => service.root)), {
     path: ['services'],
     message: 'two services with the same root',
+  })
+  .superRefine(({ manager, allow_plaintext }, context) => {
+    const problem = problemWithUrl(manager, allow_plaintext);
+    if (problem !== null) context.addIssue({ code: 'custom', path: ['manager'], message: problem });
   });
 export type AgentConfig = z.infer<typeof AgentConfig>;
 
+/** What enrollment gave this node; beside it lies the private key. */
 export const Identity = z.strictObject({
-  node_id: z.string(),
-  group_id: z.string(),
+  node_id: Id,
+  group_id: Id,
   name: z.string(),
   manager: z.string(),
 });
 export type Identity = z.infer<typeof Identity>;
 
-const configError = (file: string, problems: string): FleetError =>
-  new FleetError('config_invalid', `${file}: ${problems}`);
+/** Every problem of a parsed file in one line, each with the place of its field. */
+export const problemsOf = (error: z.ZodError): string =>
+  error.issues.map((issue) => `${issue.path.join('.') || 'file'}: ${issue.message}`).join('; ');
+
+const configError = (file: string, problems: string, cause?: unknown): FleetError =>
+  new FleetError('config_invalid', `${file}: ${problems}`, { cause });
+
+const codeOf = (error: unknown): string => (error as { code?: string }).code ?? 'unknown';
 
 /** Reads and checks `agent.toml`. Throws `config_invalid` with every problem at once. */
 export async function readConfig(dir: string): Promise<AgentConfig> {
-  const file = join(dir, 'agent.toml');
-  const text = await readFile(file, 'utf8').catch(() => null);
-  if (text === null) {
-    throw configError(file, 'cannot be read; run `bellwether-agent enroll` first');
+  const file = join(dir, CONFIG_FILE);
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    const hint = 'run `bellwether-agent enroll` first, or name another --dir';
+    throw configError(file, `cannot be read (${codeOf(error)}); ${hint}`, error);
   }
   let toml: unknown;
   try {
     toml = parseToml(text);
   } catch (error) {
-    throw configError(file, (error as Error).message.split('\n')[0] ?? 'is not TOML');
+    throw configError(file, (error as Error).message.split('\n')[0] ?? 'is not TOML', error);
   }
   const parsed = AgentConfig.safeParse(toml);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((i) => `${i.path.join('.') || 'file'}: ${i.message}`);
-  throw configError(file, problems.join('; '));
+  throw configError(file, problemsOf(parsed.error));
 }
 
-export async function readIdentity(dir: string): Promise<{ identity: Identity; key: KeyObject }> {
+/** Null when this directory was never enrolled. Throws `config_invalid` when it is damaged. */
+export async function findIdentity(dir: string): Promise<Identity | null> {
+  const file = join(dir, IDENTITY_FILE);
   try {
-    const identity = Identity.parse(JSON.parse(await readFile(join(dir, 'identity.json'), 'utf8')));
-    const key = createPrivateKey(await readFile(join(dir, 'node.key'), 'utf8'));
-    return { identity, key };
+    return Identity.parse(JSON.parse(await readFile(file, 'utf8')));
   } catch (error) {
-    throw new FleetError('config_invalid', `${dir}: this node is not enrolled`, { cause: error });
+    if (codeOf(error) === 'ENOENT') return null;
+    throw configError(file, 'cannot be used; enroll this node into another --dir', error);
   }
 }
 
-/** Plain text to another machine shows every release and command to whoever listens. */
-export function requireSafeUrl(manager: string, allowPlaintext: boolean): void {
-  const { protocol, hostname } = new URL(manager);
-  const isLoopback = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
-  if (protocol === 'https:' || (protocol === 'http:' && (isLoopback || allowPlaintext))) return;
-  throw new FleetError(
-    'config_invalid',
-    `${manager}: use https (or allow_plaintext = true in a closed test network)`,
-  );
+/** The identity with its key. Throws `config_invalid`, which never holds anything of the key. */
+export async function readIdentity(dir: string): Promise<{ identity: Identity; key: KeyObject }> {
+  const identity = await findIdentity(dir);
+  if (identity === null) throw configError(dir, 'this node is not enrolled');
+  const file = join(dir, KEY_FILE);
+  try {
+    const key = createPrivateKey(await readFile(file, 'utf8'));
+    if (key.asymmetricKeyType !== 'ed25519') throw new Error('another kind of key');
+    return { identity, key };
+  } catch (error) {
+    throw configError(file, `cannot be used (${codeOf(error)}); enroll this node again`);
+  }
 }

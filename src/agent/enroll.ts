@@ -1,18 +1,33 @@
-import { generateKeyPairSync, sign } from 'node:crypto';
-import { access, mkdir, open, rm } from 'node:fs/promises';
-import { hostname, release, totalmem } from 'node:os';
-import { join } from 'node:path';
+import { createPrivateKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import { access, mkdir, readFile, rm, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { stringify as toToml } from 'smol-toml';
 import { z } from 'zod';
 import { FleetError } from '../core/kernel/index.js';
 import { isErrorCode } from '../protocol/index.js';
 import {
   ENROLL_PATH,
-  EnrollResponse,
   enrollmentProofText,
+  EnrollRequest,
+  EnrollResponse,
   rawPublicKey,
-  type Host,
 } from '../protocol/node/index.js';
-import { requireSafeUrl } from './config.js';
+import {
+  CONFIG_FILE,
+  findIdentity,
+  IDENTITY_FILE,
+  KEY_FILE,
+  problemsOf,
+  type Identity,
+} from './config.js';
+import { createFile } from './durable-files.js';
+import { describeHost } from './host.js';
+import { holdLock } from './lock.js';
+import { problemWithUrl } from './safe-url.js';
+
+const ANSWER_TIMEOUT_MS = 30_000;
+/** An answer is below 1 KiB. */
+const ANSWER_BYTES_MAX = 64 * 1024;
 
 export interface Enrollment {
   readonly manager: string;
@@ -23,58 +38,74 @@ export interface Enrollment {
   readonly allowPlaintext: boolean;
 }
 
-/** What this machine is, in the words of the protocol. */
-export function describeHost(labels: Readonly<Record<string, string>>): Host {
-  const { platform, arch } = process;
-  if ((platform !== 'linux' && platform !== 'darwin') || (arch !== 'x64' && arch !== 'arm64')) {
-    throw new FleetError('config_invalid', `${platform}/${arch} is not supported`);
-  }
-  return {
-    os: platform,
-    arch,
-    hostname: hostname(),
-    kernel: release(),
-    memory_bytes: totalmem(),
-    labels: { ...labels },
-  };
-}
+const Problem = z.looseObject({ code: z.string(), detail: z.string().max(1_000) });
 
 /**
  * Makes this machine a node: a key that never leaves it, proven to the manager, against an id. A
- * refused enrollment leaves nothing behind; an enrolled directory is never enrolled again.
+ * refused enrollment leaves nothing behind. The key is durable before it is shown to the manager
+ * and is never overwritten: one that an interrupted try left is used again. `identity.json` comes
+ * last; where it is, the node is enrolled. Throws FleetError: `conflict` when it is enrolled
+ * already, `invalid_request`, `unavailable`, or the code of the manager's refusal.
  */
-export async function enroll(wanted: Enrollment): Promise<z.infer<typeof EnrollResponse>> {
-  requireSafeUrl(wanted.manager, wanted.allowPlaintext);
+export async function enroll(wanted: Enrollment): Promise<Identity> {
+  const problem = problemWithUrl(wanted.manager, wanted.allowPlaintext);
+  if (problem !== null) throw new FleetError('invalid_request', problem);
+  const made = await mkdir(wanted.dir, { recursive: true, mode: 0o750 });
+  const unlock = holdLock(wanted.dir);
+  try {
+    const known = await findIdentity(wanted.dir);
+    if (known !== null) {
+      const message = `${wanted.dir} is enrolled already, as ${known.name} (${known.node_id})`;
+      throw new FleetError('conflict', message);
+    }
+    return await enrollHere(wanted);
+  } finally {
+    unlock();
+    if (made !== undefined) await removeEmpty(wanted.dir, made);
+  }
+}
+
+async function enrollHere(wanted: Enrollment): Promise<Identity> {
   const { origin } = new URL(wanted.manager);
-  if (await exists(join(wanted.dir, 'identity.json'))) {
-    throw new FleetError('conflict', `${wanted.dir} is enrolled already; use another --dir`);
+  const keyFile = join(wanted.dir, KEY_FILE);
+  const { key, isNew } = await ownKey(keyFile);
+  let answer: z.infer<typeof EnrollResponse>;
+  try {
+    answer = await post(`${origin}${ENROLL_PATH}`, requestOf(wanted, key));
+  } catch (error) {
+    if (isNew) await rm(keyFile, { force: true });
+    throw error;
+  }
+  const configFile = join(wanted.dir, CONFIG_FILE);
+  if (!(await exists(configFile))) await createFile(configFile, configText(origin, wanted), 0o640);
+  const identity: Identity = { ...answer, manager: origin };
+  const text = `${JSON.stringify(identity, null, 2)}\n`;
+  await createFile(join(wanted.dir, IDENTITY_FILE), text, 0o640);
+  return identity;
+}
+
+async function ownKey(file: string): Promise<{ key: KeyObject; isNew: boolean }> {
+  if (await exists(file)) {
+    return { key: createPrivateKey(await readFile(file, 'utf8')), isNew: false };
   }
   const { privateKey } = generateKeyPairSync('ed25519');
-  const publicKey = rawPublicKey(privateKey);
-  const proof = sign(
-    null,
-    Buffer.from(enrollmentProofText(origin, wanted.token, publicKey)),
-    privateKey,
-  );
-  const answer = await post(`${origin}${ENROLL_PATH}`, {
+  await createFile(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), 0o600);
+  return { key: privateKey, isNew: true };
+}
+
+function requestOf(wanted: Enrollment, key: KeyObject): EnrollRequest {
+  const { origin } = new URL(wanted.manager);
+  const publicKey = rawPublicKey(key);
+  const text = enrollmentProofText(origin, wanted.token, publicKey);
+  const parsed = EnrollRequest.safeParse({
     token: wanted.token,
     name: wanted.name,
     public_key: publicKey,
-    proof: proof.toString('base64url'),
+    proof: sign(null, Buffer.from(text), key).toString('base64url'),
     host: describeHost(wanted.labels),
   });
-  await mkdir(wanted.dir, { recursive: true, mode: 0o750 });
-  const keyFile = join(wanted.dir, 'node.key');
-  // A key without identity is what a crash right here leaves; it belongs to nobody.
-  await rm(keyFile, { force: true });
-  await writeNew(keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }) as string, 0o600);
-  if (!(await exists(join(wanted.dir, 'agent.toml')))) {
-    await writeNew(join(wanted.dir, 'agent.toml'), configText(origin, wanted), 0o640);
-  }
-  const { node_id, group_id, name } = answer;
-  const identity = { node_id, group_id, name, manager: origin };
-  await writeNew(join(wanted.dir, 'identity.json'), `${JSON.stringify(identity)}\n`, 0o640);
-  return answer;
+  if (parsed.success) return parsed.data;
+  throw new FleetError('invalid_request', problemsOf(parsed.error));
 }
 
 const exists = (path: string): Promise<boolean> =>
@@ -83,55 +114,78 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   );
 
-async function writeNew(path: string, text: string, mode: number): Promise<void> {
-  const file = await open(path, 'wx', mode);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
+/** Takes away the directories that were made for nothing; one that holds something stays. */
+async function removeEmpty(dir: string, first: string): Promise<void> {
+  for (let at = dir; at.length >= first.length; at = dirname(at)) {
+    try {
+      await rmdir(at);
+    } catch {
+      return;
+    }
   }
 }
 
 function configText(origin: string, wanted: Enrollment): string {
-  const labels = Object.entries(wanted.labels).map(
-    ([key, value]) => `${JSON.stringify(key)} = ${JSON.stringify(value)}`,
-  );
-  return [
-    '# What this node is and what runs on it. `bellwether-agent check` tells what is wrong.',
-    `manager = ${JSON.stringify(origin)}`,
-    ...(wanted.allowPlaintext ? ['allow_plaintext = true'] : []),
-    ...(labels.length > 0 ? ['', '[labels]', ...labels] : []),
-    '',
-    '# [[services]]',
-    '# name = "edge"',
-    '# product = "edge"',
-    '# root = "/opt/bellwether/edge"',
-    '# exec = "bin/edge"',
-    '# health = { kind = "http", url = "http://127.0.0.1:8080/health" }',
-    '',
-  ].join('\n');
+  const own = {
+    manager: origin,
+    ...(wanted.allowPlaintext ? { allow_plaintext: true } : {}),
+    ...(Object.keys(wanted.labels).length > 0 ? { labels: wanted.labels } : {}),
+  };
+  return `# What this node is and what runs on it; \`bellwether-agent policy check\` tells what is wrong.
+${toToml(own)}
+# [[services]]
+# name = "edge"
+# product = "edge"
+# root = "/opt/bellwether/edge"
+# exec = "bin/edge"
+# health = { kind = "http", url = "http://127.0.0.1:8080/health" }
+`;
 }
 
-async function post(url: string, body: unknown): Promise<z.infer<typeof EnrollResponse>> {
-  let response: Response;
+async function post(url: string, body: EnrollRequest): Promise<z.infer<typeof EnrollResponse>> {
+  let status: number;
+  let text: string;
   try {
-    response = await fetch(url, {
+    const response = await fetch(url, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
       redirect: 'error',
-      signal: AbortSignal.timeout(30_000),
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
     });
+    status = response.status;
+    text = await boundedText(response);
   } catch (error) {
-    throw new FleetError('unavailable', `${url} cannot be reached`, { cause: error });
+    throw new FleetError('unavailable', `${url} cannot be reached`, {
+      kind: 'operational',
+      cause: error,
+    });
   }
-  const text = await response.text();
-  const json: unknown = text.startsWith('{') ? JSON.parse(text) : {};
-  if (response.ok) return EnrollResponse.parse(json);
-  const { code, detail } = json as { code?: string; detail?: string };
-  throw new FleetError(
-    code !== undefined && isErrorCode(code) ? code : 'unavailable',
-    detail ?? `${url} answered ${response.status}`,
-  );
+  const json = parseJson(text);
+  const answer = EnrollResponse.safeParse(json);
+  if (status === 201 && answer.success) return answer.data;
+  const problem = Problem.safeParse(json);
+  if (problem.success && isErrorCode(problem.data.code)) {
+    throw new FleetError(problem.data.code, problem.data.detail);
+  }
+  throw new FleetError('unavailable', `${url} answered ${status}, but not as a manager does`);
+}
+
+async function boundedText(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of response.body ?? []) {
+    length += chunk.length;
+    if (length > ANSWER_BYTES_MAX) throw new Error('the answer is too large');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
 }

@@ -1,37 +1,107 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FleetError } from '../core/kernel/index.js';
 
-const bornAt = (pid: number): string | null => {
+const LOCK_FILE = 'agent.lock';
+const TRIES_MAX = 5;
+
+/** When a process began, in ticks since boot; null when it is gone, or where there is no /proc. */
+function bornAt(pid: number): string | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    // A zombie has ended; only its parent has not looked yet.
+    return fields[0] === 'Z' ? null : (fields[19] ?? null);
+  } catch {
+    return null;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as { code?: string }).code === 'EPERM';
+  }
+}
+
+/** The process that holds a lock of this content, or null when that has ended. */
+function ownerOf(content: string): number | null {
+  const [pidText = '', born = ''] = content.trim().split(' ');
+  const pid = Number(pidText);
+  if (!Number.isSafeInteger(pid) || pid < 1) return null;
+  // The start time tells a process from a later one with the same number.
+  const isOwner = born === '' ? isAlive(pid) : bornAt(pid) === born;
+  return isOwner ? pid : null;
+}
+
+const readLock = (path: string): string | null => {
+  try {
+    return readFileSync(path, 'utf8');
   } catch {
     return null;
   }
 };
 
+/** The agent that holds this directory now, or null. */
+export function lockOwner(dir: string): number | null {
+  const content = readLock(join(dir, LOCK_FILE));
+  return content === null ? null : ownerOf(content);
+}
+
 /**
  * One agent a directory. The lock names a process and its start time, so one that was killed does
- * not keep it. Returns the way to give it up.
+ * not keep it. Returns the way to give it up. Throws FleetError `conflict` when it is held, and the
+ * error of the file system when it cannot be written.
  */
 export function holdLock(dir: string): () => void {
-  const path = join(dir, 'agent.lock');
-  const mine = `${process.pid} ${bornAt(process.pid) ?? ''}`;
-  for (let tries = 0; tries < 3; tries += 1) {
-    try {
-      writeFileSync(path, mine, { flag: 'wx', mode: 0o640 });
-      return () => {
-        rmSync(path, { force: true });
-      };
-    } catch {
-      const [pid = '0', born] = readFileSync(path, 'utf8').split(' ');
-      const isHeld = born !== undefined && born !== '' && bornAt(Number(pid)) === born;
-      if (isHeld) {
-        throw new FleetError('conflict', `another agent (process ${pid}) runs on ${dir}`);
+  const path = join(dir, LOCK_FILE);
+  const mine = `${process.pid} ${bornAt(process.pid) ?? ''}\n`;
+  // Written whole under another name first: nobody ever sees half a lock.
+  const draft = `${path}.${process.pid}.${Math.round(performance.now() * 1000)}`;
+  writeFileSync(draft, mine, { mode: 0o640 });
+  try {
+    for (let tries = 0; tries < TRIES_MAX; tries += 1) {
+      if (tryLink(draft, path)) {
+        return () => {
+          if (readLock(path) === mine) rmSync(path, { force: true });
+        };
       }
-      rmSync(path, { force: true });
+      removeStale(dir, path);
     }
+  } finally {
+    rmSync(draft, { force: true });
   }
   throw new FleetError('conflict', `the lock in ${dir} cannot be taken`);
 }
+
+function tryLink(draft: string, path: string): boolean {
+  try {
+    linkSync(draft, path);
+    return true;
+  } catch (error) {
+    if ((error as { code?: string }).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+function removeStale(dir: string, path: string): void {
+  const content = readLock(path);
+  const owner = content === null ? null : ownerOf(content);
+  if (owner !== null) throw heldBy(owner, dir);
+  // Moved away, not removed: if another process has just taken the lock, it is put back.
+  const aside = `${path}.stale.${process.pid}`;
+  try {
+    renameSync(path, aside);
+  } catch {
+    return;
+  }
+  const moved = ownerOf(readLock(aside) ?? '');
+  if (moved !== null) tryLink(aside, path);
+  rmSync(aside, { force: true });
+  if (moved !== null) throw heldBy(moved, dir);
+}
+
+const heldBy = (pid: number, dir: string): FleetError =>
+  new FleetError('conflict', `another agent (process ${pid}) runs on ${dir}`);

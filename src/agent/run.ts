@@ -1,206 +1,257 @@
-import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { mkdir, statfs } from 'node:fs/promises';
+import { randomUUID, type KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import type { OutboxEvent } from '../core/update/index.js';
-import {
-  Command,
-  CommandEnvelope,
-  type NodeEvent,
-  type NodeMessage,
-} from '../protocol/node/index.js';
-import type { ErrorCode } from '../protocol/index.js';
-import type { z } from 'zod';
-import { readConfig, readIdentity, requireSafeUrl, type AgentConfig } from './config.js';
-import { describeHost } from './enroll.js';
-import { HttpFetcher, Link, type SpooledNodeEvent } from './link/index.js';
-import { log } from './log.js';
-import { policyDigest, readPolicy } from './policy-file.js';
-import { Spool } from './report/index.js';
-import { ChildProcessDriver } from './supervisor/index.js';
+import type { ServiceReport } from '../protocol/node/index.js';
+import { isErrorCode } from '../protocol/index.js';
+import { readConfig, readIdentity, type AgentConfig, type Identity } from './config.js';
+import { bootId, describeHost, freeBytes } from './host.js';
+import { HttpFetcher, Link } from './link/index.js';
 import { holdLock } from './lock.js';
+import { makeLog, type Log } from './log.js';
+import { obey, ownerOf } from './obey.js';
+import { policyDigest, PolicyFile } from './policy-file.js';
+import { Spool, toSpoolEvent } from './report/index.js';
+import { ChildProcessDriver, type ServiceConfig } from './supervisor/index.js';
 import { Updater, type Faults } from './updater/index.js';
 import { AGENT_VERSION } from './version.js';
 
 /** What this agent can do; the manager offers nothing else. */
 const CAPABILITIES = ['upgrade'];
+/** A service that could not be taken over (a read-only root, say) is tried again this often. */
+const REOPEN_MS = 30_000;
+
+export interface RunOptions {
+  readonly dir: string;
+  readonly faults: Faults;
+  /** Standard error, at the level of the configuration, when not given. */
+  readonly log?: Log;
+}
 
 export interface RunningAgent {
+  /** Goodbye, then the link, then the updaters. Idempotent. Services go on unless told otherwise. */
   stop(withServices: boolean): Promise<void>;
 }
 
 /**
  * The whole agent: an updater for each service, one spool, one link. Only one may run on a
- * directory. Resolves when services are looked after and the link is being opened.
+ * directory. Resolves when the services are looked after and the link is being opened; the manager
+ * need not be there. Throws FleetError `config_invalid` or `conflict`, and errors of the file
+ * system.
  */
-export async function run(dir: string, faults: Faults): Promise<RunningAgent> {
+export async function run(options: RunOptions): Promise<RunningAgent> {
+  const { dir } = options;
   const config = await readConfig(dir);
   const { identity, key } = await readIdentity(dir);
-  requireSafeUrl(config.manager, config.allow_plaintext);
-  await mkdir(dir, { recursive: true });
+  const log = options.log ?? makeLog(config.log_level);
   const unlock = holdLock(dir);
-  const clock = { now: () => Date.now(), monotonicMs: () => performance.now() };
-  const spool = await Spool.open<SpooledNodeEvent>(join(dir, 'spool'));
-  const fetcher = new HttpFetcher({
-    manager: config.manager,
-    nodeId: identity.node_id,
-    key,
-    allowedSources: () => allowedSources(config),
-    now: clock.now,
-  });
-  const updaters: Updater[] = [];
-  const link = new Link({
-    manager: config.manager,
-    nodeId: identity.node_id,
-    key,
-    spool,
-    clock,
-    random: Math.random,
-    log,
-    hello: async () => ({
-      agent_version: AGENT_VERSION,
-      boot_id: bootId(),
-      host: describeHost(config.labels),
-      services: updaters.map((updater) => updater.report()),
-      capabilities: CAPABILITIES,
-      policy_digest: await policyDigest(config.services.map((service) => service.root)),
-    }),
-    health: async () => ({
-      services: updaters.map((updater) => updater.report()),
-      disk_free_bytes: await freeBytes(dir),
-    }),
-    onState: (state) => {
-      if (state !== 'connected') return;
-      for (const updater of updaters) void updater.linked();
-    },
-    onCommand: (command) => obey(updaters, command),
-    onPermit: (commandId, leaseMs) => {
-      void ownerOf(updaters, commandId)?.permitGranted(commandId, leaseMs);
-    },
-    onPermitDenied: (commandId, retryMs) => {
-      void ownerOf(updaters, commandId)?.permitDenied(commandId, retryMs);
-    },
-  });
-  const emit = async (service: string | null, events: readonly OutboxEvent[]): Promise<void> => {
-    await spool.append(
-      events.map((event) => ({ id: event.id, event: toNodeEvent(service, event) })),
-    );
-    link.pump();
-  };
-  if (spool.recovered !== null) await emit(null, [spoolRecovered(spool.recovered)]);
-  const { os, arch } = describeHost({});
-  for (const service of config.services) {
-    updaters.push(
-      await Updater.open({
-        service,
-        host: { os, arch },
-        policy: () => readPolicy(service.root),
-        fetcher,
-        driver: new ChildProcessDriver(service),
-        clock,
-        emit,
-        askPermit: ({ commandId, service: name, version }) => {
-          link.askPermit(commandId, name, version);
-        },
-        faults,
-        log,
-      }),
-    );
-  }
-  link.start();
-  log('agent started', { node: identity.node_id, manager: config.manager });
-  return {
-    stop: async (withServices) => {
-      await link.stop(withServices ? 'shutdown' : 'restart');
-      for (const updater of updaters) await updater.stop(withServices);
-      await spool.close();
-      unlock();
-    },
-  };
-}
-
-const ownerOf = (updaters: readonly Updater[], commandId: string): Updater | undefined =>
-  updaters.find((updater) => updater.knows(commandId));
-
-/** A command to its service, and the answer for the manager. */
-async function obey(
-  updaters: readonly Updater[],
-  envelope: z.infer<typeof CommandEnvelope>,
-): Promise<NodeMessage> {
-  const { command_id, action } = envelope;
-  const reject = (error_code: ErrorCode, message: string): NodeMessage => ({
-    type: 'reject',
-    command_id,
-    error_code,
-    message: message.slice(0, 1_000),
-  });
-  const parsed = Command.safeParse(envelope);
-  if (!parsed.success) {
-    const isKnown = action === 'upgrade_binary' || action === 'withdraw';
-    const issue = parsed.error.issues[0];
-    return isKnown
-      ? reject('command_invalid', `${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`)
-      : reject('command_unknown_action', `this agent does not know ${action}`);
-  }
-  const command = parsed.data;
-  const updater =
-    command.action === 'withdraw'
-      ? ownerOf(updaters, command.withdraws)
-      : updaters.find((one) => one.name === command.service);
-  if (updater === undefined) {
-    // Withdrawing what never came is done already.
-    if (command.action === 'withdraw') return { type: 'ack', command_id, result: 'accepted' };
-    return reject('command_unknown_service', `no service ${command.service} on this node`);
-  }
-  const answer = await updater.command(command);
-  if (!answer.ok) return reject(answer.code, answer.message);
-  return { type: 'ack', command_id, result: answer.isDuplicate ? 'duplicate' : 'accepted' };
-}
-
-const categoryOf = (type: string): NodeEvent['category'] => {
-  if (type.startsWith('upgrade_')) return 'upgrade';
-  return type.startsWith('service_') ? 'service' : 'agent';
-};
-
-const toNodeEvent = (service: string | null, event: OutboxEvent): SpooledNodeEvent => ({
-  at: event.at,
-  type: event.type as NodeEvent['type'],
-  category: categoryOf(event.type),
-  severity: event.severity,
-  service,
-  command_id: event.command_id,
-  message: event.message.slice(0, 2_000),
-  details: event.details,
-});
-
-const spoolRecovered = (message: string): OutboxEvent => ({
-  id: `spool:${randomUUID()}`,
-  at: new Date().toISOString(),
-  type: 'spool_recovered',
-  severity: 'critical',
-  command_id: null,
-  message,
-  details: { error_code: 'events_lost' },
-});
-
-async function allowedSources(config: AgentConfig): Promise<readonly string[]> {
-  const sources: string[] = [];
-  for (const service of config.services) {
-    const policy = await readPolicy(service.root);
-    if (policy.ok) sources.push(...policy.value.sources);
-  }
-  return sources;
-}
-
-async function freeBytes(dir: string): Promise<number> {
-  const { bavail, bsize } = await statfs(dir).catch(() => ({ bavail: 0, bsize: 0 }));
-  return bavail * bsize;
-}
-
-function bootId(): string {
   try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  } catch {
-    return 'unknown';
+    const spool = await Spool.open(join(dir, 'spool'), { log });
+    const agent = new Agent({ ...options, log, config, identity, key, spool });
+    await agent.start();
+    let stopped: Promise<void> | null = null;
+    return {
+      stop: (withServices) => {
+        stopped ??= agent.stop(withServices).finally(unlock);
+        return stopped;
+      },
+    };
+  } catch (error) {
+    unlock();
+    throw error;
   }
 }
+
+interface Parts extends RunOptions {
+  readonly log: Log;
+  readonly config: AgentConfig;
+  readonly identity: Identity;
+  readonly key: KeyObject;
+  readonly spool: Spool;
+}
+
+const CLOCK = { now: (): number => Date.now(), monotonicMs: (): number => performance.now() };
+
+/** Ties the parts together; holds no rule of its own. */
+class Agent {
+  readonly #parts: Parts;
+  readonly #link: Link;
+  readonly #updaters: Updater[] = [];
+  readonly #policies: { readonly service: string; readonly file: PolicyFile }[];
+  readonly #retries = new Set<NodeJS.Timeout>();
+  #isStopping = false;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    const { config, identity, key, spool, log } = parts;
+    this.#policies = config.services.map((service) => ({
+      service: service.name,
+      file: new PolicyFile(service.root, (digest) => {
+        void this.#tellPolicyChanged(service.name, digest);
+      }),
+    }));
+    this.#link = new Link({
+      manager: config.manager,
+      nodeId: identity.node_id,
+      key,
+      spool,
+      clock: CLOCK,
+      random: Math.random,
+      log,
+      hello: async () => ({
+        agent_version: AGENT_VERSION,
+        boot_id: bootId(),
+        host: describeHost(config.labels),
+        services: this.#reports(),
+        capabilities: CAPABILITIES,
+        policy_digest: await policyDigest(this.#policies),
+      }),
+      health: async () => {
+        // Looking is what finds a changed policy while no upgrade asks for it.
+        await policyDigest(this.#policies);
+        return { services: this.#reports(), disk_free_bytes: await freeBytes(parts.dir) };
+      },
+      onCommand: (command) => obey(this.#updaters, command),
+      onPermit: (commandId, leaseMs) => {
+        this.#tell(ownerOf(this.#updaters, commandId)?.permitGranted(commandId, leaseMs));
+      },
+      onPermitDenied: (commandId, retryMs) => {
+        this.#tell(ownerOf(this.#updaters, commandId)?.permitDenied(commandId, retryMs));
+      },
+      onSetBack: () => this.#tellSpoolRecovered('the manager knows newer events than the spool'),
+    });
+  }
+
+  async start(): Promise<void> {
+    const { spool, config, identity, log } = this.#parts;
+    if (spool.recovered !== null) await this.#tellSpoolRecovered(spool.recovered);
+    for (const service of config.services) await this.#openService(service);
+    this.#link.start();
+    log('agent started', { node_id: identity.node_id, manager: config.manager });
+  }
+
+  async stop(withServices: boolean): Promise<void> {
+    this.#isStopping = true;
+    for (const timer of this.#retries) clearTimeout(timer);
+    await this.#link.stop(withServices ? 'shutdown' : 'restart');
+    await Promise.all(this.#updaters.map((updater) => updater.stop(withServices)));
+    await this.#parts.spool.close();
+    this.#parts.log('agent stopped');
+  }
+
+  /** One service that cannot be opened must not take the others with it. */
+  async #openService(service: ServiceConfig): Promise<void> {
+    const { log } = this.#parts;
+    try {
+      this.#updaters.push(await this.#openUpdater(service));
+    } catch (error) {
+      log('a service cannot be looked after; trying again', {
+        service: service.name,
+        error: String(error),
+        next_try_ms: REOPEN_MS,
+      });
+      const timer = setTimeout(() => {
+        this.#retries.delete(timer);
+        if (!this.#isStopping) void this.#openService(service);
+      }, REOPEN_MS);
+      this.#retries.add(timer);
+    }
+  }
+
+  async #openUpdater(service: ServiceConfig): Promise<Updater> {
+    const { config, identity, key, faults, log } = this.#parts;
+    const { os, arch } = describeHost({});
+    const file = this.#policyOf(service.name);
+    return Updater.open({
+      service,
+      host: { os, arch },
+      policy: () => file.read(),
+      fetcher: new HttpFetcher({
+        manager: config.manager,
+        nodeId: identity.node_id,
+        key,
+        allowPlaintext: config.allow_plaintext,
+        allowedSources: async () => {
+          const policy = await file.read();
+          return policy.ok ? policy.value.sources : [];
+        },
+        now: CLOCK.now,
+      }),
+      driver: new ChildProcessDriver(service),
+      clock: CLOCK,
+      emit: (name, events) => this.#emit(name, events),
+      askPermit: ({ commandId, service: name, version }) => {
+        this.#link.askPermit({ command_id: commandId, service: name, version });
+      },
+      faults,
+      log,
+    });
+  }
+
+  #policyOf(service: string): PolicyFile {
+    const found = this.#policies.find((one) => one.service === service);
+    return found?.file ?? new PolicyFile('/nonexistent');
+  }
+
+  /** A code of another version of the agent would make the whole message unusable. */
+  #reports(): ServiceReport[] {
+    return this.#updaters.map((updater) => {
+      const report = updater.report();
+      const { outcome } = report;
+      const code = outcome?.error_code ?? null;
+      if (outcome === null || code === null || isErrorCode(code)) return report;
+      return { ...report, outcome: { ...outcome, error_code: 'internal_error' } };
+    });
+  }
+
+  /** Durable when it resolves; the link sends it when it can. */
+  async #emit(service: string | null, events: readonly OutboxEvent[]): Promise<void> {
+    const { spool, log } = this.#parts;
+    const fitting = events.flatMap((event) => {
+      const fitted = toSpoolEvent(service, event);
+      if (fitted === null) log('an event cannot be told', { error: event.type, id: event.id });
+      return fitted === null ? [] : [{ id: event.id, event: fitted }];
+    });
+    await spool.append(fitting);
+    this.#link.pump();
+  }
+
+  async #emitOwn(service: string | null, event: Pick<OutboxEvent, OwnPart>): Promise<void> {
+    const at = new Date(CLOCK.now()).toISOString();
+    try {
+      await this.#emit(service, [{ id: `agent:${randomUUID()}`, at, command_id: null, ...event }]);
+    } catch (error) {
+      this.#parts.log('an event cannot be stored', { type: event.type, error: String(error) });
+    }
+  }
+
+  #tellPolicyChanged(service: string, digest: string): Promise<void> {
+    const isValid = digest !== 'invalid';
+    return this.#emitOwn(service, {
+      type: 'policy_changed',
+      severity: isValid ? 'warning' : 'critical',
+      message: isValid
+        ? `The local policy of ${service} was changed`
+        : `The local policy of ${service} cannot be read; every upgrade is refused`,
+      details: { policy_digest: digest, ...(isValid ? {} : { error_code: INVALID_POLICY }) },
+    });
+  }
+
+  #tellSpoolRecovered(what: string): Promise<void> {
+    return this.#emitOwn(null, {
+      type: 'spool_recovered',
+      severity: 'critical',
+      message: `The event spool was mended: ${what}`,
+      details: { error_code: 'events_lost' },
+    });
+  }
+
+  /** A permit that cannot be used is asked for again by the updater: nothing more to do. */
+  #tell(told: Promise<void> | undefined): void {
+    told?.catch((error: unknown) => {
+      this.#parts.log('a permit could not be used', { error: String(error) });
+    });
+  }
+}
+
+type OwnPart = 'type' | 'severity' | 'message' | 'details';
+const INVALID_POLICY = 'upgrade_policy_invalid';

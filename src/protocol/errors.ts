@@ -393,6 +393,12 @@ export const ERRORS = {
     'No node in scope can take this release.',
     'Check the product, and os, arch and variant of the artifacts.',
   ),
+  release_pack_refused: row(
+    null,
+    'warning',
+    'A file or folder cannot be packed.',
+    'Take out what is named: only files, folders and links inside the tree can be packed.',
+  ),
   signing_key_invalid: row(
     null,
     'critical',
@@ -423,6 +429,37 @@ export const ERRORS = {
     'warning',
     'The verb does not fit the state of the rollout.',
     '`status` and `allowed` say what fits.',
+  ),
+  // -- command line -------------------------------------------------------------------------
+  cli_usage: row(
+    null,
+    'info',
+    'The command line is not understood.',
+    'Look at `bellwether help`, or at the command with `--help`.',
+  ),
+  local_file_failed: row(
+    null,
+    'warning',
+    'A file on this machine cannot be read or written.',
+    'Check the path, its permissions and the free space.',
+  ),
+  manager_unreachable: row(
+    null,
+    'warning',
+    'The manager did not answer.',
+    'Check the address and the network; nothing is known to have changed.',
+  ),
+  manager_answer_invalid: row(
+    null,
+    'warning',
+    'What answered does not speak like a manager of this version.',
+    'Check the address; update the older side.',
+  ),
+  rollout_incomplete: row(
+    null,
+    'warning',
+    'The rollout stopped before it was complete.',
+    'Look at its reason and its nodes; resume or cancel it.',
   ),
 } as const satisfies Record<string, ErrorRow>;
 

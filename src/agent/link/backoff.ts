@@ -2,8 +2,16 @@ import { RECONNECT_BASE_MS, RECONNECT_MAX_MS } from '../../protocol/node/index.j
 
 /** A session this long shows that the manager is well: the next wait starts from the base. */
 const STEADY_MS = 30_000;
-/** A node whose key was revoked can do nothing about it; an hour spares everybody. */
+/** A node whose key was revoked can do nothing about it by itself: an hour spares everybody. */
 const REVOKED_MS = 3_600_000;
+/** A `Retry-After` longer than this is not believed. */
+const RETRY_AFTER_MS_MAX = 300_000;
+
+export interface BackoffOptions {
+  readonly random: () => number;
+  /** `RECONNECT_BASE_MS` when not given. */
+  readonly baseMs?: number;
+}
 
 /**
  * How long to wait before the next try: full jitter (0 to the bound), so that ten thousand nodes do
@@ -11,29 +19,55 @@ const REVOKED_MS = 3_600_000;
  */
 export class Backoff {
   readonly #random: () => number;
+  readonly #baseMs: number;
   #failures = 0;
   #slotMs: number | null = null;
+  #atLeastMs = 0;
+  #isRevoked = false;
 
-  constructor(random: () => number) {
-    this.#random = random;
+  constructor(options: BackoffOptions) {
+    this.#random = options.random;
+    this.#baseMs = options.baseMs ?? RECONNECT_BASE_MS;
   }
 
-  sessionLasted(ms: number): void {
-    if (ms > STEADY_MS) this.#failures = 0;
+  /** The manager took the node in: what it said of its key before is over. */
+  welcomed(): void {
+    this.#isRevoked = false;
   }
 
-  /** The manager said when to come back. */
-  slot(ms: number): void {
-    this.#slotMs = ms;
+  sessionLasted(durationMs: number): void {
+    if (durationMs > STEADY_MS) this.#failures = 0;
   }
 
-  next(isRevoked: boolean): number {
-    const slotMs = this.#slotMs;
+  /** The manager said when to come back; counts for the next wait only. */
+  slot(durationMs: number): void {
+    this.#slotMs = durationMs;
+  }
+
+  /** A refusal asked for this much patience; counts for the next wait only. */
+  atLeast(durationMs: number): void {
+    this.#atLeastMs = Math.min(durationMs, RETRY_AFTER_MS_MAX);
+  }
+
+  /** The key was revoked: at most one try an hour, until a `welcome`. */
+  revoked(): void {
+    this.#isRevoked = true;
+  }
+
+  /** The wait before the next try; each call counts as one more failure. */
+  next(): number {
+    const [slotMs, atLeastMs] = [this.#slotMs, this.#atLeastMs];
     this.#slotMs = null;
-    if (isRevoked) return REVOKED_MS * (0.5 + this.#random() / 2);
+    this.#atLeastMs = 0;
+    if (this.#isRevoked) return REVOKED_MS * (1 + this.#random() / 10);
     if (slotMs !== null) return slotMs;
-    const bound = Math.min(RECONNECT_MAX_MS, RECONNECT_BASE_MS * 2 ** this.#failures);
+    const boundMs = Math.min(RECONNECT_MAX_MS, this.#baseMs * 2 ** this.#failures);
     this.#failures = Math.min(this.#failures + 1, 16);
-    return bound * this.#random();
+    return Math.max(atLeastMs, boundMs * this.#random());
+  }
+
+  /** A wait after a close that was nobody's fault: short, and it does not count. */
+  soon(): number {
+    return this.#baseMs * this.#random();
   }
 }

@@ -1,2 +1,3 @@
-export { HttpFetcher } from './http-fetcher.js';
-export { Link, type LinkState, type SpooledNodeEvent } from './link.js';
+export type { IncomingCommand } from './connection.js';
+export { HttpFetcher, type FetcherOptions } from './http-fetcher.js';
+export { Link, type LinkOptions, type LinkState } from './link.js';

@@ -1,1 +1,3 @@
-export { Spool, type SpooledEvent } from './spool.js';
+export { toSpoolEvent } from './node-event.js';
+export type { SpoolEvent } from './segment.js';
+export { Spool, type SpoolBatch, type SpoolOptions } from './spool.js';

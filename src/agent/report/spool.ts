@@ -1,278 +1,350 @@
-import { createReadStream } from 'node:fs';
-import { mkdir, open, readFile, rename, stat, truncate, type FileHandle } from 'node:fs/promises';
+import { open, readFile, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
-import { createInterface } from 'node:readline';
-import { randomBytes } from 'node:crypto';
-import { z } from 'zod';
+import type { NodeEvent } from '../../protocol/node/index.js';
+import { syncDirectory } from '../durable-files.js';
+import { lineOf, parseSegment, type SpoolEvent, type SpoolRecord } from './segment.js';
+import {
+  createSegment,
+  findSpool,
+  newSpoolId,
+  rewriteSegment,
+  writeAcked,
+  writeSpoolId,
+  type FoundSpool,
+  type Run,
+  type Segment,
+} from './spool-files.js';
 
-/** Ids of the last events, so that one appended twice around a crash is stored once. */
+/** An upgrade makes about eight events: these are the last hundred upgrades. */
 const REMEMBERED_IDS_MAX = 1_000;
-/** The file is written anew when this much of it is acknowledged. */
-const COMPACT_AT_BYTES = 256 * 1024;
+const SPOOL_BYTES_MAX = 64 * 1024 * 1024;
+/** Small enough to be read whole at each batch, large enough to make few files. */
+const SEGMENT_BYTES_MAX = 256 * 1024;
 
-const Head = z.object({
-  id: z.string().regex(/^spl_[0-9a-z]{20}$/),
-  /** Everything up to here is acknowledged and may be gone from the file. */
-  acked: z.int().min(0),
-  /** The next sequence number, never given twice. */
-  next: z.int().min(1),
-  ids: z.array(z.string()),
-});
-type Head = z.infer<typeof Head>;
-
-export interface SpooledEvent<T> {
-  readonly seq: number;
-  readonly event: T;
+export interface SpoolOptions {
+  /** Bound of the whole spool on the disk; 64 MiB when not given. */
+  readonly bytesMax?: number;
+  readonly segmentBytesMax?: number;
+  readonly log?: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
-interface Line<T> extends SpooledEvent<T> {
-  readonly id: string;
+export interface SpoolBatch {
+  readonly events: readonly NodeEvent[];
+  /** There are events later on, but the next number is gone: only a new `hello` gets past that. */
+  readonly isGap: boolean;
+}
+
+interface Waiting {
+  readonly events: readonly { readonly id: string; readonly event: SpoolEvent }[];
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /**
- * Events on the disk until the manager has them: gapless sequence numbers, durable before `append`
- * resolves. Lines carry a checksum; a torn end (power cut) is cut off, and nothing behind it was
- * ever acknowledged to anyone. A file that is damaged further up is set aside and a spool with a
- * new id begun; `recovered` then says so.
+ * Events on the disk until the manager has them. Numbers are given once, from 1, without gaps; an
+ * event whose `append` resolved survives a power cut and is read again until it is acknowledged.
+ * Segments of lines with checksums, so that damage costs only the lines that it hit.
  */
-export class Spool<T> {
-  readonly id: string;
-  /** What was wrong with the files, if anything. */
+export class Spool {
+  /** What had to be mended when it was opened; null when nothing was. */
   readonly recovered: string | null;
   readonly #folder: string;
   readonly #bytesMax: number;
-  #lines: Line<T>[];
-  #file: FileHandle;
-  #bytes: number;
-  #ackedBytes = 0;
-  #acked: number;
-  #next: number;
-  readonly #ids: Set<string>;
-  #writes: Promise<unknown> = Promise.resolve();
+  readonly #segmentBytesMax: number;
+  readonly #log: NonNullable<SpoolOptions['log']>;
+  #id: string;
+  #segments: Segment[];
+  #file: FileHandle | null = null;
+  #acked = 0;
+  #dropped = 0;
+  #ids: Map<string, number>;
+  #cache: { readonly segment: Segment; readonly bytes: number; records: SpoolRecord[] } | null =
+    null;
+  #waiting: Waiting[] = [];
+  /** Everything that touches the files runs one after another. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #isDrainQueued = false;
 
-  private constructor(opened: Opened<T>) {
-    this.id = opened.head.id;
-    this.recovered = opened.recovered;
-    this.#folder = opened.folder;
-    this.#bytesMax = opened.bytesMax;
-    this.#lines = opened.lines;
-    this.#file = opened.file;
-    this.#bytes = opened.bytes;
-    this.#acked = opened.head.acked;
-    this.#next = (opened.lines.at(-1)?.seq ?? opened.head.next - 1) + 1;
-    this.#ids = new Set([...opened.head.ids, ...opened.lines.map((line) => line.id)]);
+  private constructor(folder: string, found: FoundSpool, options: SpoolOptions) {
+    this.recovered = found.recovered;
+    this.#folder = folder;
+    this.#bytesMax = options.bytesMax ?? SPOOL_BYTES_MAX;
+    this.#segmentBytesMax = options.segmentBytesMax ?? SEGMENT_BYTES_MAX;
+    this.#log = options.log ?? ((): void => undefined);
+    this.#id = found.id;
+    this.#segments = found.segments;
+    this.#acked = found.acked;
+    this.#ids = new Map(found.ids);
+    this.#forgetIds();
   }
 
-  static async open<T>(folder: string, bytesMax = 64 * 1024 * 1024): Promise<Spool<T>> {
-    return new Spool<T>(await openFiles<T>(folder, bytesMax));
+  /** Rejects only with errors of the file system. */
+  static async open(folder: string, options: SpoolOptions = {}): Promise<Spool> {
+    const found = await findSpool(folder, REMEMBERED_IDS_MAX);
+    const spool = new Spool(folder, found, options);
+    if (found.isNumberingLost) await spool.renew();
+    return spool;
   }
 
-  /** The oldest sequence that can still be read. */
+  get id(): string {
+    return this.#id;
+  }
+
+  /** The oldest number that is here and not acknowledged; `nextSeq` when there is none. */
   get firstSeq(): number {
-    return this.#lines[0]?.seq ?? this.#next;
+    const run = this.#heldRuns().next().value;
+    return run === undefined ? this.nextSeq : Math.max(run.from, this.#acked + 1);
   }
 
   get nextSeq(): number {
-    return this.#next;
+    return this.#last.lastSeq + 1;
   }
 
+  /** How many events wait. */
   get backlog(): number {
-    return this.#lines.length;
+    let count = 0;
+    for (const { from, to } of this.#heldRuns()) count += to - Math.max(from, this.#acked + 1) + 1;
+    return count;
+  }
+
+  /** How many unacknowledged events had to go for want of room since it was opened. */
+  get dropped(): number {
+    return this.#dropped;
   }
 
   /**
-   * Durable when it resolves. An id that is known already is dropped. When the spool is full the
-   * oldest events go; `firstSeq` then moves up, and the manager records the gap.
+   * Durable when it resolves; what waits meanwhile shares one sync. An event whose id is among the
+   * last thousand is left out. Rejects with the error of the file system and then changed nothing.
+   * A full spool makes room: acknowledged events first, then the oldest of severity `info`, then
+   * the oldest.
    */
-  append(events: readonly { readonly id: string; readonly event: T }[]): Promise<void> {
-    return this.#exclusively(async () => {
-      const fresh: Line<T>[] = [];
-      for (const { id, event } of events) {
-        if (this.#ids.has(id)) continue;
-        this.#ids.add(id);
-        fresh.push({ seq: this.#next + fresh.length, id, event });
-      }
-      if (fresh.length === 0) return;
-      const text = fresh.map(lineText).join('');
-      await this.#file.appendFile(text);
-      await this.#file.sync();
-      this.#next += fresh.length;
-      this.#bytes += Buffer.byteLength(text);
-      this.#lines.push(...fresh);
-      while (this.#ids.size > REMEMBERED_IDS_MAX + this.#lines.length) {
-        const [oldest] = this.#ids;
-        this.#ids.delete(oldest as string);
-      }
-      if (this.#bytes > this.#bytesMax) await this.#dropOldest();
+  append(events: Waiting['events']): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ events, resolve, reject });
+      if (this.#isDrainQueued) return;
+      this.#isDrainQueued = true;
+      void this.#exclusively(async () => {
+        this.#isDrainQueued = false;
+        await this.#drain(this.#waiting.splice(0));
+      });
     });
   }
 
-  /** The events after a sequence, oldest first. */
-  read(after: number, max: number): SpooledEvent<T>[] {
-    const start = Math.max(0, after + 1 - this.firstSeq);
-    return this.#lines.slice(start, start + max).map(({ seq, event }) => ({ seq, event }));
+  /**
+   * The run of events that follows `after`, oldest first: at most `max`, and at most `bytesMax` of
+   * JSON (but one at least).
+   */
+  read(after: number, max: number, bytesMax = Number.MAX_SAFE_INTEGER): Promise<SpoolBatch> {
+    return this.#exclusively(async () => {
+      const events: NodeEvent[] = [];
+      let bytes = 0;
+      for (const segment of this.#segments) {
+        if (segment.lastSeq <= after + events.length) continue;
+        for (const record of await this.#recordsOf(segment)) {
+          if (record.seq <= after + events.length) continue;
+          if (record.seq !== after + events.length + 1) {
+            return { events, isGap: events.length === 0 };
+          }
+          const event = { seq: record.seq, ...record.event };
+          bytes += Buffer.byteLength(JSON.stringify(event)) + 1;
+          const isFull = events.length > 0 && bytes > bytesMax;
+          if (events.length === max || isFull) return { events, isGap: false };
+          events.push(event);
+        }
+      }
+      return { events, isGap: false };
+    });
   }
 
-  /** The manager has everything up to here. Idempotent; an older number changes nothing. */
+  /**
+   * The manager has everything up to here. Idempotent; a lower number than before, or one that was
+   * never given, changes nothing. Files go when all in them is acknowledged and their ids are no
+   * longer needed against doubles.
+   */
   acknowledge(through: number): Promise<void> {
     return this.#exclusively(async () => {
-      if (through <= this.#acked || through >= this.#next) return;
+      if (through <= this.#acked || through >= this.nextSeq) return;
       this.#acked = through;
-      const gone = this.#lines.filter((line) => line.seq <= through);
-      this.#lines = this.#lines.slice(gone.length);
-      for (const line of gone) this.#ackedBytes += Buffer.byteLength(lineText(line));
-      if (this.#lines.length === 0 || this.#ackedBytes > COMPACT_AT_BYTES) await this.#compact();
+      await writeAcked(this.#folder, this.#id, through);
+      await this.#removeAcknowledged();
     });
   }
 
-  async close(): Promise<void> {
-    await this.#writes;
-    await this.#file.close();
+  /**
+   * Begins anew under another id, with the events that were not acknowledged numbered from 1. For
+   * when the manager knows numbers that this spool never gave: it was set back, by a restored
+   * backup for example. An event may then reach the manager twice; none is lost.
+   */
+  renew(): Promise<void> {
+    return this.#exclusively(async () => {
+      const held: SpoolRecord[] = [];
+      for (const segment of this.#segments) held.push(...(await this.#recordsOf(segment)));
+      const kept = held
+        .filter((record) => record.seq > this.#acked)
+        .map((record, index) => ({ ...record, seq: index + 1 }));
+      await this.#closeFile();
+      const old = this.#segments;
+      const id = newSpoolId();
+      const fresh = await createSegment(this.#folder, id, 1);
+      const segment = await rewriteSegment(this.#folder, fresh, kept);
+      // From here on the new one counts; files of another id are removed at the next opening.
+      await writeSpoolId(this.#folder, id);
+      this.#id = id;
+      this.#segments = [segment];
+      this.#acked = 0;
+      this.#cache = null;
+      this.#ids = new Map(kept.map((record) => [record.id, record.seq]));
+      for (const { name } of old) await rm(join(this.#folder, name), { force: true });
+    });
   }
 
-  #exclusively(work: () => Promise<void>): Promise<void> {
-    const done = this.#writes.then(work);
-    this.#writes = done.catch(() => undefined);
+  /** Waits for what is being written. The spool must not be used afterwards. */
+  async close(): Promise<void> {
+    await this.#exclusively(() => this.#closeFile());
+  }
+
+  get #last(): Segment {
+    return this.#segments[this.#segments.length - 1] as Segment;
+  }
+
+  *#heldRuns(): Generator<Run, undefined> {
+    for (const segment of this.#segments) {
+      for (const run of segment.runs) if (run.to > this.#acked) yield run;
+    }
+    return undefined;
+  }
+
+  #exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => undefined);
     return done;
   }
 
-  async #dropOldest(): Promise<void> {
-    const keep = Math.floor(this.#lines.length / 2);
-    this.#lines = this.#lines.slice(this.#lines.length - keep);
-    await this.#compact();
-  }
-
-  /**
-   * Head first, then the file: between the two the file holds lines that the head calls
-   * acknowledged, and they are skipped when it is read again.
-   */
-  async #compact(): Promise<void> {
-    const acked = this.firstSeq - 1;
-    const ids = [...this.#ids].slice(-REMEMBERED_IDS_MAX);
-    await writeHead(this.#folder, { id: this.id, acked, next: this.#next, ids });
-    const text = this.#lines.map(lineText).join('');
-    const temporary = join(this.#folder, 'events.tmp');
-    const file = await open(temporary, 'w', 0o640);
-    await file.writeFile(text);
-    await file.sync();
-    await file.close();
-    await rename(temporary, join(this.#folder, 'events'));
-    await syncFolder(this.#folder);
-    await this.#file.close();
-    this.#file = await open(join(this.#folder, 'events'), 'a', 0o640);
-    this.#bytes = Buffer.byteLength(text);
-    this.#ackedBytes = 0;
-  }
-}
-
-interface Opened<T> {
-  readonly folder: string;
-  readonly bytesMax: number;
-  readonly head: Head;
-  readonly lines: Line<T>[];
-  readonly file: FileHandle;
-  readonly bytes: number;
-  readonly recovered: string | null;
-}
-
-const checksum = (text: string): string => crc32(text).toString(16).padStart(8, '0');
-
-function lineText(line: Line<unknown>): string {
-  const json = JSON.stringify(line);
-  return `${checksum(json)} ${json}\n`;
-}
-
-function parseLine<T>(text: string): Line<T> | null {
-  const json = text.slice(9);
-  if (text[8] !== ' ' || checksum(json) !== text.slice(0, 8)) return null;
-  return JSON.parse(json) as Line<T>;
-}
-
-async function openFiles<T>(folder: string, bytesMax: number): Promise<Opened<T>> {
-  await mkdir(folder, { recursive: true, mode: 0o750 });
-  const place = join(folder, 'events');
-  let recovered: string | null = null;
-  let head = await readHead(folder);
-  let read = await readLines<T>(place);
-  const isGapless = read.lines.every(
-    (line, index) => index === 0 || line.seq === (read.lines[index - 1]?.seq ?? 0) + 1,
-  );
-  const isDamaged = head === 'damaged' || read.isDamaged || !isGapless;
-  if (isDamaged || (head === null && read.lines.length > 0)) {
-    recovered = 'the spool was damaged; what was left of it was set aside';
-    await rename(place, `${place}.corrupt-${Date.now()}`).catch(() => undefined);
-    head = null;
-    read = { lines: [], bytes: 0, isDamaged: false };
-  }
-  if (head === null || head === 'damaged') {
-    head = { id: newSpoolId(), acked: 0, next: 1, ids: [] };
-    await writeHead(folder, head);
-  }
-  const { acked } = head;
-  const lines = read.lines.filter((line) => line.seq > acked);
-  if ((await sizeOf(place)) > read.bytes) await truncate(place, read.bytes);
-  const file = await open(place, 'a', 0o640);
-  return { folder, bytesMax, head, lines, file, bytes: read.bytes, recovered };
-}
-
-const sizeOf = (path: string): Promise<number> =>
-  stat(path).then(
-    (found) => found.size,
-    () => 0,
-  );
-
-/** Reads up to the first bad line. Bad in the middle is damage; bad at the end is a torn write. */
-async function readLines<T>(
-  path: string,
-): Promise<{ lines: Line<T>[]; bytes: number; isDamaged: boolean }> {
-  const lines: Line<T>[] = [];
-  let bytes = 0;
-  let bad = false;
-  if ((await sizeOf(path)) === 0) return { lines, bytes, isDamaged: false };
-  const size = await sizeOf(path);
-  for await (const text of createInterface({ input: createReadStream(path, 'utf8') })) {
-    if (bad) return { lines, bytes, isDamaged: true };
-    const line = parseLine<T>(text);
-    const length = Buffer.byteLength(text) + 1;
-    // A last line without its newline was never synced as a whole.
-    if (line === null || bytes + length > size) bad = true;
-    else {
-      lines.push(line);
-      bytes += length;
+  async #drain(waiting: readonly Waiting[]): Promise<void> {
+    try {
+      await this.#write(waiting.flatMap((one) => one.events));
+      for (const one of waiting) one.resolve();
+    } catch (error) {
+      for (const one of waiting) one.reject(error);
     }
   }
-  return { lines, bytes, isDamaged: false };
-}
 
-async function readHead(folder: string): Promise<Head | null | 'damaged'> {
-  const text = await readFile(join(folder, 'head.json'), 'utf8').catch(() => null);
-  if (text === null) return null;
-  try {
-    const parsed = Head.safeParse(JSON.parse(text));
-    return parsed.success ? parsed.data : 'damaged';
-  } catch {
-    return 'damaged';
+  async #write(events: Waiting['events']): Promise<void> {
+    const fresh = new Map<string, SpoolRecord>();
+    for (const { id, event } of events) {
+      if (this.#ids.has(id) || fresh.has(id)) continue;
+      fresh.set(id, { seq: this.nextSeq + fresh.size, id, event });
+    }
+    if (fresh.size === 0) return;
+    const records = [...fresh.values()];
+    const bytes = Buffer.from(records.map(lineOf).join(''));
+    await this.#makeRoom(bytes.length);
+    if (this.#last.bytes + bytes.length > this.#segmentBytesMax && this.#last.bytes > 0) {
+      await this.#closeFile();
+      this.#segments.push(await createSegment(this.#folder, this.#id, this.nextSeq));
+    }
+    const segment = this.#last;
+    await this.#writeTo(segment, bytes);
+    segment.bytes += bytes.length;
+    const from = segment.lastSeq + 1;
+    segment.lastSeq += records.length;
+    const run = segment.runs.at(-1);
+    if (run?.to === from - 1) run.to = segment.lastSeq;
+    else segment.runs.push({ from, to: segment.lastSeq });
+    segment.hasInfo ||= records.some((record) => record.event.severity === 'info');
+    if (this.#cache?.segment === segment) this.#cache = null;
+    for (const record of records) this.#ids.set(record.id, record.seq);
+    this.#forgetIds();
   }
-}
 
-async function writeHead(folder: string, head: Head): Promise<void> {
-  const temporary = join(folder, 'head.tmp');
-  const file = await open(temporary, 'w', 0o640);
-  await file.writeFile(JSON.stringify(head));
-  await file.sync();
-  await file.close();
-  await rename(temporary, join(folder, 'head.json'));
-  await syncFolder(folder);
-}
+  /** All of it is on the disk, or the file is as it was. */
+  async #writeTo(segment: Segment, bytes: Buffer): Promise<void> {
+    try {
+      this.#file ??= await open(join(this.#folder, segment.name), 'r+');
+      // A try before this one may have left a part behind.
+      await this.#file.truncate(segment.bytes);
+      await this.#file.write(bytes, 0, bytes.length, segment.bytes);
+      await this.#file.datasync();
+    } catch (error) {
+      await this.#file?.truncate(segment.bytes).catch(() => undefined);
+      await this.#closeFile().catch(() => undefined);
+      throw error;
+    }
+  }
 
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  await handle.sync();
-  await handle.close();
-}
+  async #closeFile(): Promise<void> {
+    const file = this.#file;
+    this.#file = null;
+    await file?.close();
+  }
 
-function newSpoolId(): string {
-  const alphabet = '0123456789abcdefghijklmnopqrstuvwxyz';
-  return `spl_${[...randomBytes(20)].map((byte) => alphabet[byte % 36]).join('')}`;
+  #forgetIds(): void {
+    for (const id of this.#ids.keys()) {
+      if (this.#ids.size <= REMEMBERED_IDS_MAX) return;
+      this.#ids.delete(id);
+    }
+  }
+
+  async #recordsOf(segment: Segment): Promise<readonly SpoolRecord[]> {
+    if (segment.bytes === 0) return [];
+    const cache = this.#cache;
+    if (cache?.segment === segment && cache.bytes === segment.bytes) return cache.records;
+    const bytes = await readFile(join(this.#folder, segment.name));
+    const records = [...parseSegment(bytes.subarray(0, segment.bytes)).records];
+    this.#cache = { segment, bytes: segment.bytes, records };
+    return records;
+  }
+
+  async #removeAcknowledged(keepIds = true): Promise<void> {
+    const unneeded = this.nextSeq - 1 - (keepIds ? REMEMBERED_IDS_MAX : 0);
+    const through = Math.min(this.#acked, unneeded);
+    await this.#remove(
+      this.#segments.filter((one) => one !== this.#last && one.lastSeq <= through),
+    );
+  }
+
+  async #remove(gone: readonly Segment[]): Promise<void> {
+    if (gone.length === 0) return;
+    for (const { name } of gone) await rm(join(this.#folder, name), { force: true });
+    await syncDirectory(this.#folder);
+    this.#segments = this.#segments.filter((one) => !gone.includes(one));
+    this.#cache = null;
+  }
+
+  #isOver(incoming: number): boolean {
+    const bytes = this.#segments.reduce((sum, one) => sum + one.bytes, 0);
+    return bytes + incoming > this.#bytesMax;
+  }
+
+  async #makeRoom(incoming: number): Promise<void> {
+    if (!this.#isOver(incoming)) return;
+    await this.#removeAcknowledged(false);
+    const before = this.backlog;
+    for (const segment of this.#segments.slice(0, -1)) {
+      if (!this.#isOver(incoming)) break;
+      if (segment.hasInfo) await this.#dropInfo(segment);
+    }
+    while (this.#isOver(incoming) && this.#segments.length > 1) {
+      await this.#remove(this.#segments.slice(0, 1));
+    }
+    const dropped = before - this.backlog;
+    if (dropped <= 0) return;
+    this.#dropped += dropped;
+    this.#log('the spool is full; the oldest events were dropped', {
+      error_code: 'events_lost',
+      dropped,
+    });
+  }
+
+  async #dropInfo(segment: Segment): Promise<void> {
+    const records = await this.#recordsOf(segment);
+    const kept = records.filter((record) => record.event.severity !== 'info');
+    if (kept.length === 0) {
+      await this.#remove([segment]);
+      return;
+    }
+    const rewritten = await rewriteSegment(this.#folder, segment, kept);
+    this.#segments = this.#segments.map((one) => (one === segment ? rewritten : one));
+    this.#cache = null;
+  }
 }

@@ -38,6 +38,7 @@ export {
   CommandEnvelope,
   EnrollRequest,
   EnrollResponse,
+  Id,
   Labels,
   ManagerMessage,
   NODE_MESSAGE_TYPES,

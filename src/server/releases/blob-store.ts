@@ -20,7 +20,9 @@ export class BlobStore {
     this.#incoming = join(root, 'incoming');
     mkdirSync(this.#root, { recursive: true, mode: 0o750 });
     mkdirSync(this.#incoming, { recursive: true, mode: 0o750 });
-    for (const name of readdirSync(this.#incoming)) rmSync(join(this.#incoming, name));
+    for (const name of readdirSync(this.#incoming)) {
+      rmSync(join(this.#incoming, name), { recursive: true, force: true });
+    }
   }
 
   /** Where a digest is; the file need not exist. */
@@ -37,53 +39,67 @@ export class BlobStore {
   }
 
   /**
-   * Stores a stream under the digest that it must have. Idempotent. Throws
-   * `release_digest_mismatch`, `payload_too_large`, or `invalid_request` when the sender went away;
-   * then nothing is left behind.
+   * Stores a stream under the digest that it must have. Idempotent, also for two at once. Throws
+   * `release_digest_mismatch`, `payload_too_large`, `unavailable` when the disk is full, or
+   * `invalid_request` when the sender went away; then nothing is left behind.
    */
   async put(sha256: string, bytes: Readable, bytesMax: number): Promise<{ size: number }> {
     const temporary = join(this.#incoming, randomUUID());
-    const file = await open(temporary, 'wx', 0o640);
     try {
-      const { digest, size } = await writeHashed(file, bytes, bytesMax);
+      const { digest, size } = await writeHashed(temporary, bytes, bytesMax);
       if (digest !== sha256) {
         throw new FleetError('release_digest_mismatch', `the bytes have the digest ${digest}`, {
           context: { expected: sha256, found: digest },
         });
       }
-      await file.sync();
-      await file.close();
       await this.#place(temporary, sha256);
       return { size };
     } catch (error) {
-      await file.close().catch(() => undefined);
       await rm(temporary, { force: true });
-      throw error;
+      throw asToldError(error);
     }
   }
 
   async #place(temporary: string, sha256: string): Promise<void> {
     const folder = join(this.#root, sha256.slice(0, 2));
-    await mkdir(folder, { recursive: true, mode: 0o750 });
+    const isNew = (await mkdir(folder, { recursive: true, mode: 0o750 })) !== undefined;
     await rename(temporary, this.pathOf(sha256));
-    const handle = await open(folder);
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    await syncFolder(folder);
+    // A folder lasts only when the one above it was synced too.
+    if (isNew) await syncFolder(this.#root);
   }
 }
 
+async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** A full disk is nobody's mistake in the request: it may be sent again later. */
+function asToldError(error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;
+  return new FleetError('unavailable', 'the disk of the manager is full; nothing was stored', {
+    kind: 'operational',
+    cause: error,
+  });
+}
+
+/** Writes to a new file while hashing, and makes it durable. The caller removes it on failure. */
 async function writeHashed(
-  file: FileHandle,
+  path: string,
   bytes: Readable,
   bytesMax: number,
 ): Promise<{ digest: string; size: number }> {
-  const hash = createHash('sha256');
-  let size = 0;
+  const file = await open(path, 'wx', 0o640);
   try {
-    for await (const chunk of bytes as AsyncIterable<Buffer>) {
+    const hash = createHash('sha256');
+    let size = 0;
+    for await (const chunk of received(bytes)) {
       size += chunk.length;
       if (size > bytesMax) {
         throw new FleetError('payload_too_large', `an artifact holds at most ${bytesMax} bytes`);
@@ -91,15 +107,22 @@ async function writeHashed(
       hash.update(chunk);
       await writeAll(file, chunk);
     }
+    await file.sync();
+    return { digest: hash.digest('hex'), size };
+  } finally {
+    await file.close();
+  }
+}
+
+/** The stream, with a sender that went away told apart from a disk that failed. */
+async function* received(bytes: Readable): AsyncGenerator<Buffer> {
+  try {
+    yield* bytes as AsyncIterable<Buffer>;
   } catch (error) {
-    if (error instanceof FleetError || (error as { syscall?: string }).syscall === 'write') {
-      throw error;
-    }
     throw new FleetError('invalid_request', 'the upload ended early; send it again', {
       cause: error,
     });
   }
-  return { digest: hash.digest('hex'), size };
 }
 
 /** `write` may take less than it was given. */

@@ -19,6 +19,8 @@ import { Releases } from './releases.js';
 
 /** A blob never changes under its digest, so whoever has it may keep it. */
 const FOR_EVER_SECONDS = 365 * 86_400;
+/** Large reads: an artifact is read from front to back, by many nodes at once. */
+const READ_CHUNK_BYTES = 1024 * 1024;
 
 /** Publishing, and what nodes download. */
 @Controller()
@@ -87,23 +89,20 @@ export class ReleasesController {
     @Given() { params }: Input<'releases.blob'>,
     @Res() response: Response,
   ): Promise<void> {
-    if ((await this.blobs.sizeOf(params.digest)) === null) {
-      throw new FleetError('not_found', `no artifact ${params.digest}`);
+    const size = await this.blobs.sizeOf(params.digest);
+    if (size === null) {
+      throw new FleetError('not_found', `no artifact ${params.digest}`, {
+        context: { missing: 'artifact' },
+      });
     }
-    const path = this.blobs.pathOf(params.digest);
     response.set({
       etag: `"${params.digest}"`,
       'content-type': 'application/octet-stream',
       'cache-control': `private, immutable, max-age=${FOR_EVER_SECONDS}`,
     });
-    await new Promise<void>((resolve, reject) => {
-      const options = { dotfiles: 'allow', cacheControl: false, lastModified: false } as const;
-      response.sendFile(path, options, (error: Error | undefined) => {
-        // A reader that hangs up has made up its mind; there is nobody left to answer.
-        if (error === undefined || response.headersSent) resolve();
-        else reject(error);
-      });
-    });
+    const status = await sendFile(response, this.blobs.pathOf(params.digest));
+    if (status === 416) response.set('content-range', `bytes */${size}`);
+    if (status !== null) response.status(status).end();
   }
 
   async #published(params: {
@@ -113,8 +112,35 @@ export class ReleasesController {
   }): Promise<StoredRelease> {
     const release = await this.releases.find(params.product, params.version, params.channel);
     if (release === null) {
-      throw new FleetError('not_found', `no release ${params.product} ${params.version}`);
+      throw new FleetError(
+        'not_found',
+        `no release ${params.product} ${params.version} on ${params.channel}`,
+        { context: { missing: 'release' } },
+      );
     }
     return release;
   }
+}
+
+/**
+ * Sends a file, whole or in the part that was asked for. Gives the status of a request that cannot
+ * be met as it stands (412, 416) for an answer without a body, else null.
+ */
+function sendFile(response: Response, path: string): Promise<number | null> {
+  const options = {
+    dotfiles: 'allow',
+    cacheControl: false,
+    lastModified: false,
+    // Not in the types of Express; `send` hands it to the read stream.
+    highWaterMark: READ_CHUNK_BYTES,
+  } as const;
+  return new Promise((resolve, reject) => {
+    response.sendFile(path, options, (error: Error | undefined) => {
+      const { status, code } = (error ?? {}) as { status?: number; code?: string };
+      // A reader that hangs up has made up its mind; there is nobody left to answer.
+      if (error === undefined || response.headersSent || code === 'ECONNABORTED') resolve(null);
+      else if (status === 412 || status === 416) resolve(status);
+      else reject(error);
+    });
+  });
 }

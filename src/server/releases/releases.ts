@@ -32,8 +32,9 @@ export class Releases {
   }
 
   /**
-   * Publishes a signed manifest whose artifacts are all here. The same bytes again give the same
-   * answer; other bytes for a version that exists are `release_exists`: releases never change.
+   * Publishes a signed manifest whose artifacts are all here. The same manifest and signatures again
+   * give the same answer; anything else for a version that exists is `release_exists`: releases never
+   * change. Throws `release_artifact_missing` with `context.missing`.
    */
   async publish(
     manifestText: string,
@@ -43,6 +44,9 @@ export class Releases {
     const bytes = Buffer.from(manifestText, 'utf8');
     const parsed = parseManifest(bytes);
     if (!parsed.ok) throw new FleetError(parsed.error.code, parsed.error.message);
+    if (signatures.length === 0) {
+      throw new FleetError('upgrade_signature_invalid', 'a release needs a signature');
+    }
     for (const text of signatures) {
       const signature = parseSignature(text);
       if (!signature.ok) throw new FleetError(signature.error.code, signature.error.message);
@@ -88,24 +92,39 @@ export class Releases {
     return isNew ? release : this.#same(release);
   }
 
+  /** What is there already, if it is the same release with the same signatures. */
   async #same(release: StoredRelease): Promise<StoredRelease> {
     const { product, version } = release.manifest;
     const existing = await findRelease(this.database.read, product, version);
-    if (existing?.manifestSha256 === release.manifestSha256) return existing;
-    throw new FleetError('release_exists', `${product} ${version} was published before`);
+    const isSameManifest = existing?.manifestSha256 === release.manifestSha256;
+    if (existing !== null && isSameManifest && isSameList(existing, release)) return existing;
+    const but = isSameManifest ? 'with other signatures' : 'with another manifest';
+    throw new FleetError('release_exists', `${product} ${version} was published before, ${but}`);
   }
 
   async #requireArtifacts(manifest: Manifest): Promise<void> {
-    const missing: string[] = [];
-    for (const artifact of manifest.artifacts) {
-      const size = await this.blobs.sizeOf(artifact.sha256);
-      if (size === artifact.size) continue;
-      const found = size === null ? 'not uploaded' : `${size} bytes, not ${artifact.size}`;
-      missing.push(`${artifact.file}: ${found}`);
+    const missing: MissingArtifact[] = [];
+    for (const { file, sha256, size } of manifest.artifacts) {
+      const found = await this.blobs.sizeOf(sha256);
+      if (found !== size) missing.push({ file, sha256, size, found });
     }
     if (missing.length === 0) return;
-    throw new FleetError('release_artifact_missing', missing.join('; '), {
-      context: { missing },
-    });
+    const list = missing.map(({ file, size, found }) =>
+      found === null ? `${file} was not uploaded` : `${file} has ${found} bytes, not ${size}`,
+    );
+    throw new FleetError('release_artifact_missing', list.join('; '), { context: { missing } });
   }
 }
+
+/** As it stands in the problem document: a publisher uploads these and asks again. */
+interface MissingArtifact {
+  readonly file: string;
+  readonly sha256: string;
+  readonly size: number;
+  /** Bytes of what is here under that digest; null when nothing is. */
+  readonly found: number | null;
+}
+
+/** The order of signatures says nothing. */
+const isSameList = (a: StoredRelease, b: StoredRelease): boolean =>
+  JSON.stringify([...a.signatures].sort()) === JSON.stringify([...b.signatures].sort());

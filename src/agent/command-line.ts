@@ -1,0 +1,216 @@
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { FleetError } from '../core/kernel/index.js';
+import { ERRORS, isErrorCode } from '../protocol/index.js';
+import { CONFIG_FILE, findIdentity, readConfig } from './config.js';
+import { enroll } from './enroll.js';
+import { nearest } from './nearest.js';
+import { PolicyFile } from './policy-file.js';
+import { run } from './run.js';
+import { readStatus, statusInWords } from './status.js';
+import { faultsFrom } from './updater/index.js';
+import { AGENT_VERSION } from './version.js';
+
+/** 0 done; 1 failed; 2 wrong usage; 3 the manager cannot be reached; 78 wrong configuration. */
+export const EXIT = { done: 0, failed: 1, usage: 2, unreachable: 3, config: 78 } as const;
+
+const USAGE = `bellwether-agent ${AGENT_VERSION}
+
+  enroll --manager URL --token TOKEN [--name NAME] [--label KEY=VALUE ...] [--allow-plaintext]
+                              make this machine a node
+  run [--stop-services]       run until stopped; services go on running unless told otherwise
+  status [--json]             what is installed and what is going on
+  policy check                is every local policy readable, and what does it allow
+  version
+
+  --dir DIR   where this agent keeps its files (default /etc/bellwether)
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the manager cannot be reached, 78 wrong configuration.
+`;
+const COMMANDS = ['enroll', 'run', 'status', 'policy', 'version', 'help'] as const;
+type CommandName = (typeof COMMANDS)[number];
+
+const OPTIONS = {
+  dir: { type: 'string', default: '/etc/bellwether' },
+  manager: { type: 'string' },
+  token: { type: 'string' },
+  name: { type: 'string' },
+  label: { type: 'string', multiple: true, default: [] as string[] },
+  'allow-plaintext': { type: 'boolean', default: false },
+  'stop-services': { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+} as const;
+
+/** Which options mean something to which command, besides `--dir` and `--help`. */
+const OPTIONS_OF: Readonly<Record<CommandName, readonly (keyof typeof OPTIONS)[]>> = {
+  enroll: ['manager', 'token', 'name', 'label', 'allow-plaintext'],
+  run: ['stop-services'],
+  status: ['json'],
+  policy: [],
+  version: [],
+  help: [],
+};
+
+class UsageError extends Error {}
+
+const parseOptions = (argv: readonly string[]) =>
+  parseArgs({ args: [...argv], allowPositionals: true, options: OPTIONS, tokens: true });
+type Options = ReturnType<typeof parseOptions>['values'];
+
+interface Parsed {
+  readonly command: CommandName;
+  readonly rest: readonly string[];
+  readonly options: Options;
+}
+
+function parse(argv: readonly string[]): Parsed {
+  let parsed: ReturnType<typeof parseOptions>;
+  try {
+    parsed = parseOptions(argv);
+  } catch (error) {
+    throw new UsageError((error as Error).message.split('\n')[0]);
+  }
+  const { values: options, positionals, tokens } = parsed;
+  const [word = options.help ? 'help' : '', ...rest] = positionals;
+  const command = COMMANDS.find((one) => one === word);
+  if (command === undefined) {
+    const near = word === '' ? null : nearest(word, COMMANDS);
+    const hint = near === null ? '' : `; did you mean ${near}?`;
+    throw new UsageError(word === '' ? 'say what to do' : `there is no command ${word}${hint}`);
+  }
+  for (const token of tokens) {
+    if (token.kind !== 'option' || token.name === 'dir' || token.name === 'help') continue;
+    if (!(OPTIONS_OF[command] as readonly string[]).includes(token.name)) {
+      throw new UsageError(`${command} knows no option ${token.rawName}`);
+    }
+  }
+  const restMax = command === 'policy' ? 1 : 0;
+  if (rest.length > restMax) throw new UsageError(`${rest[restMax] ?? ''} is too much`);
+  return { command: options.help ? 'help' : command, rest, options };
+}
+
+/** The whole program: does what it is told and gives the exit code. Never throws. */
+export async function main(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<number> {
+  try {
+    return await dispatch(parse(argv), env);
+  } catch (error) {
+    return explain(error);
+  }
+}
+
+async function dispatch(
+  { command, rest, options }: Parsed,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<number> {
+  switch (command) {
+    case 'enroll':
+      return enrollCommand(options);
+    case 'run':
+      return runCommand(options, env['BELLWETHER_FAULT']);
+    case 'status': {
+      const status = await readStatus(options.dir);
+      console.log(options.json ? JSON.stringify(status, null, 2) : statusInWords(status));
+      return EXIT.done;
+    }
+    case 'policy':
+      if (rest[0] !== 'check') throw new UsageError('policy knows only `policy check`');
+      return policyCommand(options);
+    case 'version':
+      console.log(AGENT_VERSION);
+      return EXIT.done;
+    case 'help':
+      console.log(USAGE);
+      return EXIT.done;
+  }
+}
+
+function labelsFrom(texts: readonly string[]): Record<string, string> {
+  const entries = texts.map((text): [string, string] => {
+    const cut = text.indexOf('=');
+    if (cut < 1) throw new UsageError(`--label ${text}: write KEY=VALUE`);
+    return [text.slice(0, cut), text.slice(cut + 1)];
+  });
+  return Object.fromEntries(entries);
+}
+
+async function enrollCommand(options: Options): Promise<number> {
+  const { manager, token, dir } = options;
+  if (manager === undefined || token === undefined) {
+    throw new UsageError('enroll needs --manager and --token');
+  }
+  const known = await findIdentity(dir);
+  if (known !== null) {
+    console.error(
+      `bellwether-agent: ${dir} is enrolled already, as ${known.name} (${known.node_id}) with ` +
+        `${known.manager}; nothing was changed. Use another --dir for another node.`,
+    );
+    return EXIT.usage;
+  }
+  const node = await enroll({
+    manager,
+    token,
+    name: options.name ?? hostname(),
+    dir,
+    labels: labelsFrom(options.label),
+    allowPlaintext: options['allow-plaintext'],
+  });
+  console.log(`Enrolled as ${node.name} (${node.node_id}).`);
+  console.log(`Now describe the services in ${join(dir, CONFIG_FILE)},`);
+  console.log('write a policy.toml into each install root, and start: bellwether-agent run');
+  return EXIT.done;
+}
+
+async function runCommand(options: Options, fault: string | undefined): Promise<number> {
+  const agent = await run({ dir: options.dir, faults: faultsFrom(fault) });
+  const asked = Promise.withResolvers<undefined>();
+  const onSignal = (): void => {
+    asked.resolve(undefined);
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  await asked.promise;
+  await agent.stop(options['stop-services']);
+  process.off('SIGTERM', onSignal);
+  process.off('SIGINT', onSignal);
+  return EXIT.done;
+}
+
+async function policyCommand(options: Options): Promise<number> {
+  const { services } = await readConfig(options.dir);
+  let isFine = true;
+  for (const { name, root } of services) {
+    const policy = await new PolicyFile(root).read();
+    if (policy.ok) {
+      const { enabled, allowed_channels, signers, threshold } = policy.value;
+      const who = signers.map((signer) => signer.name).join(', ') || 'nobody';
+      const what = `channels ${allowed_channels.join(', ')}; ${threshold} of the signers ${who}`;
+      console.log(`${name}: ${enabled ? what : 'upgrades are switched off'}`);
+    } else {
+      isFine = false;
+      console.error(`${name}: ${policy.error.message}`);
+    }
+  }
+  return isFine ? EXIT.done : EXIT.config;
+}
+
+/** Says what is wrong and what to do about it, and gives the exit code. */
+function explain(error: unknown): number {
+  if (error instanceof UsageError) {
+    console.error(`bellwether-agent: ${error.message}\n\n${USAGE}`);
+    return EXIT.usage;
+  }
+  if (!(error instanceof FleetError)) {
+    const { code, message } = error as { code?: string; message?: string };
+    console.error(`bellwether-agent: ${code ?? 'internal_error'}: ${message ?? String(error)}`);
+    return EXIT.failed;
+  }
+  const fix = isErrorCode(error.code) ? ` ${ERRORS[error.code].fix}` : '';
+  console.error(`bellwether-agent: ${error.code}: ${error.message}.${fix}`);
+  if (error.code === 'config_invalid') return EXIT.config;
+  return error.code === 'unavailable' ? EXIT.unreachable : EXIT.failed;
+}

@@ -1,0 +1,110 @@
+import { z } from 'zod';
+import type { Answer } from '../../protocol/api/index.js';
+import type { Command } from '../command.js';
+import {
+  collect,
+  connect,
+  LIMIT_OPTION,
+  MANAGER_OPTIONS,
+  moreLine,
+  OUTPUT_OPTION,
+  show,
+} from '../connection.js';
+import { facts, table, type Column } from '../table.js';
+
+type Node = Answer<'nodes.show'>;
+
+const STATUSES = ['pending', 'online', 'offline', 'revoked'] as const;
+const Status = z.enum(STATUSES, { error: `take one of ${STATUSES.join(', ')}` });
+
+const COLUMNS: readonly Column<Node>[] = [
+  ['id', (node) => node.id],
+  ['name', (node) => node.name],
+  ['group', (node) => node.group_id],
+  ['status', (node) => node.status],
+  ['host', (node) => `${node.host.os}/${node.host.arch}`],
+  ['services', (node) => node.services.map((s) => `${s.name}=${s.version ?? '-'}`).join(' ')],
+  ['last seen', (node) => node.last_seen_at],
+];
+
+export const listNodes: Command = {
+  name: 'nodes list',
+  summary: 'nodes that you may see',
+  operands: [],
+  options: {
+    group: { value: 'ID', help: 'this group only' },
+    status: { value: 'S', help: STATUSES.join(', ') },
+    ...LIMIT_OPTION,
+    ...MANAGER_OPTIONS,
+    ...OUTPUT_OPTION,
+  },
+  run: async (given, terminal) => {
+    const filter = { group_id: given.optional('group'), status: given.read('status', Status) };
+    const client = await connect(given, terminal);
+    const found = await collect(given, (page) =>
+      client.call('nodes.list', { query: { ...filter, ...page } }),
+    );
+    show(
+      given,
+      terminal,
+      found,
+      ({ items, more }) => table(items, COLUMNS, 'no nodes') + moreLine(more),
+    );
+  },
+};
+
+const SERVICE_COLUMNS: readonly Column<Node['services'][number]>[] = [
+  ['service', (service) => service.name],
+  ['product', (service) => service.product],
+  ['variant', (service) => service.variant],
+  ['version', (service) => service.version],
+  ['previous', (service) => service.previous_version],
+  ['phase', (service) => service.phase],
+  ['healthy', ({ healthy }) => (healthy === null ? null : healthy ? 'yes' : 'no')],
+  [
+    'last outcome',
+    ({ outcome }) => outcome && `${outcome.result} ${outcome.error_code ?? ''}`.trim(),
+  ],
+];
+
+const nodeText = (node: Node): string =>
+  facts([
+    ['id', node.id],
+    ['name', node.name],
+    ['group', node.group_id],
+    ['status', node.status],
+    ['host', `${node.host.hostname} (${node.host.os}/${node.host.arch}, ${node.host.kernel})`],
+    [
+      'labels',
+      Object.entries(node.labels)
+        .map((pair) => pair.join('='))
+        .join(' ') || null,
+    ],
+    ['agent', node.agent_version],
+    ['enrolled', node.enrolled_at],
+    ['last seen', node.last_seen_at],
+  ]) + `\n${table(node.services, SERVICE_COLUMNS, 'no services')}`;
+
+export const showNode: Command = {
+  name: 'nodes show',
+  summary: 'one node with its services',
+  operands: ['ID'],
+  options: { ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
+  run: async (given, terminal) => {
+    const client = await connect(given, terminal);
+    const node = await client.call('nodes.show', { params: { id: given.operand(0) } });
+    show(given, terminal, node, nodeText);
+  },
+};
+
+export const revokeNode: Command = {
+  name: 'nodes revoke',
+  summary: 'revoke the key of a node and close its link',
+  operands: ['ID'],
+  options: { ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
+  run: async (given, terminal) => {
+    const client = await connect(given, terminal);
+    const node = await client.call('nodes.revoke', { params: { id: given.operand(0) } });
+    show(given, terminal, node, ({ id, name }) => `revoked ${id} (${name})\n`);
+  },
+};

@@ -1,0 +1,107 @@
+import { z } from 'zod';
+import type { Answer } from '../../protocol/api/index.js';
+import type { Command } from '../command.js';
+import {
+  collect,
+  connect,
+  LIMIT_OPTION,
+  MANAGER_OPTIONS,
+  moreLine,
+  OUTPUT_OPTION,
+  show,
+} from '../connection.js';
+import { table, type Column } from '../table.js';
+
+type Event = Answer<'events.list'>['items'][number];
+type Entry = Answer<'audit.list'>['items'][number];
+
+const SEVERITIES = ['info', 'warning', 'critical'] as const;
+const Severity = z.enum(SEVERITIES, { error: `take one of ${SEVERITIES.join(', ')}` });
+const After = z.coerce
+  .number({ error: 'take a number' })
+  .int('take a whole number')
+  .min(0, 'take 0 or more');
+const Rows = z.coerce
+  .number({ error: 'take a number' })
+  .int('take a whole number')
+  .min(1, 'take 1 or more')
+  .max(1_000, 'take 1000 or less');
+
+const EVENT_COLUMNS: readonly Column<Event>[] = [
+  ['id', (event) => event.id],
+  ['at', (event) => event.at],
+  ['severity', (event) => event.severity],
+  ['type', (event) => event.type],
+  ['node', (event) => event.node_id],
+  ['service', (event) => event.service],
+  ['message', (event) => event.message],
+];
+
+export const listEvents: Command = {
+  name: 'events list',
+  summary: 'what happened, oldest first',
+  operands: [],
+  options: {
+    after: { value: 'N', help: 'events behind this id (default 0)' },
+    category: { value: 'C', help: 'such as upgrade, service, agent, connection, release' },
+    severity: { value: 'S', help: SEVERITIES.join(', ') },
+    node: { value: 'ID', help: 'this node only' },
+    rollout: { value: 'ID', help: 'this rollout only' },
+    limit: { value: 'N', help: 'rows at most (default 100, 1000 at most)' },
+    ...MANAGER_OPTIONS,
+    ...OUTPUT_OPTION,
+  },
+  run: async (given, terminal) => {
+    const query = {
+      after: given.read('after', After),
+      limit: given.read('limit', Rows),
+      severity: given.read('severity', Severity),
+      category: given.optional('category'),
+      node_id: given.optional('node'),
+      rollout_id: given.optional('rollout'),
+    };
+    const client = await connect(given, terminal);
+    const page = await client.call('events.list', { query });
+    show(
+      given,
+      terminal,
+      page,
+      ({ items, next_after: next }) =>
+        table(items, EVENT_COLUMNS, 'no events') + `(go on with --after ${next})\n`,
+    );
+  },
+};
+
+const AUDIT_COLUMNS: readonly Column<Entry>[] = [
+  ['id', (entry) => entry.id],
+  ['at', (entry) => entry.at],
+  ['who', (entry) => `${entry.actor_kind} ${entry.actor_name || entry.actor_id}`.trim()],
+  ['action', (entry) => entry.action],
+  ['target', (entry) => `${entry.target_kind} ${entry.target_id}`.trim()],
+  ['outcome', (entry) => entry.outcome],
+];
+
+export const listAudit: Command = {
+  name: 'audit list',
+  summary: 'who did what, newest first',
+  operands: [],
+  options: {
+    action: { value: 'A', help: 'such as release.publish' },
+    ...LIMIT_OPTION,
+    ...MANAGER_OPTIONS,
+    ...OUTPUT_OPTION,
+  },
+  run: async (given, terminal) => {
+    const action = given.optional('action');
+    const client = await connect(given, terminal);
+    const found = await collect(given, (page) =>
+      client.call('audit.list', { query: { action, ...page } }),
+    );
+    show(
+      given,
+      terminal,
+      found,
+      ({ items, more }) => table(items, AUDIT_COLUMNS, 'no entries') + moreLine(more),
+    );
+  },
+};

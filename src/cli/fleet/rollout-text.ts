@@ -1,0 +1,41 @@
+import type { Answer } from '../../protocol/api/index.js';
+import { facts, table, type Column } from '../table.js';
+
+export type Rollout = Answer<'rollouts.show'>;
+type Wave = Rollout['waves'][number];
+
+/** The states of a wave's nodes in the order in which a node passes them, those with nodes only. */
+export const countsText = ({ counts }: Wave): string =>
+  Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([state, count]) => `${count} ${state}`)
+    .join(', ');
+
+const WAVE_COLUMNS: readonly Column<Wave>[] = [
+  ['wave', (wave) => wave.index + 1],
+  ['status', (wave) => wave.status],
+  ['nodes', (wave) => wave.size],
+  ['verdict', (wave) => wave.verdict],
+  ['states', countsText],
+  ['settles', (wave) => wave.settles_at],
+];
+
+const SKIPPED_COLUMNS: readonly Column<Rollout['skipped'][number]>[] = [
+  ['skipped', (skipped) => skipped.node_id],
+  ['reason', (skipped) => skipped.reason],
+];
+
+/** A rollout with its waves, for people. */
+export const rolloutText = (rollout: Rollout): string =>
+  facts([
+    ['rollout', rollout.id],
+    ['release', `${rollout.product} ${rollout.version} (${rollout.channel})`],
+    ['scope', `${rollout.scope.kind} ${rollout.scope.id}`],
+    ['strategy', rollout.strategy],
+    ['status', rollout.status],
+    ['reason', rollout.reason],
+    ['by', rollout.created_by],
+    ['since', rollout.created_at],
+  ]) +
+  `\n${table(rollout.waves, WAVE_COLUMNS, 'no waves')}` +
+  (rollout.skipped.length === 0 ? '' : `\n${table(rollout.skipped, SKIPPED_COLUMNS, '')}`);

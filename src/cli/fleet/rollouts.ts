@@ -1,0 +1,121 @@
+import { z } from 'zod';
+import type { Command } from '../command.js';
+import {
+  collect,
+  connect,
+  LIMIT_OPTION,
+  MANAGER_OPTIONS,
+  moreLine,
+  OUTPUT_OPTION,
+  show,
+} from '../connection.js';
+import { table, type Column } from '../table.js';
+import type { Answer } from '../../protocol/api/index.js';
+import { rolloutText, type Rollout } from './rollout-text.js';
+
+const STATUSES = [
+  'pending',
+  'in_progress',
+  'paused',
+  'complete',
+  'rolled_back',
+  'cancelled',
+] as const;
+const Status = z.enum(STATUSES, { error: `take one of ${STATUSES.join(', ')}` });
+
+const COLUMNS: readonly Column<Rollout>[] = [
+  ['id', (rollout) => rollout.id],
+  ['product', (rollout) => rollout.product],
+  ['version', (rollout) => rollout.version],
+  ['scope', ({ scope }) => `${scope.kind} ${scope.id}`],
+  ['status', (rollout) => rollout.status],
+  ['reason', (rollout) => rollout.reason],
+  ['since', (rollout) => rollout.created_at],
+];
+
+export const listRollouts: Command = {
+  name: 'rollouts list',
+  summary: 'rollouts, newest first',
+  operands: [],
+  options: {
+    group: { value: 'ID', help: 'this group only' },
+    status: { value: 'S', help: STATUSES.join(', ') },
+    ...LIMIT_OPTION,
+    ...MANAGER_OPTIONS,
+    ...OUTPUT_OPTION,
+  },
+  run: async (given, terminal) => {
+    const filter = { group_id: given.optional('group'), status: given.read('status', Status) };
+    const client = await connect(given, terminal);
+    const found = await collect(given, (page) =>
+      client.call('rollouts.list', { query: { ...filter, ...page } }),
+    );
+    show(
+      given,
+      terminal,
+      found,
+      ({ items, more }) => table(items, COLUMNS, 'no rollouts') + moreLine(more),
+    );
+  },
+};
+
+export const showRollout: Command = {
+  name: 'rollouts show',
+  summary: 'one rollout with its waves',
+  operands: ['ID'],
+  options: { ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
+  run: async (given, terminal) => {
+    const client = await connect(given, terminal);
+    const rollout = await client.call('rollouts.show', { params: { id: given.operand(0) } });
+    show(given, terminal, rollout, rolloutText);
+  },
+};
+
+type Target = Answer<'rollouts.targets'>['items'][number];
+
+const TARGET_COLUMNS: readonly Column<Target>[] = [
+  ['node', (target) => target.node_id],
+  ['name', (target) => target.node_name],
+  ['wave', (target) => target.wave + 1],
+  ['state', (target) => target.state],
+  ['reason', (target) => target.reason],
+  ['from', (target) => target.from_version],
+  ['error', (target) => target.error_code],
+  ['updated', (target) => target.updated_at],
+];
+
+export const listTargets: Command = {
+  name: 'rollouts targets',
+  summary: 'the nodes of a rollout, each with state and reason',
+  operands: ['ID'],
+  options: { ...LIMIT_OPTION, ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
+  run: async (given, terminal) => {
+    const params = { id: given.operand(0) };
+    const client = await connect(given, terminal);
+    const found = await collect(given, (query) =>
+      client.call('rollouts.targets', { params, query }),
+    );
+    show(
+      given,
+      terminal,
+      found,
+      ({ items, more }) => table(items, TARGET_COLUMNS, 'no nodes') + moreLine(more),
+    );
+  },
+};
+
+const control = (verb: 'pause' | 'resume' | 'cancel', summary: string): Command => ({
+  name: `rollouts ${verb}`,
+  summary,
+  operands: ['ID'],
+  options: { ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
+  run: async (given, terminal) => {
+    const client = await connect(given, terminal);
+    const rollout = await client.call(`rollouts.${verb}`, { params: { id: given.operand(0) } });
+    show(given, terminal, rollout, ({ id, status, reason }) => `${id} is ${status} (${reason})\n`);
+  },
+});
+
+export const pauseRollout = control('pause', 'no new offer and no new permit');
+export const resumeRollout = control('resume', 'go on; failed nodes of the open wave try again');
+export const cancelRollout = control('cancel', 'withdraw what has not swapped, and end');

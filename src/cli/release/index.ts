@@ -1,0 +1,6 @@
+export { keygen } from './keygen.js';
+export { list } from './list.js';
+export { pack } from './pack.js';
+export { publish } from './publish.js';
+export { sign } from './sign.js';
+export { verify } from './verify.js';

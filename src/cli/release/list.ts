@@ -1,0 +1,54 @@
+import { Channel, ProductName } from '../../core/release/index.js';
+import type { Answer } from '../../protocol/api/index.js';
+import type { Command } from '../command.js';
+import {
+  collect,
+  connect,
+  LIMIT_OPTION,
+  MANAGER_OPTIONS,
+  moreLine,
+  OUTPUT_OPTION,
+  show,
+} from '../connection.js';
+import { table, type Column } from '../table.js';
+
+type Release = Answer<'releases.publish'>;
+
+const COLUMNS: readonly Column<Release>[] = [
+  ['product', (release) => release.product],
+  ['version', (release) => release.version],
+  ['channel', (release) => release.channel],
+  ['sequence', (release) => release.sequence],
+  ['state', (release) => release.state],
+  ['hosts', ({ artifacts }) => artifacts.map((a) => `${a.os}/${a.arch}/${a.variant}`).join(' ')],
+  ['published', (release) => release.published_at],
+];
+
+export const list: Command = {
+  name: 'release list',
+  summary: 'published releases, newest first',
+  operands: [],
+  options: {
+    product: { value: 'P', help: 'this product only' },
+    channel: { value: 'C', help: 'this channel only' },
+    ...LIMIT_OPTION,
+    ...MANAGER_OPTIONS,
+    ...OUTPUT_OPTION,
+  },
+  run: async (given, terminal) => {
+    const filter = {
+      product: given.read('product', ProductName),
+      channel: given.read('channel', Channel),
+    };
+    const client = await connect(given, terminal);
+    const found = await collect(given, (page) =>
+      client.call('releases.list', { query: { ...filter, ...page } }),
+    );
+    show(
+      given,
+      terminal,
+      found,
+      ({ items, more }) => table(items, COLUMNS, 'no releases') + moreLine(more),
+    );
+  },
+};

@@ -1,0 +1,184 @@
+import { existsSync } from 'node:fs';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { FleetError } from '../../core/kernel/index.js';
+import {
+  Arch,
+  Artifact,
+  Channel,
+  manifestBytes,
+  Os,
+  parseManifest,
+  ProductName,
+  Variant,
+  Version,
+  type Manifest,
+} from '../../core/release/index.js';
+import { usageError, type Command, type Given } from '../command.js';
+import { writeNew } from '../new-file.js';
+import { bytesInWords, progressOf, type Terminal } from '../terminal.js';
+import { readTree, writeArchive, type Tree } from './archive.js';
+import { MANIFEST_FILE } from './folder.js';
+
+const Sequence = z.coerce
+  .number({ error: 'take a whole number' })
+  .int('take a whole number')
+  .min(1, 'take 1 or more');
+
+export const pack: Command = {
+  name: 'release pack',
+  summary: 'pack artifacts and write the manifest',
+  operands: [],
+  options: {
+    product: { value: 'P', help: 'what is released, such as edge', isRequired: true },
+    version: { value: 'V', help: 'semantic version, such as 1.4.2', isRequired: true },
+    channel: { value: 'C', help: 'stable, beta or dev', isRequired: true },
+    sequence: {
+      value: 'N',
+      help: 'whole number that rises with every release of the product',
+      isRequired: true,
+    },
+    artifact: {
+      value: 'OS/ARCH[/VARIANT]=PATH',
+      help: 'a file or folder for one kind of host, such as linux/x64=build/',
+      isRequired: true,
+      isMultiple: true,
+    },
+    out: { value: 'DIR', help: 'folder for the release; must not hold one yet', isRequired: true },
+    notes: { value: 'FILE', help: 'text of the release notes' },
+  },
+  notes: [
+    'The same input gives the same bytes. SOURCE_DATE_EPOCH (seconds) sets the time of the release,',
+    'so that the manifest too is the same.',
+  ],
+  run: async (given, terminal) => {
+    const wanted = await readWanted(given, terminal);
+    const folder = given.text('out');
+    if (existsSync(join(folder, MANIFEST_FILE))) {
+      throw new FleetError('local_file_failed', `${folder} holds a release already`, {
+        context: { fix: 'Take another folder; a packed release never changes.' },
+      });
+    }
+    await mkdir(folder, { recursive: true });
+    const written: string[] = [];
+    try {
+      const artifacts: Artifact[] = [];
+      for (const source of wanted.sources) {
+        written.push(join(folder, fileOf(wanted, source)));
+        artifacts.push(await packOne(wanted, source, { folder, terminal }));
+      }
+      const bytes = Buffer.from(manifestBytes({ ...wanted.base, artifacts }));
+      const parsed = parseManifest(bytes);
+      if (!parsed.ok) throw usageError(parsed.error.message);
+      written.push(join(folder, MANIFEST_FILE));
+      await writeNew(join(folder, MANIFEST_FILE), bytes, 0o644);
+      await syncFolder(folder);
+    } catch (error) {
+      // Half a release must not be mistaken for one.
+      for (const path of written) await rm(path, { force: true });
+      throw error;
+    }
+    terminal.out(`${join(folder, MANIFEST_FILE)}\n`);
+  },
+};
+
+/** One `--artifact`, taken apart and looked through. */
+interface Source {
+  readonly host: Pick<Artifact, 'os' | 'arch' | 'variant'>;
+  readonly path: string;
+  readonly tree: Tree;
+}
+
+interface Wanted {
+  readonly base: Omit<Manifest, 'artifacts'>;
+  readonly sources: readonly Source[];
+  readonly modifiedAtMs: number;
+}
+
+/** Everything that can be refused is refused here, before the first byte is written. */
+async function readWanted(given: Given, terminal: Terminal): Promise<Wanted> {
+  const epochMs = sourceDateMs(terminal);
+  const notes = given.optional('notes');
+  const base = {
+    schema: 'bellwether.manifest.v1' as const,
+    product: given.need('product', ProductName),
+    version: given.need('version', Version),
+    channel: given.need('channel', Channel),
+    sequence: given.need('sequence', Sequence),
+    released_at: new Date(epochMs ?? terminal.now()).toISOString(),
+    ...(notes === undefined ? {} : { notes: await readFile(notes, 'utf8') }),
+  };
+  const hosts = new Set<string>();
+  const sources: Source[] = [];
+  for (const text of given.list('artifact')) {
+    const { host, path } = hostAndPath(text);
+    const name = `${host.os}/${host.arch}/${host.variant}`;
+    if (hosts.has(name)) throw usageError(`two artifacts for ${name}`);
+    hosts.add(name);
+    sources.push({ host, path, tree: await readTree(path) });
+  }
+  return { base, sources, modifiedAtMs: epochMs ?? 0 };
+}
+
+function sourceDateMs(terminal: Terminal): number | null {
+  const text = terminal.env['SOURCE_DATE_EPOCH'] ?? '';
+  if (text === '') return null;
+  if (!/^\d{1,11}$/.test(text)) throw usageError('SOURCE_DATE_EPOCH is not a number of seconds');
+  return Number(text) * 1000;
+}
+
+const Host = z.strictObject({ os: Os, arch: Arch, variant: Variant });
+
+function hostAndPath(text: string): Pick<Source, 'host' | 'path'> {
+  const [, words, path] = /^([^=]*)=(.+)$/s.exec(text) ?? [];
+  const [os, arch, variant = 'default', ...rest] = (words ?? '').split('/');
+  const host = Host.safeParse({ os, arch, variant });
+  if (path === undefined || rest.length > 0 || !host.success) {
+    throw usageError(
+      `--artifact ${text} is not OS/ARCH[/VARIANT]=PATH`,
+      `Systems are ${Os.options.join(', ')}; architectures are ${Arch.options.join(', ')}.`,
+    );
+  }
+  return { host: host.data, path };
+}
+
+function fileOf({ base }: Wanted, { host }: Source): string {
+  const variant = host.variant === 'default' ? '' : `-${host.variant}`;
+  return `${base.product}-${base.version}-${host.os}-${host.arch}${variant}.tar.gz`;
+}
+
+async function packOne(
+  wanted: Wanted,
+  source: Source,
+  { folder, terminal }: { readonly folder: string; readonly terminal: Terminal },
+): Promise<Artifact> {
+  const file = fileOf(wanted, source);
+  const partial = join(folder, `.${file}.partial`);
+  const progress = progressOf(terminal, `packing ${file}`, source.tree.bytes);
+  try {
+    await rm(partial, { force: true });
+    const { sha256, size } = await writeArchive({
+      tree: source.tree,
+      to: partial,
+      modifiedAtMs: wanted.modifiedAtMs,
+      onRead: progress.at,
+    });
+    await rename(partial, join(folder, file));
+    progress.done(`packed ${file}: ${bytesInWords(size)}`);
+    return { ...source.host, format: 'tar.gz', file, size, sha256 };
+  } catch (error) {
+    progress.stop();
+    await rm(partial, { force: true });
+    throw error;
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
