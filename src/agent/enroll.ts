@@ -174,7 +174,8 @@ async function post(url: string, body: EnrollRequest): Promise<z.infer<typeof En
 async function boundedText(response: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of response.body ?? []) {
+  const body: AsyncIterable<Uint8Array> | readonly [] = response.body ?? [];
+  for await (const chunk of body) {
     length += chunk.length;
     if (length > ANSWER_BYTES_MAX) throw new Error('the answer is too large');
     chunks.push(chunk);

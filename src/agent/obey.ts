@@ -35,11 +35,13 @@ export async function obey(
   const updater =
     command.action === 'withdraw'
       ? ownerOf(updaters, command.withdraws)
-      : updaters.find((one) => one.name === command.service);
+      : updaters.find((one) => one.name === command.service && one.product === command.product);
   if (updater === undefined) {
     // What never came here is withdrawn already.
     if (command.action === 'withdraw') return { type: 'ack', command_id, result: 'accepted' };
-    return reject('command_unknown_service', `no service ${command.service} on this node`);
+    const { service, product } = command;
+    const message = `no service ${service} of product ${product} on this node`;
+    return reject('command_unknown_service', message);
   }
   const answer = await updater.command(command);
   if (!answer.ok) return reject(answer.code, answer.message);

@@ -1,7 +1,9 @@
+import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
-import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { FleetError } from '../core/kernel/index.js';
 import {
   Problem,
@@ -18,6 +20,8 @@ const ANSWER_TIMEOUT_MS = 60_000;
 const STALL_TIMEOUT_MS = 60_000;
 /** Larger answers are not read: a page of 500 rollouts stays below it. */
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
+/** A proxy may swallow the invitation; then the body goes out without it (RFC 9110 10.1.1). */
+const INVITATION_WAIT_MS = 3_000;
 const UPLOAD_CHUNK_BYTES = 1024 * 1024;
 
 /** Parts that a route has none of need not be written; the others must be. */
@@ -25,7 +29,7 @@ type Given<N extends RouteName> = {
   readonly [K in keyof Call<N> as Call<N>[K] extends undefined ? never : K]: Call<N>[K];
 } & { readonly [K in keyof Call<N>]?: Call<N>[K] };
 type CallArguments<N extends RouteName> =
-  Record<never, never> extends Given<N> ? [given?: Given<N>] : [given: Given<N>];
+  Partial<Given<N>> extends Given<N> ? [given?: Given<N>] : [given: Given<N>];
 
 /** The HTTP interface of a manager, as typed as the table that it is made from. */
 export interface Client {
@@ -89,7 +93,9 @@ function addressOf(
     encodeURIComponent(params[key] ?? ''),
   );
   const url = new URL(`${manager.pathname.replace(/\/$/, '')}${path}`, manager);
-  for (const [key, value] of Object.entries((given.query ?? {}) as Record<string, unknown>)) {
+  for (const [key, value] of Object.entries(
+    (given.query ?? {}) as Record<string, string | number | undefined>,
+  )) {
     if (value !== undefined) url.searchParams.set(key, String(value));
   }
   return url;
@@ -114,7 +120,7 @@ async function sent(
 
 function unreachable(url: URL, error: unknown): FleetError {
   if (error instanceof FleetError) return error;
-  const { cause, name, message } = error as Error & { cause?: { code?: string; message?: string } };
+  const { cause, name, message } = error as Error;
   const inner = cause as { code?: string; message?: string } | undefined;
   const why = inner?.code ?? inner?.message ?? (error as { code?: string }).code ?? message;
   const words = name === 'TimeoutError' ? `no answer in ${ANSWER_TIMEOUT_MS / 1000} s` : why;
@@ -158,23 +164,47 @@ interface Upload {
 
 /**
  * Not `fetch`: it loses an answer that comes before the whole body went out, which is when a manager
- * refuses one.
+ * refuses one. Asks first (`Expect: 100-continue`), so that mostly no body goes out in vain.
  */
 async function sendFile(url: URL, upload: Upload): Promise<RawAnswer> {
+  const request = openUpload(url, upload);
+  const answered = new Promise<IncomingMessage>((resolve, reject) => {
+    request.once('response', resolve).on('error', reject);
+  });
+  try {
+    const isInvited = await Promise.race([
+      once(request, 'continue').then(() => true),
+      answered.then(() => false),
+      sleep(INVITATION_WAIT_MS).then(() => true),
+    ]);
+    const body = isInvited ? sendBody(request, upload) : null;
+    const [response] = await Promise.all([answered, body]);
+    return { status: response.statusCode ?? 0, text: await textOf(response) };
+  } catch (error) {
+    if (isOfFile(error)) throw error;
+    throw unreachable(url, error);
+  } finally {
+    request.destroy();
+  }
+}
+
+function openUpload(url: URL, upload: Upload): ClientRequest {
   const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
     method: upload.method,
     headers: {
       ...upload.credential,
       'content-type': 'application/octet-stream',
       'content-length': upload.size,
+      expect: '100-continue',
     },
     timeout: STALL_TIMEOUT_MS,
   });
   request.on('timeout', () => request.destroy(new Error('the connection stalled')));
-  const answered = new Promise<IncomingMessage>((resolve, reject) => {
-    request.once('response', resolve);
-    request.once('error', reject);
-  });
+  request.flushHeaders();
+  return request;
+}
+
+async function sendBody(request: ClientRequest, upload: Upload): Promise<void> {
   const file = createReadStream(upload.path, { highWaterMark: UPLOAD_CHUNK_BYTES });
   const counted = async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     let bytesSent = 0;
@@ -184,20 +214,15 @@ async function sendFile(url: URL, upload: Upload): Promise<RawAnswer> {
       upload.onSent?.(bytesSent);
     }
   };
-  // When the manager has answered, what becomes of the rest of the body does not matter.
-  const body = pipeline(file, counted, request).catch((error: unknown) => {
-    if ((error as { syscall?: string }).syscall === 'open') throw error;
-  });
   try {
-    const [response] = await Promise.all([answered, body]);
-    return { status: response.statusCode ?? 0, text: await textOf(response) };
+    await pipeline(file, counted, request);
   } catch (error) {
-    if ((error as { syscall?: string }).syscall === 'open') throw error;
-    throw unreachable(url, error);
-  } finally {
-    request.destroy();
+    // What became of the connection is told by the answer, or by its own error.
+    if (isOfFile(error)) throw error;
   }
 }
+
+const isOfFile = (error: unknown): boolean => (error as { syscall?: string }).syscall === 'open';
 
 async function textOf(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];

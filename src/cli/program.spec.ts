@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { COMMANDS } from './commands.js';
 import { runProgram } from './program.js';
-import { recordingTerminal } from './recording-terminal.js';
+import { recordingTerminal } from '../../test/support/recording-terminal.js';
 
 async function run(
   words: readonly string[],

@@ -7,7 +7,7 @@ const WIDE =
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 const width = (text: string): number =>
-  [...text].reduce((sum, character) => sum + (WIDE.test(character) ? 2 : 1), 0);
+  Array.from(text).reduce((sum, character) => sum + (WIDE.test(character) ? 2 : 1), 0);
 
 /** Text from elsewhere as it may be shown: on one line, without what would steer a terminal. */
 export const plain = (text: string): string => text.replace(CONTROL, '\ufffd');

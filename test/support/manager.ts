@@ -113,7 +113,7 @@ export function requestOf(
       ([key, value]): [string, string] => [key, String(value)],
     ),
   );
-  return { method: route.method, path: query.size > 0 ? `${path}?${query}` : path };
+  return { method: route.method, path: query.size > 0 ? `${path}?${query.toString()}` : path };
 }
 
 /** A whole manager on a free port and in a directory of its own, with its first admin. */

@@ -1,6 +1,9 @@
 // The rules of the house that a machine can check while it knows the types. Run from the root:
 // `npm run lint`. Formatting is Prettier's business; imports between folders are imports.cjs's.
+import { fileURLToPath } from 'node:url';
 import tseslint from 'typescript-eslint';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 const SPECS = ['**/*.spec.ts', 'test/**/*.ts'];
 
@@ -8,6 +11,8 @@ const SPECS = ['**/*.spec.ts', 'test/**/*.ts'];
 const READS_ENVIRONMENT = [
   'src/server/platform/config/*.ts',
   'src/agent/main.ts',
+  // The service gets the PATH of the agent, and nothing else of its environment.
+  'src/agent/supervisor/child-process.ts',
   'src/cli/main.ts',
   'src/demo/**/*.ts',
   'test/**/*.ts',
@@ -50,7 +55,7 @@ export default tseslint.config(
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked],
-    languageOptions: { parserOptions: { project: 'test/tsconfig.json' } },
+    languageOptions: { parserOptions: { project: 'test/tsconfig.json', tsconfigRootDir: ROOT } },
     rules: {
       '@typescript-eslint/switch-exhaustiveness-check': [
         'error',
@@ -73,6 +78,11 @@ export default tseslint.config(
       ],
       // A module of Nest is a class that holds nothing but its decorator.
       '@typescript-eslint/no-extraneous-class': ['error', { allowWithDecorator: true }],
+      // Nest types its options as classes, and everybody gives it plain objects.
+      '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
+      // `async` also makes a thrown error a rejection, which every caller of a port relies on.
+      '@typescript-eslint/require-await': 'off',
+      '@typescript-eslint/no-unused-vars': ['error', { ignoreRestSiblings: true }],
       eqeqeq: 'error',
       'no-var': 'error',
       'prefer-const': 'error',
@@ -81,17 +91,20 @@ export default tseslint.config(
   },
   {
     files: ['**/*.ts'],
-    ignores: SPECS,
+    // A migration is one list of statements.
+    ignores: [...SPECS, 'migrations/**'],
     rules: {
-      'max-lines-per-function': ['error', { max: 60, skipBlankLines: true, skipComments: true }],
-      '@typescript-eslint/max-params': ['error', { max: 5 }],
+      'max-lines-per-function': ['error', { max: 70, skipBlankLines: true, skipComments: true }],
+      // Constructors count too, with all that is injected.
+      '@typescript-eslint/max-params': ['error', { max: 6 }],
     },
   },
   {
     files: ['src/core/**/*.ts'],
     ignores: SPECS,
     rules: {
-      complexity: ['error', 10],
+      // A switch over a closed union is one decision, however many cases it has.
+      complexity: ['error', { max: 10, variant: 'modified' }],
       '@typescript-eslint/explicit-module-boundary-types': 'error',
       'no-restricted-globals': ['error', ...IMPURE_GLOBALS],
       'no-restricted-properties': [
@@ -129,6 +142,8 @@ export default tseslint.config(
     rules: {
       // A spec may say `!`: when it is wrong, the test fails, as it should.
       '@typescript-eslint/no-non-null-assertion': 'off',
+      '@typescript-eslint/unbound-method': 'off',
+      '@typescript-eslint/no-extraneous-class': 'off',
     },
   },
   {

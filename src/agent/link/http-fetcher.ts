@@ -54,17 +54,19 @@ export class HttpFetcher implements Fetcher {
   async fetchRelease(
     wanted: Parameters<Fetcher['fetchRelease']>[0],
   ): ReturnType<Fetcher['fetchRelease']> {
-    const { product, version, channel } = wanted;
+    const { product, version, channel, signal } = wanted;
     const path = [product, version, channel].map(encodeURIComponent).join('/');
     return this.#fromEach(wanted.sources, async (base) => {
       const folder = `${base}${RELEASE_PATH}/${path}`;
       const manifest = await this.#whole(`${folder}/manifest.json`, {
         bytesMax: MANIFEST_BYTES_MAX,
         code: 'upgrade_manifest_invalid',
+        signal,
       });
       const list = await this.#whole(`${folder}/signatures.json`, {
         bytesMax: SIGNATURES_BYTES_MAX,
         code: 'upgrade_signature_invalid',
+        signal,
       });
       return { manifest, signatures: parseSignatures(list) };
     });
@@ -126,10 +128,10 @@ export class HttpFetcher implements Fetcher {
 
   async #whole(
     url: string,
-    limit: { readonly bytesMax: number; readonly code: string },
+    limit: { readonly bytesMax: number; readonly code: string; readonly signal: AbortSignal },
   ): Promise<Buffer> {
     const timeoutMs = this.#options.answerTimeoutMs ?? ANSWER_TIMEOUT_MS;
-    const signal = AbortSignal.timeout(timeoutMs);
+    const signal = AbortSignal.any([limit.signal, AbortSignal.timeout(timeoutMs)]);
     const response = await this.#ask(url, { headers: {}, signal });
     const chunks: Buffer[] = [];
     let length = 0;

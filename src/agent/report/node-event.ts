@@ -26,10 +26,10 @@ function fitDetails(details: OutboxEvent['details'], stringMax: number): OutboxE
  */
 export function toSpoolEvent(service: string | null, event: OutboxEvent): SpoolEvent | null {
   let details = fitDetails(event.details, DETAIL_MAX);
-  if (JSON.stringify(details).length > EVENT_DETAILS_BYTES_MAX) {
+  if (Buffer.byteLength(JSON.stringify(details)) > EVENT_DETAILS_BYTES_MAX) {
     details = fitDetails(event.details, DETAIL_CUT);
   }
-  if (JSON.stringify(details).length > EVENT_DETAILS_BYTES_MAX) {
+  if (Buffer.byteLength(JSON.stringify(details)) > EVENT_DETAILS_BYTES_MAX) {
     details = { error_code: event.details['error_code'] ?? null };
   }
   const parsed = NodeEvent.omit({ seq: true }).safeParse({

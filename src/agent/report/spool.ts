@@ -263,7 +263,11 @@ export class Spool {
       this.#file ??= await open(join(this.#folder, segment.name), 'r+');
       // A try before this one may have left a part behind.
       await this.#file.truncate(segment.bytes);
-      await this.#file.write(bytes, 0, bytes.length, segment.bytes);
+      // A disk with room for a part takes that part and says nothing; the rest is refused then.
+      for (let done = 0; done < bytes.length;) {
+        const left = bytes.length - done;
+        done += (await this.#file.write(bytes, done, left, segment.bytes + done)).bytesWritten;
+      }
       await this.#file.datasync();
     } catch (error) {
       await this.#file?.truncate(segment.bytes).catch(() => undefined);

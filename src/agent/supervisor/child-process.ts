@@ -1,14 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import {
   closeSync,
+  constants,
   mkdirSync,
   openSync,
   readFileSync,
   renameSync,
-  rmSync,
   statSync,
+  writeSync,
 } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServiceDriver, ServiceStatus } from './driver.port.js';
@@ -80,7 +80,8 @@ export class ChildProcessDriver implements ServiceDriver {
   async start(): Promise<void> {
     this.#wanted = true;
     this.#failures = 0;
-    if (this.#running === null) await this.#spawn();
+    if (this.#running === null) this.#spawn();
+    return Promise.resolve();
   }
 
   async stop(): Promise<void> {
@@ -97,7 +98,6 @@ export class ChildProcessDriver implements ServiceDriver {
     // Children that outlived their leader would hold its port.
     signalGroup(running.pid, 'SIGKILL');
     this.#running = null;
-    rmSync(this.#pidFile, { force: true });
   }
 
   release(): void {
@@ -115,7 +115,7 @@ export class ChildProcessDriver implements ServiceDriver {
     return left !== null && bornAt(left.pid) === left.born ? { ...left, startedAtMs: 0 } : null;
   }
 
-  async #spawn(): Promise<void> {
+  #spawn(): void {
     const { root, exec, args, env } = this.#config;
     const current = join(root, 'current');
     const log = openLog(root);
@@ -143,7 +143,13 @@ export class ChildProcessDriver implements ServiceDriver {
     child.once('exit', (code, signal) => {
       this.#ended(running, signal === null ? `exit code ${code ?? 0}` : `signal ${signal}`);
     });
-    await writeFile(this.#pidFile, JSON.stringify({ pid, born: running.born }), { mode: 0o640 });
+    try {
+      writePidFile(this.#pidFile, { pid, born: running.born });
+    } catch (error) {
+      // One that the next agent could not find would run beside the one that it starts.
+      signalGroup(pid, 'SIGKILL');
+      throw error;
+    }
   }
 
   #poll(running: Running): void {
@@ -156,6 +162,8 @@ export class ChildProcessDriver implements ServiceDriver {
 
   #ended(running: Running | null, how: string): void {
     if (!this.#wanted || this.#running !== running) return;
+    // Children that outlived their leader would hold its port.
+    if (running !== null) signalGroup(running.pid, 'SIGKILL');
     this.#running = null;
     this.#restarts += 1;
     const wasSteady = running !== null && performance.now() - running.startedAtMs > STEADY_MS;
@@ -163,9 +171,18 @@ export class ChildProcessDriver implements ServiceDriver {
     const backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** (this.#failures - 1));
     this.#clearTimer();
     this.#timer = setTimeout(() => {
-      if (this.#wanted && this.#running === null) void this.#spawn();
+      if (this.#wanted && this.#running === null) this.#spawnAgain();
     }, backoffMs);
     for (const listener of this.#listeners) listener(how);
+  }
+
+  /** Nobody waits for this start, so one that cannot be (a full disk) counts as another end. */
+  #spawnAgain(): void {
+    try {
+      this.#spawn();
+    } catch (error) {
+      this.#ended(this.#running, `it could not be started: ${String(error)}`);
+    }
   }
 
   #clearTimer(): void {
@@ -179,6 +196,18 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
     process.kill(-pid, signal);
   } catch {
     // Nobody is left in the group: that is what was wanted.
+  }
+}
+
+/** A pid file is written over in place, always to this length: that works on a full disk too. */
+const PID_FILE_BYTES = 64;
+
+function writePidFile(path: string, owner: { pid: number; born: string }): void {
+  const file = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o640);
+  try {
+    writeSync(file, JSON.stringify(owner).padEnd(PID_FILE_BYTES), 0);
+  } finally {
+    closeSync(file);
   }
 }
 

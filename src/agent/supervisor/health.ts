@@ -63,13 +63,26 @@ function askTcp(host: string, port: number, timeoutMs: number): Promise<boolean>
 function askCommand(command: readonly string[], timeoutMs: number, cwd: string): Promise<boolean> {
   return new Promise((resolve) => {
     const [program = '', ...args] = command;
-    const options = { cwd, stdio: 'ignore', timeout: timeoutMs, killSignal: 'SIGKILL' } as const;
-    const child = spawn(program, args, options);
+    // In a group of its own, so that nothing that a check started outlives it.
+    const child = spawn(program, args, { cwd, stdio: 'ignore', detached: true });
+    const endGroup = (): void => {
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+      } catch {
+        // Nobody is left in it.
+      }
+    };
+    const timer = setTimeout(endGroup, timeoutMs);
+    const answer = (isUp: boolean): void => {
+      clearTimeout(timer);
+      endGroup();
+      resolve(isUp);
+    };
     child.once('error', () => {
-      resolve(false);
+      answer(false);
     });
     child.once('exit', (code) => {
-      resolve(code === 0);
+      answer(code === 0);
     });
   });
 }

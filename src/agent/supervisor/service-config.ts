@@ -8,7 +8,7 @@ export const HealthCheck = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('http'),
     /** 2xx is healthy. Redirects are not followed. */
-    url: z.url().max(2_048),
+    url: z.url({ protocol: /^http$/ }).max(2_048),
     interval_secs: Seconds.default(5),
     timeout_secs: Seconds.default(3),
   }),

@@ -15,6 +15,8 @@ const STALL_TIMEOUT_MS = 30_000;
 /** However slowly it trickles, a download ends some time (10 minutes at least, 64 KiB/s). */
 const TOTAL_TIMEOUT_MS_MIN = 600_000;
 const BYTES_PER_SECOND_MIN = 64 * 1024;
+/** What a timer of Node can hold: 24 days. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 export interface Download {
   readonly sha256: string;
@@ -25,6 +27,10 @@ export interface Download {
   readonly faults: Faults;
   readonly signal: AbortSignal;
   readonly random: () => number;
+  /** For specs; `STALL_TIMEOUT_MS` when not given. */
+  readonly stallTimeoutMs?: number;
+  /** For specs; computed from the size when not given. */
+  readonly totalTimeoutMs?: number;
 }
 
 /**
@@ -35,26 +41,29 @@ export interface Download {
  * errors pass through.
  */
 export async function download(wanted: Download): Promise<void> {
-  const startedAt = performance.now();
-  const limitMs = Math.max(TOTAL_TIMEOUT_MS_MIN, (wanted.size / BYTES_PER_SECOND_MIN) * 1000);
+  const deadline = AbortSignal.timeout(wanted.totalTimeoutMs ?? totalTimeoutMs(wanted.size));
   let barren = 0;
   for (;;) {
     wanted.signal.throwIfAborted();
     const before = await sizeOf(wanted.path);
     try {
-      await attempt(wanted);
+      await attempt(wanted, deadline);
       return;
     } catch (error) {
       const isNetwork = error instanceof FleetError && error.code === 'upgrade_network_error';
       if (!isNetwork) throw error;
       barren = (await sizeOf(wanted.path)) > before ? 0 : barren + 1;
-      const isLate = performance.now() - startedAt > limitMs;
-      if (barren >= BARREN_TRIES_MAX || isLate) throw error;
+      if (barren >= BARREN_TRIES_MAX || deadline.aborted) throw error;
       const backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** barren);
       await sleep(backoffMs * (0.5 + wanted.random() / 2), undefined, { signal: wanted.signal });
     }
   }
 }
+
+const totalTimeoutMs = (size: number): number => {
+  const fairMs = Math.ceil((size / BYTES_PER_SECOND_MIN) * 1000);
+  return Math.min(TIMER_MS_MAX, Math.max(TOTAL_TIMEOUT_MS_MIN, fairMs));
+};
 
 const sizeOf = (path: string): Promise<number> =>
   stat(path).then(
@@ -70,7 +79,7 @@ async function hashOfFile(path: string, bytes: number): Promise<Hash> {
   return hash;
 }
 
-async function attempt(wanted: Download): Promise<void> {
+async function attempt(wanted: Download, deadline: AbortSignal): Promise<void> {
   let have = await sizeOf(wanted.path);
   if (have > wanted.size) {
     await rm(wanted.path);
@@ -79,14 +88,16 @@ async function attempt(wanted: Download): Promise<void> {
   let hash = await hashOfFile(wanted.path, have);
   if (have < wanted.size) {
     const controller = new AbortController();
-    const signal = AbortSignal.any([wanted.signal, controller.signal]);
+    const signal = AbortSignal.any([wanted.signal, controller.signal, deadline]);
     const { sha256, sources } = wanted;
     const opened = await wanted.fetcher.openArtifact({ sha256, offset: have, sources, signal });
     if (opened.from !== have) {
       have = opened.from;
       hash = await hashOfFile(wanted.path, have);
     }
-    await receive(wanted, { stream: opened.stream, hash, from: have, controller });
+    const { stallTimeoutMs = STALL_TIMEOUT_MS } = wanted;
+    const { stream } = opened;
+    await receive(wanted, { stream, hash, from: have, controller, stallTimeoutMs });
   }
   if (hash.digest('hex') !== wanted.sha256) {
     await rm(wanted.path, { force: true });
@@ -102,6 +113,7 @@ interface Receipt {
   readonly hash: Hash;
   readonly from: number;
   readonly controller: AbortController;
+  readonly stallTimeoutMs: number;
 }
 
 async function receive(wanted: Download, receipt: Receipt): Promise<void> {
@@ -109,7 +121,7 @@ async function receive(wanted: Download, receipt: Receipt): Promise<void> {
   let at = receipt.from;
   const stall = setTimeout(() => {
     receipt.controller.abort(new FleetError('upgrade_network_error', 'the download stalled'));
-  }, STALL_TIMEOUT_MS);
+  }, receipt.stallTimeoutMs);
   try {
     await file.truncate(receipt.from);
     for await (const chunk of receipt.stream as AsyncIterable<Buffer>) {

@@ -5,8 +5,9 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { extract as tarExtract, type Header } from 'tar-stream';
 import { FleetError } from '../../core/kernel/index.js';
+import { createFile, syncDirectory } from '../durable-files.js';
 import type { Faults } from './faults.js';
-import { MARKER, syncDirectory, type InstallRoot } from './install-root.js';
+import { MARKER, type InstallRoot } from './install-root.js';
 
 /** Limits against archives made to harm; a large program has some thousand files. */
 const ENTRIES_MAX = 100_000;
@@ -53,10 +54,17 @@ export function safePath(name: string): string {
   return clean;
 }
 
-/** Where a symbolic link inside the archive leads must be inside the version too. */
+/**
+ * Where a symbolic link inside the archive leads must be inside the version too. It may go up at
+ * its beginning only: behind the name of another link, `..` would start from where that one leads.
+ */
 export function safeLink(at: string, target: string): string {
   const resolved = posix.normalize(posix.join(posix.dirname(at), target));
-  if (target === '' || target.startsWith('/') || resolved === '..' || resolved.startsWith('../')) {
+  const parts = target.split('/').filter((part) => part !== '' && part !== '.');
+  const firstDown = parts.findIndex((part) => part !== '..');
+  const goesUpLater = firstDown >= 0 && parts.includes('..', firstDown);
+  const leadsOut = target.startsWith('/') || resolved === '..' || resolved.startsWith('../');
+  if (target === '' || leadsOut || goesUpLater) {
     throw bad(`link in the archive leads out: ${JSON.stringify(at.slice(0, 100))}`);
   }
   return target;
@@ -76,11 +84,7 @@ export async function extract(wanted: Extraction): Promise<void> {
   try {
     await unpack(wanted, partial);
     wanted.faults.hit('after-extract');
-    const marker = await open(join(partial, MARKER), 'wx', 0o644);
-    await marker.writeFile(`${JSON.stringify(wanted.marker)}\n`);
-    await marker.sync();
-    await marker.close();
-    await syncDirectory(partial);
+    await createFile(join(partial, MARKER), `${JSON.stringify(wanted.marker)}\n`, 0o644);
     await rm(place, { recursive: true, force: true });
     await rename(partial, place);
     await syncDirectory(dirname(place));
@@ -105,13 +109,16 @@ async function unpack(wanted: Extraction, into: string): Promise<void> {
   const seen = new Set<string>();
   const links: { at: string; target: string }[] = [];
   const folders = new Set<string>([into]);
-  let bytes = 0;
+  let entries = 0;
   const archive = tarExtract();
-  const done = pipeline(createReadStream(wanted.archive), createGunzip(), archive);
+  const packed = createReadStream(wanted.archive);
+  const done = pipeline(packed, createGunzip(), (stream) => upTo(bytesMax, stream), archive);
   // A refusal ends the loop below first; the pipeline then fails as its consequence.
   done.catch(() => undefined);
   for await (const entry of archive) {
     const { header } = entry;
+    entries += 1;
+    if (entries > ENTRIES_MAX) throw bad(`more than ${ENTRIES_MAX} entries`);
     const at = safePath(header.name);
     if (at === '') {
       entry.resume();
@@ -119,15 +126,22 @@ async function unpack(wanted: Extraction, into: string): Promise<void> {
     }
     if (seen.has(at)) throw bad(`the archive holds ${JSON.stringify(at.slice(0, 100))} twice`);
     seen.add(at);
-    if (seen.size > ENTRIES_MAX) throw bad(`more than ${ENTRIES_MAX} entries`);
-    bytes += header.size ?? 0;
-    if (bytes > bytesMax) throw bad(`unpacks to more than ${bytesMax} bytes`);
     await place(header, { entry: entry as Placing['entry'], into, at, links, folders });
   }
   await done;
   // Links last, so that no file is ever written through one.
   for (const { at, target } of links) await symlink(target, join(into, at));
   for (const folder of folders) await syncDirectory(folder);
+}
+
+/** Counts all that comes out, headers and padding too: each of them can be made to swell. */
+async function* upTo(bytesMax: number, stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let bytes = 0;
+  for await (const chunk of stream) {
+    bytes += chunk.length;
+    if (bytes > bytesMax) throw bad(`unpacks to more than ${bytesMax} bytes`);
+    yield chunk;
+  }
 }
 
 interface Placing {
@@ -140,28 +154,31 @@ interface Placing {
 
 async function place(header: Header, { entry, into, at, links, folders }: Placing): Promise<void> {
   const path = join(into, at);
-  await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+  if (!folders.has(dirname(path))) await mkdir(dirname(path), { recursive: true, mode: 0o755 });
   for (let up = dirname(path); up.length > into.length; up = dirname(up)) folders.add(up);
-  switch (header.type) {
+  // The library says null where its types do not.
+  const { type, linkname: linked } = header as { type: string | null; linkname: string | null };
+  const linkname = linked ?? '';
+  switch (type) {
     case 'directory':
       await mkdir(path, { recursive: true, mode: 0o755 });
       folders.add(path);
       entry.resume();
       return;
     case 'symlink':
-      links.push({ at, target: safeLink(at, header.linkname ?? '') });
+      links.push({ at, target: safeLink(at, linkname) });
       entry.resume();
       return;
     case 'link':
-      await link(join(into, safePath(header.linkname ?? '')), path);
+      await link(join(into, safePath(linkname)), path);
       entry.resume();
       return;
     case 'file':
     case 'contiguous-file':
-      await writeEntry(path, entry, header.mode ?? 0o644);
+      await writeEntry(path, entry, header.mode);
       return;
     default:
-      throw bad(`${header.type ?? 'unknown'} entries are not unpacked: ${at.slice(0, 100)}`);
+      throw bad(`${type ?? 'unknown'} entries are not unpacked: ${at.slice(0, 100)}`);
   }
 }
 

@@ -1,3 +1,5 @@
+import type { UpdateState } from '../../core/update/index.js';
+
 /**
  * Points at which the agent can be made to die, for tests of its durability. Each stands right
  * after a durable step, or between two that belong together.
@@ -41,4 +43,17 @@ export function faultsFrom(text: string | undefined): Faults {
       if (left === 0) process.kill(process.pid, 'SIGKILL');
     },
   };
+}
+
+/** The points that stand right after a change of phase became durable. */
+export function hitFor(faults: Faults, before: UpdateState, after: UpdateState): void {
+  const phase = after.job?.phase ?? null;
+  if (phase === (before.job?.phase ?? null)) return;
+  const result = after.outcome?.result;
+  if (phase === 'staged') faults.hit('after-state-staged');
+  if (phase === 'swapping') faults.hit('after-state-swapping');
+  if (phase === 'probation') faults.hit('after-state-probation');
+  if (phase === 'rolling_back') faults.hit('after-state-rolling-back');
+  if (phase === null && result === 'succeeded') faults.hit('after-state-promoted');
+  if (phase === null && result === 'rolled_back') faults.hit('after-state-rolled-back');
 }

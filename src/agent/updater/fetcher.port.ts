@@ -7,6 +7,7 @@ export interface Fetcher {
     readonly version: string;
     readonly channel: string;
     readonly sources: readonly string[];
+    readonly signal: AbortSignal;
   }): Promise<{ readonly manifest: Uint8Array; readonly signatures: readonly string[] }>;
   /**
    * The artifact from `offset` on. The answer may begin earlier than asked (`from`), when the other

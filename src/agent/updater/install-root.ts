@@ -1,6 +1,5 @@
 import {
   mkdir,
-  open,
   readdir,
   readFile,
   readlink,
@@ -11,36 +10,13 @@ import {
   unlink,
 } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { z } from 'zod';
+import { Channel, Version } from '../../core/release/index.js';
 import { freshState, UpdateState } from '../../core/update/index.js';
-import { Version } from '../../core/release/index.js';
+import { replaceFile, syncDirectory } from '../durable-files.js';
 
 /** A state.json is some kilobytes; more than this is not ours. */
 const STATE_BYTES_MAX = 4 * 1024 * 1024;
-
-/** Makes a directory entry durable: a rename that is not synced can be undone by a power cut. */
-export async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Replaces a file as a whole: readers, and a power cut, see the old one or the new one. */
-export async function replaceFile(folder: string, name: string, text: string): Promise<void> {
-  const temporary = join(folder, `.${name}.${process.pid}`);
-  await rm(temporary, { force: true });
-  const handle = await open(temporary, 'wx', 0o640);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(temporary, join(folder, name));
-  await syncDirectory(folder);
-}
 
 /**
  * The directory of one service: `current` and `previous` (links), `versions/`, `downloads/`,
@@ -64,6 +40,9 @@ export class InstallRoot {
   async prepare(): Promise<void> {
     await mkdir(join(this.path, 'versions'), { recursive: true, mode: 0o755 });
     await mkdir(this.downloads, { recursive: true, mode: 0o750 });
+    for (const name of await readdir(this.path)) {
+      if (TEMPORARY.test(name)) await rm(join(this.path, name), { force: true });
+    }
   }
 
   /** The version that a link names, or null when it is absent or points elsewhere. */
@@ -74,12 +53,15 @@ export class InstallRoot {
     return isOurs ? name : null;
   }
 
-  /** Points a link at a version by one rename; null removes it. */
+  /**
+   * Points a link at a version by one rename; null removes it. What is right already is not
+   * written, so going back to it works on a full disk too.
+   */
   async link(link: 'current' | 'previous', version: string | null): Promise<void> {
     const place = join(this.path, link);
     if (version === null) {
       await rm(place, { force: true });
-    } else {
+    } else if ((await this.linked(link)) !== version) {
       const temporary = `${place}.tmp`;
       await rm(temporary, { force: true });
       await symlink(join('versions', version), temporary);
@@ -94,7 +76,7 @@ export class InstallRoot {
   }
 
   async saveState(state: UpdateState): Promise<void> {
-    await replaceFile(this.path, 'state.json', `${JSON.stringify(state, null, 1)}\n`);
+    await replaceFile(join(this.path, 'state.json'), `${JSON.stringify(state, null, 1)}\n`);
   }
 
   /**
@@ -109,7 +91,10 @@ export class InstallRoot {
       if ((error as { code?: string }).code === 'ENOENT') return null;
       throw error;
     });
-    if (text === null) return { state: await this.#rebuilt(names), damage: null };
+    if (text === null) {
+      const state = await this.#rebuilt(names);
+      return { state, damage: state.current === null ? null : 'it is missing' };
+    }
     const parsed = parseState(text);
     if (typeof parsed !== 'string' && parsed.service === names.service) {
       return { state: { ...parsed, ...names }, damage: null };
@@ -148,20 +133,24 @@ export class InstallRoot {
 
   async #marked(version: string | null): Promise<UpdateState['current']> {
     if (version === null) return null;
-    const text = await readFile(join(this.versionPath(version), MARKER), 'utf8').catch(() => '{}');
-    const marker = parseJson(text) as { channel?: 'stable' | 'beta' | 'dev'; sequence?: number };
-    return { version, channel: marker.channel ?? 'stable', sequence: marker.sequence ?? 0 };
+    const text = await readFile(join(this.versionPath(version), MARKER), 'utf8').catch(() => '');
+    return { version, ...Marker.catch(UNMARKED).parse(parseJson(text)) };
   }
 }
 
 /** Written last into a version directory: without it the directory is not a version. */
 export const MARKER = '.bellwether.json';
+const Marker = z.object({ channel: Channel, sequence: z.int().min(0) });
+const UNMARKED = { channel: 'stable', sequence: 0 } as const;
+
+/** What an agent that was killed in the middle of a step may leave beside its files. */
+const TEMPORARY = /^(\.state\.json\..*|(current|previous)\.tmp)$/;
 
 const parseJson = (text: string): unknown => {
   try {
     return JSON.parse(text) as unknown;
   } catch {
-    return {};
+    return null;
   }
 };
 

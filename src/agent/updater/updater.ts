@@ -1,36 +1,38 @@
 import { join } from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import { FleetError, type Refusal, type Result } from '../../core/kernel/index.js';
-import { judgeRelease, type NodePolicy } from '../../core/release/index.js';
+import type { NodePolicy } from '../../core/release/index.js';
 import {
   answerTo,
   FRESH_WATCH,
   nextAction,
   step,
   type Action,
-  type FailedStep,
   type Facts,
   type Input,
   type Job,
   type Machine,
   type OutboxEvent,
 } from '../../core/update/index.js';
-import type { Command, ServiceReport, UpgradeBinary, Withdraw } from '../../protocol/node/index.js';
+import type { ServiceReport, UpgradeBinary, Withdraw } from '../../protocol/node/index.js';
 import type { ErrorCode } from '../../protocol/index.js';
-import { isHealthy, type ServiceConfig, type ServiceDriver } from '../supervisor/index.js';
+import type { ServiceConfig, ServiceDriver } from '../supervisor/index.js';
+import { chooseArtifact } from './choose-artifact.js';
 import { download } from './download.js';
 import { extract } from './extract.js';
-import type { Faults } from './faults.js';
+import { hitFor, type Faults } from './faults.js';
 import type { Fetcher } from './fetcher.port.js';
+import { HealthWatch } from './health-watch.js';
 import { InstallRoot } from './install-root.js';
+import { restore, swapTo } from './swap.js';
+import { damageEvent, failureOf, inputOf, judgeEarly } from './translate.js';
 
-/** DESIGN 7: an archive, what it unpacks to, and room to breathe. */
-const FREE_SPACE_FACTOR = 3;
 /** A rollback that failed is tried again this often; it is never given up. */
 const ROLLBACK_RETRY_MS = 5_000;
-/** In probation a service is asked at least this many times in its window. */
-const CHECKS_PER_WINDOW = 8;
-const CHECK_INTERVAL_MS_MIN = 100;
+/** How soon the loop looks again while a version is watched. */
+const WATCH_MS = 100;
+/** A step that failed for want of the disk is tried again this often. */
+const FAILED_STEP_RETRY_MS = 1_000;
 
 export interface UpdaterOptions {
   readonly service: ServiceConfig;
@@ -58,18 +60,16 @@ export type Answer =
 export class Updater {
   readonly #options: UpdaterOptions;
   readonly #root: InstallRoot;
+  readonly #watch: HealthWatch;
   readonly #stopping = new AbortController();
   #machine: Machine;
   #saved: Machine['state'];
   #policy: NodePolicy | null = null;
   /** Inputs are taken one after another; each is durable before the next. */
-  #inputs: Promise<unknown> = Promise.resolve();
+  #turn: Promise<unknown> = Promise.resolve();
   #kick: () => void = () => undefined;
   #loop: Promise<void> = Promise.resolve();
   #working: AbortController | null = null;
-  #isHealthy: boolean | null = null;
-  #checking = false;
-  #checkAtMs = 0;
   #rollbackAtMs = 0;
 
   private constructor(options: UpdaterOptions, root: InstallRoot, machine: Machine) {
@@ -77,6 +77,9 @@ export class Updater {
     this.#root = root;
     this.#machine = machine;
     this.#saved = machine.state;
+    this.#watch = new HealthWatch(options, async (healthy) => {
+      if (!this.#stopping.signal.aborted) await this.#take({ type: 'health', healthy });
+    });
   }
 
   /** Reads the state, repairs it if need be, and takes over or starts the service. */
@@ -97,6 +100,10 @@ export class Updater {
     return this.#options.service.name;
   }
 
+  get product(): string {
+    return this.#options.service.product;
+  }
+
   /** Whether this command is, or was, one of this service. */
   knows(commandId: string): boolean {
     const { job } = this.#machine.state;
@@ -105,9 +112,9 @@ export class Updater {
 
   /** Durable when it resolves. The same command again gets the same answer. */
   async command(command: UpgradeBinary | Withdraw): Promise<Answer> {
-    const before = answerTo(this.#machine.state, command.command_id);
+    const before = answerTo(this.#saved, command.command_id);
     if (before === null) await this.#take(inputOf(command));
-    const answer = before ?? answerTo(this.#machine.state, command.command_id);
+    const answer = before ?? answerTo(this.#saved, command.command_id);
     if (answer === null || answer.error_code === null) {
       return { ok: true, isDuplicate: before !== null };
     }
@@ -138,7 +145,7 @@ export class Updater {
       previous_version: previous?.version ?? null,
       phase: job?.phase ?? 'idle',
       command_id: job?.command_id ?? null,
-      healthy: this.#isHealthy,
+      healthy: this.#watch.isHealthy,
       restarts: driver.status().restarts,
       outcome:
         outcome === null ? null : { ...outcome, error_code: outcome.error_code as ErrorCode },
@@ -151,7 +158,7 @@ export class Updater {
     this.#working?.abort();
     this.#kick();
     await this.#loop;
-    await this.#inputs;
+    await this.#turn;
     if (withService) await this.#options.driver.stop();
     else this.#options.driver.release();
   }
@@ -160,14 +167,18 @@ export class Updater {
     const { driver, faults } = this.#options;
     await this.#readPolicy();
     const current = await this.#root.linked('current');
+    const wasOnProbation = this.#machine.state.job?.phase === 'probation';
     await this.#take({ type: 'booted', current });
     driver.onExit((how) => {
       this.#options.log('service ended', { service: this.name, how });
-      void this.#take({ type: 'exited' });
+      this.#inBackground(this.#take({ type: 'exited' }));
     });
-    const isMoving = ['swapping', 'rolling_back'].includes(this.#machine.state.job?.phase ?? '');
     const isRunning = await driver.adopt();
+    // Counted before it is started: a version that takes the whole machine down is tried no more
+    // often than one that only ends.
+    if (!isRunning && wasOnProbation) await this.#take({ type: 'exited' });
     // In the middle of a swap the executor itself decides what runs.
+    const isMoving = ['swapping', 'rolling_back'].includes(this.#machine.state.job?.phase ?? '');
     if (!isRunning && current !== null && !isMoving) await driver.start();
     faults.hit('after-state-started');
     this.#loop = this.#run();
@@ -176,17 +187,8 @@ export class Updater {
   async #tellDamage(damage: string): Promise<void> {
     this.#options.log('state.json was damaged and rebuilt', { service: this.name, damage });
     await this.#root.saveState(this.#machine.state);
-    await this.#options.emit(this.name, [
-      {
-        id: `${this.name}:state:${this.#options.clock.now()}`,
-        at: new Date(this.#options.clock.now()).toISOString(),
-        type: 'state_recovered',
-        severity: 'critical',
-        command_id: null,
-        message: `state.json was damaged and was rebuilt from what is installed: ${damage}`,
-        details: { error_code: 'upgrade_state_invalid' },
-      },
-    ]);
+    const event = damageEvent(this.name, damage, this.#options.clock.now());
+    await this.#options.emit(this.name, [event]);
   }
 
   #facts(): Facts {
@@ -206,50 +208,51 @@ export class Updater {
     return policy;
   }
 
-  /** One input: the new state is durable, and its events are in the spool, before this resolves. */
-  #take(input: Input): Promise<void> {
-    const taken = this.#inputs.then(async () => {
-      const before = this.#machine.state.job;
-      this.#machine = step(this.#machine, input, this.#facts());
-      await this.#save();
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  /**
+   * One input: the new state is durable, and its events are in the spool, before this resolves.
+   * What became `of` a job is dropped when another command has taken its place meanwhile.
+   */
+  #take(input: Input, of: Job | null = null): Promise<void> {
+    return this.#inTurn(async () => {
+      const machine = this.#machine;
+      const before = machine.state.job;
+      if (of !== null && before?.command_id !== of.command_id) return;
+      this.#machine = step(machine, input, this.#facts());
       const after = this.#machine.state.job;
-      if (before !== null && before.command_id !== after?.command_id) {
-        this.#working?.abort();
-        await this.#root.collectGarbage([after?.version ?? null]);
-      }
-      this.#kick();
+      const hasEnded = before !== null && before.command_id !== after?.command_id;
+      if (hasEnded) this.#working?.abort();
+      // What changed nothing wakes nobody: the loop itself brings a tick on each round.
+      if (this.#machine !== machine) this.#kick();
+      await this.#save();
+      if (hasEnded) await this.#root.collectGarbage([after?.version ?? null]);
     });
-    this.#inputs = taken.catch(() => undefined);
-    return taken;
   }
 
   async #save(): Promise<void> {
     const { state } = this.#machine;
     if (state !== this.#saved) await this.#root.saveState(state);
-    this.#hitFor(state.job?.phase ?? null, this.#saved.job?.phase ?? null, state.outcome?.result);
+    hitFor(this.#options.faults, this.#saved, state);
     this.#saved = state;
     if (state.outbox.length === 0) return;
     await this.#options.emit(this.name, state.outbox);
     this.#options.faults.hit('after-spool');
     const ids = state.outbox.map((event) => event.id);
     this.#machine = step(this.#machine, { type: 'spooled', ids }, this.#facts());
-    this.#saved = this.#machine.state;
     await this.#root.saveState(this.#machine.state);
+    this.#saved = this.#machine.state;
   }
 
-  #hitFor(
-    phase: Job['phase'] | null,
-    before: Job['phase'] | null,
-    result: string | undefined,
-  ): void {
-    const { faults } = this.#options;
-    if (phase === before) return;
-    if (phase === 'staged') faults.hit('after-state-staged');
-    if (phase === 'swapping') faults.hit('after-state-swapping');
-    if (phase === 'probation') faults.hit('after-state-probation');
-    if (phase === 'rolling_back') faults.hit('after-state-rolling-back');
-    if (phase === null && result === 'succeeded') faults.hit('after-state-promoted');
-    if (phase === null && result === 'rolled_back') faults.hit('after-state-rolled-back');
+  /** For what nobody waits for: a failure is told, and the loop tries again what was not saved. */
+  #inBackground(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      this.#options.log('step failed', { service: this.name, error: String(error) });
+    });
   }
 
   async #run(): Promise<void> {
@@ -257,10 +260,9 @@ export class Updater {
       const kicked = new Promise<void>((resolve) => {
         this.#kick = resolve;
       });
-      const action = nextAction(this.#machine, this.#facts());
-      const waitMs = await this.#do(action).catch((error: unknown) => {
+      const waitMs = await this.#next().catch((error: unknown) => {
         this.#options.log('step failed', { service: this.name, error: String(error) });
-        return 1_000;
+        return FAILED_STEP_RETRY_MS;
       });
       if (waitMs === 0) continue;
       let timer: NodeJS.Timeout | undefined;
@@ -270,8 +272,21 @@ export class Updater {
       });
       await Promise.race([kicked, timeout]);
       clearTimeout(timer);
-      if (!this.#stopping.signal.aborted) await this.#look();
+      const { current, job } = this.#machine.state;
+      const windowMs = job?.phase === 'probation' ? this.#facts().healthWindowMs : null;
+      if (current !== null) this.#watch.look({ version: current.version, windowMs });
     }
+  }
+
+  /**
+   * The tick saves what could not be saved before, or rejects: what is not durable is not acted on,
+   * so on a full disk all waits until it can be written.
+   */
+  async #next(): Promise<number> {
+    const { job } = this.#machine.state;
+    if (job?.phase === 'staged') await this.#judgeAgain(job);
+    await this.#take({ type: 'tick' });
+    return this.#do(nextAction(this.#machine, this.#facts()));
   }
 
   /** Does one thing; answers how long to wait before the state is looked at again. */
@@ -287,7 +302,7 @@ export class Updater {
         return 0;
       case 'ask_permit': {
         const { command_id: commandId, version } = action.job;
-        await this.#take({ type: 'permit_asked' });
+        await this.#take({ type: 'permit_asked' }, action.job);
         this.#options.askPermit({ commandId, service: this.name, version });
         return 250;
       }
@@ -295,55 +310,10 @@ export class Updater {
         await this.#swap(action.job);
         return 0;
       case 'watch':
-        return CHECK_INTERVAL_MS_MIN;
+        return WATCH_MS;
       case 'roll_back':
         return this.#rollBack(action.job);
     }
-  }
-
-  /** Time and health, whatever else goes on. */
-  async #look(): Promise<void> {
-    const { service, driver, clock } = this.#options;
-    const { job } = this.#machine.state;
-    if (job !== null) await this.#take({ type: 'tick' });
-    if (this.#checking || clock.monotonicMs() < this.#checkAtMs) return;
-    if (this.#machine.state.current === null) return;
-    const isProbation = job?.phase === 'probation';
-    const windowMs = this.#facts().healthWindowMs;
-    const probationMs = Math.max(CHECK_INTERVAL_MS_MIN, windowMs / CHECKS_PER_WINDOW);
-    const ownMs = service.health.interval_secs * 1000;
-    this.#checkAtMs = clock.monotonicMs() + (isProbation ? Math.min(ownMs, probationMs) : ownMs);
-    this.#checking = true;
-    const cwd = join(service.root, 'current');
-    const { running, pid } = driver.status();
-    void isHealthy(service.health, running, cwd)
-      .then(async (healthy) => {
-        // An answer of a process that has gone says nothing about the one that runs now.
-        if (driver.status().pid !== pid) return;
-        await this.#tellHealth(healthy);
-        await this.#take({ type: 'health', healthy });
-      })
-      .finally(() => {
-        this.#checking = false;
-      });
-  }
-
-  async #tellHealth(healthy: boolean): Promise<void> {
-    const before = this.#isHealthy;
-    this.#isHealthy = healthy;
-    if (before === healthy || (before === null && healthy)) return;
-    const now = this.#options.clock.now();
-    await this.#options.emit(this.name, [
-      {
-        id: `${this.name}:health:${now}`,
-        at: new Date(now).toISOString(),
-        type: healthy ? 'service_healthy' : 'service_unhealthy',
-        severity: healthy ? 'info' : 'warning',
-        command_id: null,
-        message: healthy ? 'The service is healthy again' : 'The service fails its health check',
-        details: { version: this.#machine.state.current?.version ?? null },
-      },
-    ]);
   }
 
   /** Runs a step that may be withdrawn; its failure becomes an input, unless it was withdrawn. */
@@ -355,60 +325,40 @@ export class Updater {
     } catch (error) {
       if (working.signal.aborted) return;
       const { step: failedStep, code, message } = failureOf(error, job);
-      await this.#take({ type: 'failed', step: failedStep, code, message });
-      // What came so far is kept for the next try, unless it is what was wrong.
+      // What came so far is kept for the next try, unless it is what was wrong. First of all: on a
+      // full disk it is this that makes the room to tell the failure.
       if (code !== 'upgrade_network_error') await this.#root.clearDownloads(null);
+      await this.#take({ type: 'failed', step: failedStep, code, message }, job);
     } finally {
       this.#working = null;
     }
   }
 
+  /** A policy that was changed while a version waits for its swap still counts. */
+  async #judgeAgain(job: Job): Promise<void> {
+    const policy = await this.#readPolicy();
+    const refusal = policy.ok ? judgeEarly(policy.value, job) : policy.error;
+    if (refusal === null) return;
+    const { code, message } = refusal;
+    await this.#take({ type: 'failed', step: 'refused', code, message }, job);
+  }
+
   async #fetch(job: Job, signal: AbortSignal): Promise<void> {
-    const { service, host, fetcher, faults } = this.#options;
+    const { fetcher, faults } = this.#options;
     const policy = await this.#readPolicy();
     if (!policy.ok) throw new FleetError(policy.error.code, policy.error.message);
     const { state } = this.#machine;
-    const request = { product: service.product, version: job.version, channel: job.channel };
-    const { sources } = job;
-    const allowed = judgeEarly(policy.value, job);
-    if (allowed !== null) throw allowed;
-    const { manifest, signatures } = await fetcher.fetchRelease({ ...request, sources });
-    const judged = judgeRelease({
-      policy: policy.value,
-      manifestBytes: manifest,
-      signatures,
-      request,
-      host: { ...host, variant: service.variant },
-      installed: {
-        version: state.current?.version ?? null,
-        sequenceFloor: state.floors[job.channel] ?? 0,
-      },
-    });
-    if (!judged.ok) throw new FleetError(judged.error.code, judged.error.message);
-    const { sha256, size } = judged.value.artifact;
-    const free = await this.#root.freeBytes();
-    if (free < size * FREE_SPACE_FACTOR) {
-      throw new FleetError(
-        'upgrade_disk_full',
-        `${free} bytes are free, ${size * FREE_SPACE_FACTOR} are needed`,
-      );
-    }
-    const artifact = { sha256, size, sequence: judged.value.manifest.sequence };
-    await this.#take({ type: 'judged', artifact });
+    const judging = { job, state, policy: policy.value, root: this.#root, signal };
+    const artifact = await chooseArtifact(this.#options, judging);
+    await this.#take({ type: 'judged', artifact }, job);
+    const { sha256, size } = artifact;
     await this.#root.clearDownloads(sha256);
     const path = join(this.#root.downloads, sha256);
-    await download({
-      sha256,
-      size,
-      path,
-      sources,
-      fetcher,
-      faults,
-      signal: AbortSignal.any([signal, this.#stopping.signal]),
-      random: Math.random,
-    });
+    const { sources } = job;
+    const random = Math.random;
+    await download({ sha256, size, path, sources, fetcher, faults, signal, random });
     faults.hit('after-download');
-    await this.#take({ type: 'downloaded' });
+    await this.#take({ type: 'downloaded' }, job);
   }
 
   async #extract(job: Job): Promise<void> {
@@ -423,29 +373,24 @@ export class Updater {
       marker: { version, channel, sequence: artifact.sequence },
       faults: this.#options.faults,
     });
-    await this.#take({ type: 'extracted' });
+    await this.#take({ type: 'extracted' }, job);
     await this.#root.clearDownloads(null);
   }
 
   /** From here on the service is touched; whatever fails, the old version runs again. */
   async #swap(job: Job): Promise<void> {
-    const { driver, faults } = this.#options;
     try {
-      await driver.stop();
-      faults.hit('after-service-stopped');
-      await this.#root.link('previous', job.from?.version ?? null);
-      faults.hit('after-link-previous');
-      await this.#root.link('current', job.version);
-      faults.hit('after-link-current');
-      await driver.start();
-      faults.hit('after-service-started');
-      this.#isHealthy = null;
-      this.#checkAtMs = 0;
+      await swapTo(job, this.#root, this.#options);
+      this.#watch.forget();
     } catch (error) {
-      await this.#restore(job);
-      const { code, message } = failureOf(error, job);
-      const named = code === 'upgrade_disk_full' ? code : 'upgrade_swap_failed';
-      await this.#take({ type: 'failed', step: 'swap', code: named, message });
+      const { code: found, message } = failureOf(error, job);
+      const code = found === 'upgrade_disk_full' ? found : 'upgrade_swap_failed';
+      const isBack = await this.#restore(job).then(
+        () => true,
+        () => false,
+      );
+      if (isBack) await this.#take({ type: 'failed', step: 'swap', code, message });
+      else await this.#take({ type: 'restore_failed', code, message });
       return;
     }
     await this.#take({ type: 'swapped' });
@@ -453,7 +398,7 @@ export class Updater {
 
   async #rollBack(job: Job): Promise<number> {
     const { clock, faults } = this.#options;
-    if (clock.monotonicMs() < this.#rollbackAtMs) return CHECK_INTERVAL_MS_MIN;
+    if (clock.monotonicMs() < this.#rollbackAtMs) return WATCH_MS;
     try {
       await this.#restore(job);
       faults.hit('after-rollback-link');
@@ -462,89 +407,12 @@ export class Updater {
     } catch (error) {
       this.#rollbackAtMs = clock.monotonicMs() + ROLLBACK_RETRY_MS;
       await this.#take({ type: 'rollback_failed', message: String(error) });
-      return CHECK_INTERVAL_MS_MIN;
+      return WATCH_MS;
     }
   }
 
-  /** Brings back what ran before the job; with nothing before it, nothing runs. */
   async #restore(job: Job): Promise<void> {
-    const { driver } = this.#options;
-    await driver.stop();
-    await this.#root.link('current', job.from?.version ?? null);
-    await this.#root.link('previous', job.from_previous?.version ?? null);
-    if (job.from !== null) await driver.start();
-    this.#isHealthy = null;
-    this.#checkAtMs = 0;
+    await restore(job, this.#root, this.#options);
+    this.#watch.forget();
   }
-}
-
-/** What the policy refuses without looking at the release: no reason to download anything. */
-function judgeEarly(policy: NodePolicy, job: Job): FleetError | null {
-  if (!policy.enabled) {
-    return new FleetError('upgrade_disabled', 'upgrades are switched off in the local policy');
-  }
-  if (policy.allowed_channels.includes(job.channel)) return null;
-  return new FleetError(
-    'upgrade_channel_not_allowed',
-    `channel ${job.channel} is not one of ${policy.allowed_channels.join(', ')}`,
-  );
-}
-
-const inputOf = (command: Command): Input =>
-  command.action === 'withdraw'
-    ? {
-        type: 'withdraw',
-        command_id: command.command_id,
-        generation: command.generation,
-        withdraws: command.withdraws,
-      }
-    : {
-        type: 'upgrade',
-        order: {
-          command_id: command.command_id,
-          generation: command.generation,
-          version: command.version,
-          channel: command.channel,
-          sources: command.sources,
-          apply_after_ms: command.apply_after === null ? null : Date.parse(command.apply_after),
-          expires_at_ms: Date.parse(command.expires_at),
-          needs_permit: command.permit === 'required',
-        },
-      };
-
-const STEP_OF_CODE: Readonly<Record<string, FailedStep>> = {
-  upgrade_network_error: 'download',
-  upgrade_url_invalid: 'download',
-  upgrade_disk_full: 'download',
-  upgrade_signature_invalid: 'verify',
-  upgrade_identity_not_allowed: 'verify',
-  upgrade_manifest_invalid: 'verify',
-  upgrade_checksum_mismatch: 'verify',
-  upgrade_extract_failed: 'stage',
-};
-
-/** An error as the machine takes it: which step, which code of the closed list, what to say. */
-function failureOf(
-  error: unknown,
-  job: Job,
-): { step: FailedStep; code: ErrorCode; message: string } {
-  const during: FailedStep = job.phase === 'verifying' ? 'stage' : 'download';
-  if (error instanceof FleetError) {
-    return {
-      step: during === 'stage' ? 'stage' : (STEP_OF_CODE[error.code] ?? 'refused'),
-      code: error.code as ErrorCode,
-      message: error.message,
-    };
-  }
-  const { code, message } = error as { code?: string; message?: string };
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT';
-  return {
-    step: during,
-    code: isFull
-      ? 'upgrade_disk_full'
-      : during === 'stage'
-        ? 'upgrade_extract_failed'
-        : 'upgrade_network_error',
-    message: isFull ? 'the disk is full' : (message ?? 'unknown error').slice(0, 500),
-  };
 }

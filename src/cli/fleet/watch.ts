@@ -22,7 +22,10 @@ export const watch: Command = {
     ...MANAGER_OPTIONS,
     ...OUTPUT_OPTION,
   },
-  notes: ['Ends with 0 when the rollout is complete, with 1 when it paused or ended otherwise.'],
+  notes: [
+    'Ends with 0 when the rollout is complete and every node has it, with 1 when it paused, ended',
+    'otherwise, or left nodes behind.',
+  ],
   run: async (given, terminal) => {
     const client = await connect(given, terminal);
     await watchUntilOver(given.operand(0), { given, terminal, client });
@@ -31,7 +34,8 @@ export const watch: Command = {
 
 /**
  * Tells every change on standard error and shows the rollout at its end. Throws
- * `rollout_incomplete` when that is not `complete`.
+ * `rollout_incomplete` when that is not `complete`, for the status and for the reason: nodes that
+ * failed or kept silent are left behind.
  */
 export async function watchUntilOver(
   id: string,
@@ -48,7 +52,7 @@ export async function watchUntilOver(
     told = tellChange(rollout, told, terminal);
   }
   show(given, terminal, rollout, rolloutText);
-  if (rollout.status === 'complete') return;
+  if (rollout.status === 'complete' && rollout.reason === 'complete') return;
   throw new FleetError('rollout_incomplete', `${id} is ${rollout.status}: ${rollout.reason}`);
 }
 

@@ -5,7 +5,6 @@ import { z } from 'zod';
 import { FleetError } from '../../core/kernel/index.js';
 import {
   Arch,
-  Artifact,
   Channel,
   manifestBytes,
   Os,
@@ -13,6 +12,7 @@ import {
   ProductName,
   Variant,
   Version,
+  type Artifact,
   type Manifest,
 } from '../../core/release/index.js';
 import { usageError, type Command, type Given } from '../command.js';
@@ -162,7 +162,9 @@ async function packOne(
       tree: source.tree,
       to: partial,
       modifiedAtMs: wanted.modifiedAtMs,
-      onRead: progress.at,
+      onRead: (bytes) => {
+        progress.at(bytes);
+      },
     });
     await rename(partial, join(folder, file));
     progress.done(`packed ${file}: ${bytesInWords(size)}`);

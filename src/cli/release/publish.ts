@@ -82,7 +82,14 @@ async function uploadOne(
   const progress = progressOf(terminal, `uploading ${file}`, size);
   try {
     const path = artifactPath(release, artifact);
-    await client.upload({ path, sha256, size, onSent: progress.at });
+    await client.upload({
+      path,
+      sha256,
+      size,
+      onSent: (bytes) => {
+        progress.at(bytes);
+      },
+    });
     progress.done(`uploaded ${file}: ${bytesInWords(size)}`);
   } catch (error) {
     progress.stop();

@@ -44,7 +44,9 @@ export const verify: Command = {
     for (const artifact of artifacts) {
       const progress = progressOf(terminal, `reading ${artifact.file}`, artifact.size);
       try {
-        await checkArtifact(release, artifact, progress.at);
+        await checkArtifact(release, artifact, (bytes) => {
+          progress.at(bytes);
+        });
       } finally {
         progress.stop();
       }

@@ -6,6 +6,8 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [key: string]: JsonValue | undefined };
 
+const isList = (value: JsonValue): value is readonly JsonValue[] => Array.isArray(value);
+
 /**
  * The one text of a value: keys sorted by code unit, no white space, no `undefined`. Two equal
  * values give equal bytes, so that a signature over them has one meaning. Numbers must be safe
@@ -20,11 +22,10 @@ export function canonicalJson(value: JsonValue): string {
     }
     return String(value);
   }
-  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item)).join(',')}]`;
-  const object = value as { readonly [key: string]: JsonValue | undefined };
+  if (isList(value)) return `[${value.map((item) => canonicalJson(item)).join(',')}]`;
   const members: string[] = [];
-  for (const key of Object.keys(object).sort()) {
-    const member = object[key];
+  for (const key of Object.keys(value).sort()) {
+    const member = value[key];
     if (member !== undefined) members.push(`${JSON.stringify(key)}:${canonicalJson(member)}`);
   }
   return `{${members.join(',')}}`;

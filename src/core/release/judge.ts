@@ -1,7 +1,15 @@
 import { compare, lt, major, minor } from 'semver';
 import { ok, refuse, type Refusal, type Result } from '../kernel/index.js';
 import { parseManifest, type Artifact, type Manifest } from './manifest.js';
-import { isSignedBy, parsePublicKey, parseSignature, rawKeyOf, shownKeyId } from './minisign.js';
+import {
+  isSignedBy,
+  parsePublicKey,
+  parseSignature,
+  rawKeyOf,
+  shownKeyId,
+  type MinisignKey,
+  type MinisignSignature,
+} from './minisign.js';
 import type { NodePolicy } from './policy.js';
 
 export type ReleaseErrorCode =
@@ -93,24 +101,12 @@ export function judgeSignatures(
     const key = parsePublicKey(text);
     return key.ok ? [{ name, key: key.value }] : [];
   });
-  // The raw key counts: the id of a key is only its own claim, and one key may have two names.
-  const signedBy = new Map<string, string>();
-  const strangers = new Set<string>();
-  let isKnown = false;
-  for (const text of signatures) {
-    const parsed = parseSignature(text);
-    if (!parsed.ok) continue;
-    const named = signers.filter(({ key }) => key.keyId === parsed.value.keyId);
-    if (named.length === 0) strangers.add(shownKeyId(parsed.value.keyId));
-    else isKnown = true;
-    for (const { name, key } of named) {
-      const raw = rawKeyOf(key.key).toString('hex');
-      if (!signedBy.has(raw) && isSignedBy(key, bytes, parsed.value)) signedBy.set(raw, name);
-    }
-  }
-  const names = [...signedBy.values()].sort();
+  const parsed = signatures.map(parseSignature).flatMap((one) => (one.ok ? [one.value] : []));
+  const names = namesOf(signers, bytes, parsed);
   if (names.length >= policy.threshold) return ok(names);
-  if (!isKnown && strangers.size > 0) {
+  const known = new Set(signers.map(({ key }) => key.keyId));
+  if (parsed.length > 0 && parsed.every(({ keyId }) => !known.has(keyId))) {
+    const strangers = new Set(parsed.map(({ keyId }) => shownKeyId(keyId)));
     const listed = signers.map(({ name, key }) => `${name} (${shownKeyId(key.keyId)})`).join(', ');
     return refuse(
       'upgrade_identity_not_allowed',
@@ -122,6 +118,27 @@ export function judgeSignatures(
     'upgrade_signature_invalid',
     `good signatures by ${names.length} allowed signers${by}; ${policy.threshold} needed`,
   );
+}
+
+interface KnownSigner {
+  readonly name: string;
+  readonly key: MinisignKey;
+}
+
+/** Who signed, sorted. The raw key counts: an id is only a claim, and one key may have two names. */
+function namesOf(
+  signers: readonly KnownSigner[],
+  bytes: Uint8Array,
+  signatures: readonly MinisignSignature[],
+): string[] {
+  const signedBy = new Map<string, string>();
+  for (const signature of signatures) {
+    for (const { name, key } of signers) {
+      const raw = rawKeyOf(key.key).toString('hex');
+      if (!signedBy.has(raw) && isSignedBy(key, bytes, signature)) signedBy.set(raw, name);
+    }
+  }
+  return [...signedBy.values()].sort();
 }
 
 function judgeVersion(

@@ -77,9 +77,8 @@ export function parsePublicKey(
   text: string,
 ): Result<MinisignKey, Refusal<'upgrade_policy_invalid'>> {
   const lines = text.length > PUBLIC_KEY_TEXT_MAX ? [] : text.trim().split(/\r?\n/);
-  const body = lines.length === 2 && lines[0]?.startsWith(UNTRUSTED) ? lines[1] : lines[0];
-  const isShaped = lines.length === 1 || (lines.length === 2 && body !== lines[0]);
-  const bytes = isShaped ? decodedExactly(body ?? '', KEY_BYTES) : null;
+  if (lines.length === 2 && lines[0]?.startsWith(UNTRUSTED)) lines.shift();
+  const bytes = lines.length === 1 ? decodedExactly(lines[0] ?? '', KEY_BYTES) : null;
   if (bytes?.toString('latin1', 0, 2) !== 'Ed') {
     return refuse('upgrade_policy_invalid', 'not a minisign public key (56 base64 characters)');
   }
@@ -113,6 +112,23 @@ export function formatPublicKey({ keyId, key }: MinisignKey): string {
   return `${UNTRUSTED}minisign public key ${shownKeyId(keyId)}\n${body.toString('base64')}\n`;
 }
 
+type FourLines = readonly [untrusted: string, body: string, trusted: string, global: string];
+
+/** The lines of a signature file, when there are four with comments where they belong. */
+function fourLines(text: string): FourLines | null {
+  if (text.length > SIGNATURE_TEXT_MAX) return null;
+  const lines = text.replace(/\r?\n$/, '').split(/\r?\n/);
+  const [untrusted = '', body = '', trusted = '', global = ''] = lines;
+  const isComment = (line: string, start: string, max: number): boolean =>
+    line.startsWith(start) && line.length <= max;
+  const isShaped =
+    lines.length === 4 &&
+    lines.every(isOneLine) &&
+    isComment(untrusted, UNTRUSTED, UNTRUSTED_COMMENT_MAX) &&
+    isComment(trusted, TRUSTED, TRUSTED_COMMENT_MAX);
+  return isShaped ? [untrusted, body, trusted, global] : null;
+}
+
 /**
  * Reads a signature file: exactly four lines, bounded, strict base64, no control characters. That
  * it parses says nothing about who signed what.
@@ -124,24 +140,17 @@ export function parseSignature(
     'upgrade_signature_invalid' as const,
     'not a minisign signature file of four lines',
   );
-  if (text.length > SIGNATURE_TEXT_MAX) return malformed;
-  const lines = text.replace(/\r?\n$/, '').split(/\r?\n/);
-  const [untrusted = '', first = '', trusted = '', second = ''] = lines;
-  if (lines.length !== 4 || !lines.every(isOneLine)) return malformed;
-  if (!untrusted.startsWith(UNTRUSTED) || untrusted.length > UNTRUSTED_COMMENT_MAX) {
-    return malformed;
-  }
-  if (!trusted.startsWith(TRUSTED) || trusted.length > TRUSTED_COMMENT_MAX) return malformed;
-  const body = decodedExactly(first, SIGNATURE_BYTES);
-  const globalSignature = decodedExactly(second, ED25519_SIGNATURE_BYTES);
-  if (body === null || globalSignature === null) return malformed;
+  const lines = fourLines(text);
+  const body = decodedExactly(lines?.[1] ?? '', SIGNATURE_BYTES);
+  const globalSignature = decodedExactly(lines?.[3] ?? '', ED25519_SIGNATURE_BYTES);
+  if (lines === null || body === null || globalSignature === null) return malformed;
   const algorithm = body.toString('latin1', 0, 2);
   if (algorithm !== 'Ed' && algorithm !== 'ED') return malformed;
   return ok({
     keyId: body.toString('hex', 2, 10),
     prehashed: algorithm === 'ED',
     signature: body.subarray(10),
-    trustedComment: trusted.slice(TRUSTED.length),
+    trustedComment: lines[2].slice(TRUSTED.length),
     globalSignature,
   });
 }

@@ -78,12 +78,15 @@ class Fleet {
     }
   }
 
+  isStill(): boolean {
+    return this.rollout.status !== 'in_progress';
+  }
+
   pass(ms: number): void {
     this.now = plus(this.now, ms);
-    if (this.rollout.status !== 'in_progress') return;
     for (const target of [...this.targets.values()]) {
       const current = this.targets.get(target.nodeId) as Target;
-      if (this.rollout.status !== 'in_progress') break;
+      if (this.isStill()) return;
       if (current.deadlineAt === null || current.deadlineAt > this.now) continue;
       const seen = observe(this.rollout, current, { kind: 'deadline' }, this.now);
       this.targets.set(target.nodeId, seen.target);

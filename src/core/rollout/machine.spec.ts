@@ -237,9 +237,9 @@ describe('verbs', () => {
     world.rollout = cancelled.ok ? cancelled.value.rollout : world.rollout;
     world.targets[0] = { ...(world.targets[0] as Target), state: 'cancelled' };
     report(world, 0, 'staged');
-    expect(world.targets[0]?.state).toBe('cancelled');
+    expect(world.targets[0].state).toBe('cancelled');
     report(world, 0, 'succeeded');
-    expect(world.targets[0]?.state).toBe('succeeded');
+    expect(world.targets[0].state).toBe('succeeded');
   });
 });
 

@@ -172,21 +172,27 @@ function nextState(target: Target, report: Report): { to: Target['state']; lost:
   if (report.kind === 'deadline') {
     return isOpen(state) ? { to: 'silent', lost: swapped ? 1 : 0 } : null;
   }
-  if (report.commandId !== target.commandId || report.state === state) return null;
-  if (isOpen(state)) {
-    const forward = !isOpen(report.state) || rankOf(report.state) > rankOf(state);
-    return forward ? { to: report.state, lost: 0 } : null;
-  }
+  if (report.commandId !== target.commandId || !leadsOn(state, report.state)) return null;
   // A silent node that speaks again goes on where it is; if it was counted as lost, no longer.
-  if (state === 'silent') {
-    return { to: report.state, lost: target.reason === 'lost_after_permit' ? -1 : 0 };
+  const wasLost = state === 'silent' && target.reason === 'lost_after_permit';
+  return { to: report.state, lost: wasLost ? -1 : 0 };
+}
+
+function leadsOn(from: Target['state'], to: Target['state']): boolean {
+  if (from === to) return false;
+  if (isOpen(from)) return !isOpen(to) || rankOf(to) > rankOf(from);
+  switch (from) {
+    case 'silent':
+      return true;
+    // A node that had succeeded and fell back later is drift, and bad evidence.
+    case 'succeeded':
+      return to === 'rolled_back';
+    // Withdrawn too late: the node had swapped already, and what it then reports is the truth.
+    case 'cancelled':
+      return !canWithdraw(to);
+    default:
+      return false;
   }
-  // A node that had succeeded and fell back later is drift, and bad evidence.
-  if (state === 'succeeded' && report.state === 'rolled_back')
-    return { to: 'rolled_back', lost: 0 };
-  // Withdrawn too late: the node had swapped already, and what it then reports is the truth.
-  if (state === 'cancelled' && !canWithdraw(report.state)) return { to: report.state, lost: 0 };
-  return null;
 }
 
 /** A target of a wave that had passed turns out bad: its evidence no longer holds, so stop. */

@@ -1,18 +1,7 @@
-export {
-  answerTo,
-  FRESH_WATCH,
-  HEALTHY_RESULTS_MIN,
-  nextAction,
-  SICK_RESULTS_MAX,
-  step,
-  type Action,
-  type FailedStep,
-  type Facts,
-  type Input,
-  type Machine,
-  type UpgradeOrder,
-  type Watch,
-} from './machine.js';
+export { answerTo } from './commands.js';
+export { step } from './machine.js';
+export { nextAction } from './next-action.js';
+export { HEALTHY_RESULTS_MIN, SICK_RESULTS_MAX } from './probation.js';
 export {
   freshState,
   InstalledVersion,
@@ -21,3 +10,13 @@ export {
   UpdateOutcome,
   UpdateState,
 } from './state.js';
+export {
+  FRESH_WATCH,
+  type Action,
+  type FailedStep,
+  type Facts,
+  type Input,
+  type Machine,
+  type UpgradeOrder,
+  type Watch,
+} from './types.js';

@@ -78,7 +78,10 @@ class Node {
       const sequence = Number(action.job.version.split('.')[1]);
       const artifact = { sha256: 'a'.repeat(64), size: 1, sequence };
       this.take({ type: 'judged', artifact });
-      if (dies) return this.crash();
+      if (dies) {
+        this.crash();
+        return;
+      }
       if (luck < 0.1) {
         const code = 'upgrade_network_error';
         this.take({ type: 'failed', step: 'download', code, message: 'lost' });
@@ -94,9 +97,19 @@ class Node {
       expect(this.machine.watch.permitUntilMs, 'no fresh permit, no swap').toBeGreaterThanOrEqual(
         this.monotonicMs,
       );
-      if (dies && luck < 0.5) return this.crash();
+      if (dies && luck < 0.5) {
+        this.crash();
+        return;
+      }
       this.link = action.job.version;
-      if (dies) return this.crash();
+      if (luck > 0.95) {
+        this.take({ type: 'restore_failed', code: 'upgrade_swap_failed', message: 'stuck' });
+        return;
+      }
+      if (dies) {
+        this.crash();
+        return;
+      }
       this.take({ type: 'swapped' });
     } else if (action.do === 'watch') {
       if (luck < 0.1) this.take({ type: 'exited' });
@@ -104,7 +117,10 @@ class Node {
       this.pass(200);
     } else if (action.do === 'roll_back') {
       this.link = action.job.from?.version ?? null;
-      if (dies) return this.crash();
+      if (dies) {
+        this.crash();
+        return;
+      }
       this.take({ type: 'rolled_back' });
     } else {
       this.pass(100);

@@ -167,7 +167,30 @@ describe('an upgrade', () => {
     );
     expect(bench.told.at(-1)).toBe('upgrade_staged_manual');
     expect(bench.action).toBe('wait');
+    // Not even a permit takes the place of the hand.
+    expect(bench.take(GRANT).machine.state.job?.phase).toBe('staged');
     expect(bench.take({ type: 'apply_by_hand' }).action).toBe('ask_permit');
+    expect(bench.take(GRANT).action).toBe('swap');
+  });
+
+  it('staged before a person was wanted waits for one all the same', () => {
+    const bench = staged();
+    bench.facts = { ...FACTS, manualOnly: true };
+    expect(bench.action).toBe('wait');
+    expect(bench.take(GRANT).machine.state.job?.phase).toBe('staged');
+  });
+
+  it('whose swap failed half way goes back until it is back', () => {
+    const stuck: Input = { type: 'restore_failed', code: 'upgrade_swap_failed', message: 'no' };
+    expect(staged().take(stuck).machine.state.job?.phase).toBe('staged');
+    const bench = staged().take(GRANT, stuck);
+    expect(bench.action).toBe('roll_back');
+    bench.take({ type: 'rolled_back' });
+    expect(bench.machine.state).toMatchObject({
+      job: null,
+      current: INSTALLED,
+      outcome: { result: 'rolled_back', error_code: 'upgrade_swap_failed' },
+    });
   });
 });
 
@@ -251,7 +274,8 @@ describe('a permit', () => {
   it('that has run out before the swap began is asked for anew', () => {
     const bench = staged().take(GRANT);
     bench.facts = { ...bench.facts, monotonicMs: bench.facts.monotonicMs + 5_001 };
-    expect(bench.action).toBe('wait');
+    // A wait of no time at all would be a loop that never rests.
+    expect(nextAction(bench.machine, bench.facts)).toMatchObject({ do: 'wait', ms: 250 });
     expect(bench.take({ type: 'tick' }).machine.state.job?.phase).toBe('staged');
   });
 });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Channel, ProductName, Sha256, Version } from '../../core/release/index.js';
 import type { ErrorCode } from '../errors.js';
-import { EnrollRequest, EnrollResponse, Id } from '../node/messages.js';
+import { EnrollRequest, EnrollResponse, Id } from '../node/index.js';
 import * as s from './schemas.js';
 
 /**

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Artifact, Channel, ProductName, Sha256, Version } from '../../core/release/index.js';
 import { ERROR_CODES } from '../errors.js';
-import { Host, Id, Labels, ServiceReport, SeveritySchema } from '../node/messages.js';
+import { Host, Id, Labels, ServiceReport, SeveritySchema } from '../node/index.js';
 
 const Name = z.string().trim().min(1).max(128);
 const Moment = z.iso.datetime();

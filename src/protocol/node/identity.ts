@@ -13,10 +13,10 @@ export const rawPublicKey = (key: KeyObject): string =>
     .subarray(SPKI_PREFIX.length)
     .toString('base64url');
 
-/** Base64url of 32 raw bytes to a key; refuses anything of another length. */
+/** Base64url of 32 raw bytes to a key; refuses any other length, and any other spelling of it. */
 export function publicKeyFromRaw(raw: string): KeyObject | null {
   const bytes = Buffer.from(raw, 'base64url');
-  if (bytes.length !== 32) return null;
+  if (bytes.length !== 32 || bytes.toString('base64url') !== raw) return null;
   return createPublicKey({
     key: Buffer.concat([SPKI_PREFIX, bytes]),
     format: 'der',
@@ -36,7 +36,8 @@ export const enrollmentProofText = (origin: string, token: string, publicKey: st
     publicKey,
   ].join('\n');
 
-const JwtHeader = z.object({ alg: z.literal('EdDSA'), typ: z.literal('JWT') });
+/** Strict: a header such as `crit` would ask for something that is not done here (RFC 7515, 4.1.11). */
+const JwtHeader = z.strictObject({ alg: z.literal('EdDSA'), typ: z.literal('JWT') });
 const JwtClaims = z.object({
   sub: Id,
   aud: z.string().max(2_048),

@@ -69,7 +69,12 @@ export const Hello = z.object({
   /** The session before this one, if any; only for the record. */
   last_session: Id.nullable(),
   /** The event spool: its id, the oldest sequence it still holds and the next it will give. */
-  spool: z.object({ id: Id, first_seq: Count, next_seq: Count }),
+  spool: z
+    .object({ id: Id, first_seq: z.int().min(1), next_seq: z.int().min(1) })
+    .refine(({ first_seq, next_seq }) => first_seq <= next_seq, {
+      path: ['first_seq'],
+      message: 'must not be above next_seq',
+    }),
   host: Host,
   services: z.array(ServiceReport).max(SERVICES_PER_NODE_MAX),
   capabilities: z.array(z.string().max(64)).max(64),
@@ -131,10 +136,13 @@ export type NodeEventType = z.infer<typeof NodeEventType>;
 export const EventCategory = z.enum(['upgrade', 'service', 'agent', 'connection']);
 export const SeveritySchema = z.enum(['info', 'warning', 'critical']);
 
+const bytesOfJson = (value: unknown): number =>
+  new TextEncoder().encode(JSON.stringify(value)).byteLength;
+
 const Details = z
   .record(z.string().max(64), z.union([z.string().max(4_000), z.number(), z.boolean(), z.null()]))
   .refine(
-    (details) => JSON.stringify(details).length <= EVENT_DETAILS_BYTES_MAX,
+    (details) => bytesOfJson(details) <= EVENT_DETAILS_BYTES_MAX,
     `details hold at most ${EVENT_DETAILS_BYTES_MAX} bytes`,
   );
 

@@ -11,8 +11,7 @@ import { Groups } from './groups.store.js';
  */
 type Guarded = Exclude<RoutePermission, 'public' | 'node'>;
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never;
-const LISTS_AGREE: Same<Guarded, Permission> = true;
-void LISTS_AGREE;
+true satisfies Same<Guarded, Permission>;
 
 /** What a caller may do on groups. Every handler that touches one group asks here. */
 @Injectable()

@@ -64,7 +64,7 @@ export class Ingest implements EventHandler {
    */
   async resume(node: NodeIdentity, spool: Hello['spool']): Promise<number> {
     return this.database.transaction(async (tx) => {
-      const through = await throughOf(tx, node.nodeId, spool.id);
+      const through = await holdThrough(tx, node.nodeId, spool.id);
       const lostUntil = spool.first_seq - 1;
       if (lostUntil <= through) return through;
       await saveThrough(tx, node.nodeId, spool.id, lostUntil);
@@ -137,7 +137,7 @@ export class Ingest implements EventHandler {
     const news: NodeNews[] = [];
     for (const { node, batch } of group) {
       const key = `${node.nodeId} ${batch.spool_id}`;
-      const through = known.get(key) ?? (await throughOf(tx, node.nodeId, batch.spool_id));
+      const through = known.get(key) ?? (await holdThrough(tx, node.nodeId, batch.spool_id));
       const { result, fresh } = takeFresh(batch, through);
       known.set(key, result.through);
       results.push(result);
@@ -198,23 +198,30 @@ function takeFresh(batch: Events, through: number): Taken {
   return { result: { through: fresh.at(-1)?.seq ?? through, error: null }, fresh };
 }
 
-async function throughOf(tx: Tx, nodeId: string, spoolId: string): Promise<number> {
+/**
+ * The highest durable sequence of a spool, held until the transaction ends: an older link of the
+ * node, perhaps to another manager, may be delivering the same events at this moment.
+ */
+async function holdThrough(tx: Tx, nodeId: string, spoolId: string): Promise<number> {
   const row = await tx.get<{ through: number }>(
-    'SELECT through FROM event_spools WHERE node_id = ? AND spool_id = ?',
+    `INSERT INTO event_spools (node_id, spool_id, through) VALUES (?, ?, 0)
+     ON CONFLICT (node_id, spool_id) DO UPDATE SET through = event_spools.through
+     RETURNING through`,
     [nodeId, spoolId],
   );
   return row?.through ?? 0;
 }
 
+/** Of a spool that this transaction holds. */
 async function saveThrough(
   tx: Tx,
   nodeId: string,
   spoolId: string,
   through: number,
 ): Promise<void> {
-  await tx.run(
-    `INSERT INTO event_spools (node_id, spool_id, through) VALUES (?, ?, ?)
-     ON CONFLICT (node_id, spool_id) DO UPDATE SET through = excluded.through`,
-    [nodeId, spoolId, through],
-  );
+  await tx.run('UPDATE event_spools SET through = ? WHERE node_id = ? AND spool_id = ?', [
+    through,
+    nodeId,
+    spoolId,
+  ]);
 }

@@ -1,9 +1,10 @@
 import { Module } from '@nestjs/common';
 import { AccessModule } from '../access/index.js';
 import { AuditModule } from '../audit/index.js';
-import { EventsModule } from '../events/index.js';
+import { EventsModule, Ingest } from '../events/index.js';
 import { GatewayModule, Links } from '../gateway/index.js';
 import { HealthBook } from './health-book.js';
+import { InstalledVersions } from './installed-versions.js';
 import { LiveNodes } from './live-nodes.js';
 import { NodesController } from './nodes.controller.js';
 import { Nodes } from './nodes.store.js';
@@ -14,12 +15,14 @@ import { Revocation } from './revocation.js';
 @Module({
   imports: [GatewayModule, AuditModule, AccessModule, EventsModule],
   controllers: [NodesController],
-  providers: [Nodes, HealthBook, LiveNodes, Presence, Revocation],
+  providers: [Nodes, HealthBook, InstalledVersions, LiveNodes, Presence, Revocation],
   exports: [Nodes],
 })
 export class FleetModule {
-  constructor(links: Links, presence: Presence) {
+  constructor(links: Links, presence: Presence, ingest: Ingest, versions: InstalledVersions) {
     links.useIdentities(presence);
     links.usePresence(presence);
+    // Before the rollouts: what they decide on an event sees the version that it told.
+    ingest.addObserver(versions);
   }
 }

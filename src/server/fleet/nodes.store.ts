@@ -180,6 +180,23 @@ export class Nodes {
     );
   }
 
+  /** Versions by name of the service; what the node does not have is left out. Idempotent. */
+  async recordVersions(
+    tx: Tx,
+    nodeId: string,
+    versions: ReadonlyMap<string, string>,
+  ): Promise<void> {
+    const row = await tx.get<Pick<NodeRow, 'services'>>('SELECT services FROM nodes WHERE id = ?', [
+      nodeId,
+    ]);
+    if (row === undefined) return;
+    const services = (JSON.parse(row.services) as ServiceReport[]).map((service) => ({
+      ...service,
+      version: versions.get(service.name) ?? service.version,
+    }));
+    await tx.run('UPDATE nodes SET services = ? WHERE id = ?', [JSON.stringify(services), nodeId]);
+  }
+
   /** True when this changed something: a node that was there already does not arrive again. */
   async setPresence(tx: Tx, nodeId: string, online: boolean, now: number): Promise<boolean> {
     const status: NodeStatus = online ? 'online' : 'offline';

@@ -44,7 +44,7 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
       this.events.append(tx, [
         this.#event(node, {
           type: 'node_connected',
-          message: `${hello.host.hostname} connected with agent ${hello.agent_version}`,
+          message: `connected with agent ${hello.agent_version}`,
           details: { session_id: sessionId, agent_version: hello.agent_version },
         }),
       ]);

@@ -91,7 +91,7 @@ export class LinkAdapter implements WebSocketAdapter<WebSocketServer, WebSocket>
   /** Answers in HTTP, with the same problem document as any route, and closes. */
   #turnAway(stream: Duplex, error: unknown): void {
     const known = error instanceof FleetError && isErrorCode(error.code);
-    const code: ErrorCode = known ? (error.code as ErrorCode) : 'internal_error';
+    const code: ErrorCode = known ? error.code : 'internal_error';
     if (!known) this.#log.error({ err: error }, 'upgrade failed');
     this.#links.tally('upgrade_refused');
     const status = ERRORS[code].http ?? 400;
@@ -100,7 +100,7 @@ export class LinkAdapter implements WebSocketAdapter<WebSocketServer, WebSocket>
       type: `urn:bellwether:error:${code}`,
       title,
       status,
-      detail: known ? (error as FleetError).message : ERRORS[code].meaning,
+      detail: known ? error.message : ERRORS[code].meaning,
       code,
       fix: ERRORS[code].fix,
       request_id: randomUUID(),

@@ -1,11 +1,26 @@
 import { Injectable } from '@nestjs/common';
 import { invariant } from '../../core/kernel/index.js';
 import type { CloseReason, ManagerMessage } from '../../protocol/node/index.js';
-import type { CommandHandler, EventHandler, NodeIdentities, PresenceHandler } from './ports.js';
-import type { Session } from './session.js';
+import type {
+  CommandHandler,
+  EventHandler,
+  NodeIdentities,
+  NodeIdentity,
+  PresenceHandler,
+} from './ports.js';
 
 /** What can happen to a link, counted since start: close reasons, refusals, unusable messages. */
 export type LinkCounter = CloseReason | 'upgrade_refused' | 'message_unknown' | 'slow_reader';
+
+/** What this room needs of an open link; `Session` is one. */
+export interface OpenLink {
+  readonly node: NodeIdentity;
+  /** Resolves when the socket has closed and, for the newest of a node, that is recorded. */
+  readonly ended: Promise<null>;
+  push(message: ManagerMessage): boolean;
+  close(reason: CloseReason): void;
+  check(nowMs: number): void;
+}
 
 /**
  * The links of this process: one session a node, the newest. Other modules push messages through
@@ -13,7 +28,7 @@ export type LinkCounter = CloseReason | 'upgrade_refused' | 'message_unknown' | 
  */
 @Injectable()
 export class Links {
-  readonly #sessions = new Map<string, Session>();
+  readonly #sessions = new Map<string, OpenLink>();
   readonly #counters = new Map<LinkCounter, number>();
   #identities: NodeIdentities | null = null;
   #presence: PresenceHandler | null = null;
@@ -55,7 +70,7 @@ export class Links {
     return this.#sessions.size;
   }
 
-  sessions(): IterableIterator<Session> {
+  sessions(): IterableIterator<OpenLink> {
     return this.#sessions.values();
   }
 
@@ -73,14 +88,14 @@ export class Links {
   }
 
   /** Takes a session that said hello; the newest wins, the one before it is closed. */
-  admit(session: Session): void {
+  admit(session: OpenLink): void {
     const before = this.#sessions.get(session.node.nodeId);
     this.#sessions.set(session.node.nodeId, session);
     before?.close('superseded');
   }
 
   /** Forgets a session. False when a newer one has taken its place: then nothing is to be done. */
-  dismiss(session: Session): boolean {
+  dismiss(session: OpenLink): boolean {
     if (this.#sessions.get(session.node.nodeId) !== session) return false;
     this.#sessions.delete(session.node.nodeId);
     return true;

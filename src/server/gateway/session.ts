@@ -17,7 +17,7 @@ import {
   type ManagerMessage,
   type PermitRequest,
 } from '../../protocol/node/index.js';
-import type { Links } from './links.js';
+import type { Links, OpenLink } from './links.js';
 import type { NodeIdentity } from './ports.js';
 import { TokenBucket } from './token-bucket.js';
 
@@ -45,7 +45,7 @@ export interface SessionOptions {
  * nothing else is taken before `welcome` was sent. All timing is by `check`, which the gateway
  * calls for every session from one timer.
  */
-export class Session {
+export class Session implements OpenLink {
   readonly id: string;
   readonly node: NodeIdentity;
   readonly #options: SessionOptions;
@@ -58,7 +58,7 @@ export class Session {
   /** What was pushed before `welcome`: it must not overtake it. */
   readonly #early: ManagerMessage[] = [];
   #greeting: Promise<void> = Promise.resolve();
-  readonly #end = Promise.withResolvers<void>();
+  readonly #end = Promise.withResolvers<null>();
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -90,7 +90,7 @@ export class Session {
   }
 
   /** Resolves when the socket has closed and, for the newest of a node, that is recorded. */
-  get ended(): Promise<void> {
+  get ended(): Promise<null> {
     return this.#end.promise;
   }
 
@@ -286,7 +286,7 @@ export class Session {
     this.#state = 'closed';
     const { links, log } = this.#options;
     if (!links.dismiss(this)) {
-      this.#end.resolve();
+      this.#end.resolve(null);
       return;
     }
     // Its arrival may still be on the way to the database; leaving comes after it.
@@ -297,7 +297,7 @@ export class Session {
         log.error({ nodeId: this.node.nodeId, err: error }, 'could not record that a node left');
       })
       .finally(() => {
-        this.#end.resolve();
+        this.#end.resolve(null);
       });
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Id } from '../../protocol/node/messages.js';
+import { Id } from '../../protocol/node/index.js';
 import { hashSecret, newId, newSecret } from './ids.js';
 
 describe('ids and secrets', () => {

@@ -8,7 +8,8 @@ function randomText(length: number): string {
   let text = '';
   while (text.length < length) {
     for (const byte of randomBytes(length + 8)) {
-      if (byte < FAIR_BYTES && text.length < length) text += ALPHABET[byte % ALPHABET.length];
+      if (byte < FAIR_BYTES && text.length < length)
+        text += ALPHABET.charAt(byte % ALPHABET.length);
     }
   }
   return text;

@@ -39,7 +39,8 @@ export class BlobStore {
   }
 
   /**
-   * Stores a stream under the digest that it must have. Idempotent, also for two at once. Throws
+   * Stores a stream under the digest that it must have. Idempotent, also for two at once. A stream
+   * that is refused is left where it was, neither read to its end nor destroyed. Throws
    * `release_digest_mismatch`, `payload_too_large`, `unavailable` when the disk is full, or
    * `invalid_request` when the sender went away; then nothing is left behind.
    */
@@ -117,7 +118,8 @@ async function writeHashed(
 /** The stream, with a sender that went away told apart from a disk that failed. */
 async function* received(bytes: Readable): AsyncGenerator<Buffer> {
   try {
-    yield* bytes as AsyncIterable<Buffer>;
+    // The sender is still owed an answer: leaving early must not cut its connection.
+    yield* bytes.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
   } catch (error) {
     throw new FleetError('invalid_request', 'the upload ended early; send it again', {
       cause: error,

@@ -115,21 +115,62 @@ describe('an upload', () => {
   });
 
   it.each([
-    ['announced', { 'content-length': LIMIT + 1 }],
+    ['announced', { 'content-length': 3 * LIMIT }],
     ['found out on the way', { 'transfer-encoding': 'chunked' }],
   ])('that is too large is refused, when that is %s', async (_when, headers) => {
-    const bytes = Buffer.alloc(LIMIT + 1);
+    const bytes = Buffer.alloc(3 * LIMIT);
     const request = httpRequest(`${manager.url}/api/v1/blobs/sha256/${sha256(bytes)}`, {
       method: 'PUT',
       headers: { authorization: `Bearer ${manager.admin}`, ...headers },
     });
-    // The manager may cut the line before all of it went out.
-    request.on('error', () => undefined);
     const answered = once(request, 'response');
     request.end(bytes);
-    const [response] = (await answered) as [{ statusCode: number }];
+    const [response] = (await answered) as [IncomingMessage];
     expect(response.statusCode).toBe(413);
     expect(incoming()).toEqual([]);
+  });
+
+  it.each([
+    ['too large', 3 * LIMIT, (): string => manager.admin, 413],
+    ['not allowed', 10, (): string => 'bwt_unknown', 401],
+    ['wanted', BYTES.length, (): string => manager.admin, 100],
+  ])('that asks first and is %s hears so before it sends', async (_what, size, token, status) => {
+    const request = httpRequest(`${manager.url}/api/v1/blobs/sha256/${DIGEST}`, {
+      method: 'PUT',
+      headers: {
+        authorization: `Bearer ${token()}`,
+        'content-length': size,
+        expect: '100-continue',
+      },
+    });
+    request.flushHeaders();
+    const heard = await Promise.race([
+      once(request, 'continue').then(() => 100),
+      once(request, 'response').then(([response]) => (response as IncomingMessage).statusCode),
+    ]);
+    expect(heard).toBe(status);
+    if (heard === 100) {
+      request.end(BYTES);
+      const [response] = (await once(request, 'response')) as [IncomingMessage];
+      expect(response.statusCode).toBe(201);
+    }
+    request.on('error', () => undefined).destroy();
+  });
+
+  it('is the only body that has to wait: others that ask are invited at once', async () => {
+    const request = httpRequest(`${manager.url}/api/v1/releases`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${manager.admin}`,
+        'content-type': 'application/json',
+        expect: '100-continue',
+      },
+    });
+    request.flushHeaders();
+    await once(request, 'continue');
+    request.end('{}');
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    expect(response.statusCode).toBe(400);
   });
 
   it('that ends in the middle leaves nothing', async () => {

@@ -16,6 +16,7 @@ import {
 import { BlobStore } from './blob-store.js';
 import { listReleases, releaseView, type StoredRelease } from './releases.store.js';
 import { Releases } from './releases.js';
+import { Uploads } from './uploads.js';
 
 /** A blob never changes under its digest, so whoever has it may keep it. */
 const FOR_EVER_SECONDS = 365 * 86_400;
@@ -29,6 +30,7 @@ export class ReleasesController {
     private readonly database: Database,
     private readonly releases: Releases,
     private readonly blobs: BlobStore,
+    private readonly uploads: Uploads,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -47,16 +49,20 @@ export class ReleasesController {
   async upload(
     @Given() { params }: Input<'releases.upload'>,
     @Req() request: Request,
+    @Res({ passthrough: true }) response: Response,
   ): Promise<Answer<'releases.upload'>> {
-    const announced = Number(request.headers['content-length'] ?? 0);
-    if (announced > this.config.artifactBytesMax) {
-      throw new FleetError(
-        'payload_too_large',
-        `an artifact holds at most ${this.config.artifactBytesMax} bytes`,
-      );
+    const bytesMax = this.config.artifactBytesMax;
+    try {
+      if (Number(request.headers['content-length'] ?? 0) > bytesMax) {
+        throw new FleetError('payload_too_large', `an artifact holds at most ${bytesMax} bytes`);
+      }
+      this.uploads.invite(request, response);
+      const { size } = await this.blobs.put(params.digest, request, bytesMax);
+      return { sha256: params.digest, size };
+    } catch (error) {
+      await this.uploads.drain(request);
+      throw error;
     }
-    const { size } = await this.blobs.put(params.digest, request, this.config.artifactBytesMax);
-    return { sha256: params.digest, size };
   }
 
   @Endpoint('releases.publish')

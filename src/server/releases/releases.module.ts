@@ -6,6 +6,7 @@ import { CONFIG, type Config } from '../platform/index.js';
 import { BlobStore } from './blob-store.js';
 import { ReleasesController } from './releases.controller.js';
 import { Releases } from './releases.js';
+import { Uploads } from './uploads.js';
 
 /** The release catalog and the artifact store. */
 @Module({
@@ -13,6 +14,7 @@ import { Releases } from './releases.js';
   controllers: [ReleasesController],
   providers: [
     Releases,
+    Uploads,
     {
       provide: BlobStore,
       useFactory: (config: Config) => new BlobStore(join(config.dataDir, 'blobs')),

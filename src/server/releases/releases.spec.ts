@@ -102,6 +102,20 @@ describeOnBothDatabases('the catalog of releases', (open) => {
     });
   });
 
+  it('keeps nothing of a publication that cannot be recorded', async () => {
+    await withGround(open, async ({ database, releases }) => {
+      const text = aManifest();
+      const rename = (from: string, to: string): Promise<number> =>
+        database.transaction((tx) => tx.run(`ALTER TABLE ${from} RENAME TO ${to}`));
+      await rename('audit_entries', 'entries_away');
+      await expect(releases.publish(text, [signed(text)], CALLER)).rejects.toThrow('audit_entries');
+      await rename('entries_away', 'audit_entries');
+      expect(await releases.find('edge', '1.4.0', 'stable')).toBeNull();
+      expect(await records(database)).toEqual({ audit: [], events: [] });
+      await releases.publish(text, [signed(text)], CALLER);
+    });
+  });
+
   it('finds a release on its own channel only', async () => {
     await withGround(open, async ({ releases }) => {
       const text = aManifest();

@@ -13,6 +13,8 @@ interface Line {
   readonly details: Readonly<Record<string, JsonValue>>;
 }
 
+const counted = (nodes: number): string => (nodes === 1 ? '1 node' : `${nodes} nodes`);
+
 /** What people and SIEM systems read of a rollout event, or null when node events say it already. */
 function lineFor(meta: RolloutMeta, state: RolloutState, event: RolloutEvent): Line | null {
   const what = `${meta.product} ${meta.version}`;
@@ -24,7 +26,7 @@ function lineFor(meta: RolloutMeta, state: RolloutState, event: RolloutEvent): L
       const nodes = state.waves[event.wave]?.size ?? 0;
       return {
         severity: 'info',
-        message: `Wave ${event.wave + 1} of ${waves} opened: ${nodes} nodes get ${what}`,
+        message: `Wave ${event.wave + 1} of ${waves} opened: ${what} for ${counted(nodes)}`,
         details: { wave: event.wave + 1, nodes },
       };
     }
@@ -53,13 +55,13 @@ function lineFor(meta: RolloutMeta, state: RolloutState, event: RolloutEvent): L
     case 'targets_retried':
       return {
         severity: 'info',
-        message: `${event.count} nodes of wave ${event.wave + 1} are tried again`,
+        message: `Wave ${event.wave + 1}: ${counted(event.count)} tried again`,
         details: { wave: event.wave + 1, nodes: event.count },
       };
     case 'rollout_completed':
       return {
         severity: event.failures > 0 ? 'warning' : 'info',
-        message: `Rollout of ${what} complete: ${event.completed} nodes upgraded`,
+        message: `Rollout of ${what} complete: ${counted(event.completed)} upgraded`,
         details: {
           reason: event.reason,
           completed_count: event.completed,

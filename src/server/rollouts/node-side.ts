@@ -16,7 +16,7 @@ import type { CommandHandler, NodeIdentity, PermitAnswer } from '../gateway/inde
 import { type Clock, CLOCK, CONFIG, type Config, Database, type Tx } from '../platform/index.js';
 import { findCommands, openCommands, setCommandStatus } from './commands.store.js';
 import { RolloutUnits, type RolloutUnit } from './rollout-units.js';
-import { findTarget } from './rollouts.store.js';
+import { findTarget, isHeldByAnother } from './rollouts.store.js';
 
 /** What each lifecycle event says about its target; other events say nothing. */
 const STATE_OF: Partial<Record<NodeEventType, TargetState>> = {
@@ -129,6 +129,10 @@ export class NodeSide implements CommandHandler, NodeEventObserver {
       if (rollout === null || target === null) return denied('rollout_unknown');
       const answer = permit(rollout.state, target, request.command_id);
       if (!answer.ok) return denied(answer.error.code);
+      // A node that comes late may have been promised to a newer rollout meanwhile.
+      const isOvertaken =
+        command.status === 'closed' || (await isHeldByAnother(tx, rollout.meta.id, command));
+      if (isOvertaken) return denied('command_not_current');
       const report: Progress = {
         kind: 'progress',
         commandId: request.command_id,

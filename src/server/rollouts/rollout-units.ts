@@ -56,7 +56,7 @@ export class RolloutUnits {
     private readonly database: Database,
     private readonly dispatcher: Dispatcher,
     private readonly chronicle: Chronicle,
-    @Inject(WAKEUPS) private readonly wakeups: Wakeups,
+    @Inject(WAKEUPS) readonly wakeups: Wakeups,
   ) {}
 
   begin(tx: Tx, now: Instant, caller: Caller = ORCHESTRATOR): RolloutUnit {

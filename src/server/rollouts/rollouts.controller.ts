@@ -1,7 +1,7 @@
 import { Controller } from '@nestjs/common';
 import { FleetError } from '../../core/kernel/index.js';
 import type { Answer, Input, Rollout } from '../../protocol/api/index.js';
-import { Access } from '../access/index.js';
+import { Access, Groups } from '../access/index.js';
 import {
   Database,
   Endpoint,
@@ -28,6 +28,7 @@ export class RolloutsController {
   constructor(
     private readonly database: Database,
     private readonly access: Access,
+    private readonly groups: Groups,
     private readonly orchestrator: Orchestrator,
   ) {}
 
@@ -36,8 +37,7 @@ export class RolloutsController {
     @Given() { query }: Input<'rollouts.list'>,
     @Who() caller: Caller,
   ): Promise<Answer<'rollouts.list'>> {
-    const visible = await this.access.visibleGroups(caller, 'rollout.view');
-    const groups = narrowed(visible, query.group_id);
+    const groups = await this.#groups(caller, query.group_id);
     const rows = await listRollouts(this.database.read, {
       groups,
       status: query.status,
@@ -100,6 +100,13 @@ export class RolloutsController {
     return rolloutView(await this.#visible(id, caller));
   }
 
+  /** A filter by group means the group and everything below it. */
+  async #groups(caller: Caller, groupId: string | undefined): Promise<'all' | readonly string[]> {
+    if (groupId === undefined) return await this.access.visibleGroups(caller, 'rollout.view');
+    await this.access.require(caller, 'rollout.view', groupId);
+    return await this.groups.subtree(groupId);
+  }
+
   async #visible(id: string, caller: Caller): Promise<StoredRollout> {
     const rollout = await findRollout(this.database.read, id);
     if (rollout === null) throw new FleetError('not_found', `no rollout ${id}`);
@@ -107,11 +114,3 @@ export class RolloutsController {
     return rollout;
   }
 }
-
-const narrowed = (
-  visible: 'all' | readonly string[],
-  wanted: string | undefined,
-): 'all' | readonly string[] => {
-  if (wanted === undefined) return visible;
-  return visible === 'all' || visible.includes(wanted) ? [wanted] : [];
-};

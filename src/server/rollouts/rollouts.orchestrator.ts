@@ -11,6 +11,7 @@ import {
   planRollout,
   skipReason,
   type Plan,
+  type RolloutState,
 } from '../../core/rollout/index.js';
 import { ACK_TIMEOUT_MS } from '../../protocol/node/index.js';
 import type { FleetNode } from '../fleet/index.js';
@@ -23,7 +24,6 @@ import {
   newId,
   type Tx,
 } from '../platform/index.js';
-import { WAKEUPS, type Wakeups } from '../platform/queue/index.js';
 import type { StoredRelease } from '../releases/index.js';
 import { Chronicle } from './chronicle.js';
 import { unansweredCommands } from './commands.store.js';
@@ -62,34 +62,38 @@ export interface RolloutRequest {
 @Injectable()
 export class Orchestrator {
   #sweeper: NodeJS.Timeout | null = null;
+  #sweeping: Promise<void> | null = null;
 
   constructor(
     private readonly database: Database,
     private readonly units: RolloutUnits,
     private readonly chronicle: Chronicle,
     private readonly dispatcher: Dispatcher,
-    @Inject(WAKEUPS) private readonly wakeups: Wakeups,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(LOGGER) private readonly log: Logger,
   ) {
-    wakeups.onWake((id) => this.wake(id));
+    units.wakeups.onWake((id) => this.wake(id));
   }
 
   /** Looks for what is due at once, then again and again. */
   start(): void {
     const sweep = (): void => {
-      this.sweep().catch((error: unknown) => {
-        this.log.error({ err: error }, 'sweep failed; it runs again');
-      });
+      this.#sweeping ??= this.sweep()
+        .catch((error: unknown) => {
+          this.log.error({ err: error }, 'sweep failed; it runs again');
+        })
+        .finally(() => (this.#sweeping = null));
     };
     sweep();
     this.#sweeper = setInterval(sweep, SWEEP_EVERY_MS);
     this.#sweeper.unref();
   }
 
+  /** Waits for what runs; afterwards nothing is led on. */
   async stop(): Promise<void> {
     if (this.#sweeper !== null) clearInterval(this.#sweeper);
-    await this.wakeups.close();
+    await this.#sweeping;
+    await this.units.wakeups.close();
   }
 
   /**
@@ -177,16 +181,21 @@ export class Orchestrator {
   /** Finds alarms and commands that were lost on the way. */
   async sweep(): Promise<void> {
     const now = this.#now();
-    for (const id of await dueRollouts(this.database.read, now, SWEEP_BATCH)) await this.wake(id);
+    for (const id of await dueRollouts(this.database.read, now, SWEEP_BATCH)) {
+      // One that cannot be led on must not hold up the others, nor the commands.
+      await this.wake(id).catch((error: unknown) => {
+        this.log.error({ err: error, rolloutId: id }, 'a due rollout could not be led on');
+      });
+    }
     const before = plus(now, -ACK_TIMEOUT_MS);
     this.dispatcher.push(await unansweredCommands(this.database.read, before, now, REPUSH_BATCH));
   }
 
   async #silence(tx: Tx, unit: RolloutUnit, rollout: OpenRollout, now: Instant): Promise<void> {
-    if (rollout.state.status !== 'in_progress') return;
     for (const target of await overdueTargets(tx, rollout.meta.id, now, OVERDUE_BATCH)) {
       // One silent node may have paused the rollout: then the others are not to blame.
-      if (rollout.state.status !== 'in_progress' || !isOpen(target.state)) continue;
+      if (!isLed(rollout.state)) return;
+      if (!isOpen(target.state)) continue;
       const seen = observe(rollout.state, target, { kind: 'deadline' }, now);
       await unit.store(rollout, seen.target);
       await unit.apply(rollout, seen.decision);
@@ -197,6 +206,8 @@ export class Orchestrator {
     return instant(this.clock.now());
   }
 }
+
+const isLed = (state: RolloutState): boolean => state.status === 'in_progress';
 
 interface Chosen {
   readonly node: FleetNode;
@@ -240,9 +251,17 @@ function nobodyLeft(request: RolloutRequest, skipped: RolloutMeta['skipped']): F
   const { product, version } = request.release.manifest;
   return new FleetError(
     isForRelease ? 'release_not_for_scope' : 'rollout_empty',
-    `none of ${request.nodes.length} nodes in scope can take ${product} ${version}`,
+    `none of ${request.nodes.length} nodes in scope can take ${product} ${version}${why(skipped)}`,
     { context: { skipped: skipped.slice(0, 100) } },
   );
+}
+
+/** Such as `: 2 already_current, 1 revoked`. */
+function why(skipped: RolloutMeta['skipped']): string {
+  const counts = new Map<string, number>();
+  for (const { reason } of skipped) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  const parts = [...counts].map(([reason, count]) => `${count} ${reason}`);
+  return parts.length === 0 ? '' : `: ${parts.join(', ')}`;
 }
 
 function metaOf(

@@ -141,7 +141,9 @@ export async function claimTargets(
   targets: readonly { readonly nodeId: string; readonly service: string }[],
 ): Promise<string[]> {
   const busy: string[] = [];
-  for (const chunk of chunksOf(targets)) {
+  // In one order for everybody: two that want the same nodes wait for each other, once, in line.
+  const inOrder = [...targets].sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
+  for (const chunk of chunksOf(inOrder)) {
     const params = chunk.flatMap((t) => [t.nodeId, t.service, rolloutId]);
     const rows = chunk.map(() => '(?, ?, ?)').join(', ');
     const taken = await tx.all<{ node_id: string }>(
@@ -153,6 +155,19 @@ export async function claimTargets(
     for (const target of chunk) if (!ours.has(target.nodeId)) busy.push(target.nodeId);
   }
   return busy;
+}
+
+/** Whether an active rollout other than this one has claimed the (node, service). */
+export async function isHeldByAnother(
+  sql: Sql,
+  rolloutId: string,
+  target: { readonly nodeId: string; readonly service: string },
+): Promise<boolean> {
+  const row = await sql.get<{ rollout_id: string }>(
+    'SELECT rollout_id FROM active_targets WHERE node_id = ? AND service = ?',
+    [target.nodeId, target.service],
+  );
+  return row !== undefined && row.rollout_id !== rolloutId;
 }
 
 export async function releaseTargets(tx: Tx, rolloutId: string): Promise<void> {
@@ -335,7 +350,7 @@ export async function firstDeadline(sql: Sql, rolloutId: string): Promise<Instan
     'SELECT MIN(deadline_at) AS at FROM rollout_targets WHERE rollout_id = ? AND deadline_at > 0',
     [rolloutId],
   );
-  return row?.at == null ? null : instant(row.at);
+  return typeof row?.at === 'number' ? instant(row.at) : null;
 }
 
 export async function extendDeadlines(

@@ -23,4 +23,4 @@ export interface Engine {
 
 /** The code of a driver's error: `SQLITE_…`, an SQLSTATE, or one of Node such as ECONNREFUSED. */
 export const errorCode = (error: unknown): string =>
-  String((error as { code?: unknown } | null)?.code ?? '');
+  String((error as { code?: string | number } | null)?.code ?? '');

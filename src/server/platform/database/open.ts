@@ -57,11 +57,11 @@ async function onSqlite(dataDir: string, log: Logger): Promise<Database> {
   }
   try {
     const engine = await openSqlite(path);
-    const { release } = lock;
+    const held = lock;
     const closing = engine.close.bind(engine);
     engine.close = async () => {
       await closing();
-      release();
+      held.release();
     };
     return new Database(engine, log);
   } catch (error) {

@@ -22,10 +22,15 @@ function asNumber(text: string): number {
   return value;
 }
 
+type ParserOf = (oid: number, format?: 'text' | 'binary') => (text: string) => unknown;
+
 const getTypeParser = ((oid: number, format?: 'text' | 'binary') =>
   oid === INT8_OID || oid === NUMERIC_OID
     ? asNumber
-    : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser;
+    : (pg.types.getTypeParser as ParserOf)(
+        oid,
+        format,
+      )) as ParserOf as typeof pg.types.getTypeParser;
 
 const translations = new Map<string, string>();
 
@@ -90,7 +95,7 @@ export async function openPostgres(
  */
 async function borrow(pool: pg.Pool): Promise<{
   readonly client: pg.PoolClient;
-  giveBack(state: 'sound' | 'broken'): void;
+  readonly giveBack: (state: 'sound' | 'broken') => void;
 }> {
   const client = await pool.connect();
   // The statement under way, or the next one, fails by itself and tells whoever waits for it.

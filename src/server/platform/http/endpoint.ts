@@ -41,7 +41,7 @@ export function Endpoint<N extends RouteName>(name: N): EndpointDecorator<N> {
     MOUNT[route.method](route.path),
     HttpCode(route.status),
     SetMetadata(ROUTE, name),
-  ) as EndpointDecorator<N>;
+  );
 }
 
 /** The row that a handler serves, or null when it was mounted by other means. */

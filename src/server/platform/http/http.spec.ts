@@ -93,7 +93,7 @@ describe('bad input', () => {
       headers: { authorization: `Bearer ${manager.admin}`, 'content-type': 'application/json' },
       body: new Blob([large]).stream(),
       duplex: 'half',
-    } as RequestInit);
+    });
     expect(response.status).toBe(413);
   });
 

@@ -6,7 +6,7 @@ type Json = Record<string, unknown>;
 
 /** Refinements have no JSON Schema; they are checked all the same, and told in the problem. */
 const schemaOf = (schema: z.ZodType, io: 'input' | 'output'): Json => {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, {
+  const { $schema, ...rest } = z.toJSONSchema(schema, {
     target: 'draft-2020-12',
     io,
     unrepresentable: 'any',
@@ -76,12 +76,15 @@ function responsesOf(route: Route): Json {
 }
 
 function operationOf(name: string, route: Route): Json {
-  const security = { public: [], node: [{ node: [] }] }[route.permission as 'public' | 'node'];
+  const security: Readonly<Partial<Record<string, object[]>>> = {
+    public: [],
+    node: [{ node: [] }],
+  };
   return {
     operationId: name,
     summary: route.summary,
     tags: [name.slice(0, name.indexOf('.'))],
-    security: security ?? [{ bearer: [] }],
+    security: security[route.permission] ?? [{ bearer: [] }],
     'x-permission': route.permission,
     parameters: parametersOf(route),
     ...(route.body === undefined

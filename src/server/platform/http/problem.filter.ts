@@ -95,7 +95,10 @@ export class ProblemFilter implements ExceptionFilter {
       return;
     }
     if (problem.code === 'rate_limited') {
-      response.setHeader('Retry-After', String(problem.context?.['retry_after_seconds'] ?? 1));
+      response.setHeader(
+        'Retry-After',
+        String(Number(problem.context?.['retry_after_seconds'] ?? 1)),
+      );
     }
     if (problem.status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
     // The rest of a body that we did not want must not be read as the next request.

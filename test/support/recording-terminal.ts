@@ -1,4 +1,4 @@
-import type { Terminal } from './terminal.js';
+import type { Terminal } from '../../src/cli/terminal.js';
 
 /** A terminal that remembers what was written to it. */
 export interface RecordingTerminal extends Terminal {

@@ -1,0 +1,88 @@
+import { FleetError } from '../../core/kernel/index.js';
+import type { NodePolicy } from '../../core/release/index.js';
+import type { FailedStep, Input, Job, OutboxEvent } from '../../core/update/index.js';
+import type { ErrorCode } from '../../protocol/index.js';
+import type { Command } from '../../protocol/node/index.js';
+
+/** What the policy refuses without looking at the release: no reason to download anything. */
+export function judgeEarly(policy: NodePolicy, job: Job): FleetError | null {
+  if (!policy.enabled) {
+    return new FleetError('upgrade_disabled', 'upgrades are switched off in the local policy');
+  }
+  if (policy.allowed_channels.includes(job.channel)) return null;
+  return new FleetError(
+    'upgrade_channel_not_allowed',
+    `channel ${job.channel} is not one of ${policy.allowed_channels.join(', ')}`,
+  );
+}
+
+/** A command as the machine takes it. */
+export const inputOf = (command: Command): Input =>
+  command.action === 'withdraw'
+    ? {
+        type: 'withdraw',
+        command_id: command.command_id,
+        generation: command.generation,
+        withdraws: command.withdraws,
+      }
+    : {
+        type: 'upgrade',
+        order: {
+          command_id: command.command_id,
+          generation: command.generation,
+          version: command.version,
+          channel: command.channel,
+          sources: command.sources,
+          apply_after_ms: command.apply_after === null ? null : Date.parse(command.apply_after),
+          expires_at_ms: Date.parse(command.expires_at),
+          needs_permit: command.permit === 'required',
+        },
+      };
+
+const STEP_OF_CODE: Readonly<Record<string, FailedStep>> = {
+  upgrade_network_error: 'download',
+  upgrade_url_invalid: 'download',
+  upgrade_disk_full: 'download',
+  upgrade_signature_invalid: 'verify',
+  upgrade_identity_not_allowed: 'verify',
+  upgrade_manifest_invalid: 'verify',
+  upgrade_checksum_mismatch: 'verify',
+  upgrade_extract_failed: 'stage',
+};
+
+/** An error as the machine takes it: which step, which code of the closed list, what to say. */
+export function failureOf(
+  error: unknown,
+  job: Job,
+): { step: FailedStep; code: ErrorCode; message: string } {
+  const during: FailedStep = job.phase === 'verifying' ? 'stage' : 'download';
+  if (error instanceof FleetError) {
+    return {
+      step: during === 'stage' ? 'stage' : (STEP_OF_CODE[error.code] ?? 'refused'),
+      code: error.code as ErrorCode,
+      message: error.message,
+    };
+  }
+  const { code, message } = error as { code?: string; message?: string };
+  const isFull = code === 'ENOSPC' || code === 'EDQUOT';
+  return {
+    step: during,
+    code: isFull
+      ? 'upgrade_disk_full'
+      : during === 'stage'
+        ? 'upgrade_extract_failed'
+        : 'upgrade_network_error',
+    message: isFull ? 'the disk is full' : (message ?? 'unknown error').slice(0, 500),
+  };
+}
+
+/** What is told when `state.json` had to be built anew. */
+export const damageEvent = (service: string, damage: string, nowMs: number): OutboxEvent => ({
+  id: `${service}:state:${nowMs}`,
+  at: new Date(nowMs).toISOString(),
+  type: 'state_recovered',
+  severity: 'critical',
+  command_id: null,
+  message: `state.json was damaged and was rebuilt from what is installed: ${damage}`,
+  details: { error_code: 'upgrade_state_invalid' },
+});

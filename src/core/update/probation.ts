@@ -1,0 +1,141 @@
+import { ended, tell, withJob } from './changes.js';
+import type { InstalledVersion, Job } from './state.js';
+import { FRESH_WATCH, type Facts, type JobInput, type Machine, type Watch } from './types.js';
+
+/** Healthy results in a row that are needed at the end of the window. One could be luck. */
+export const HEALTHY_RESULTS_MIN = 3;
+/** A service that was healthy and then fails this many checks in a row is sick again. */
+export const SICK_RESULTS_MAX = 3;
+
+export function swapEnded(machine: Machine, job: Job, input: JobInput, facts: Facts): Machine {
+  if (input.type === 'swapped') return onProbation(machine, job, facts);
+  return input.type === 'restore_failed' ? goBack(machine, input.code, input.message) : machine;
+}
+
+export function onProbation(machine: Machine, job: Job, facts: Facts): Machine {
+  const installed: InstalledVersion = {
+    version: job.version,
+    channel: job.channel,
+    sequence: job.artifact?.sequence ?? 0,
+  };
+  const state = tell(machine.state, facts, job.command_id, {
+    type: 'upgrade_probation',
+    severity: 'info',
+    message: `${job.version} runs on probation`,
+    details: { to_version: job.version, window_secs: facts.healthWindowMs / 1000 },
+  });
+  return {
+    state: {
+      ...state,
+      current: installed,
+      previous: job.from,
+      job: { ...job, phase: 'probation' },
+    },
+    watch: { ...FRESH_WATCH, since: facts.monotonicMs },
+  };
+}
+
+export function watched(machine: Machine, job: Job, input: JobInput, facts: Facts): Machine {
+  if (input.type === 'exited') return exited(machine, job, facts);
+  return input.type === 'health' ? checked(machine, job, input.healthy, facts) : machine;
+}
+
+function exited(machine: Machine, job: Job, facts: Facts): Machine {
+  const { watch } = machine;
+  const attempts = job.boot_attempts + 1;
+  const next = withJob(
+    { ...machine, watch: { ...watch, healthyInARow: 0 } },
+    { ...job, boot_attempts: attempts },
+  );
+  if (attempts < facts.bootAttemptsMax) return next;
+  return goBack(next, 'upgrade_crash_loop', `it ended ${attempts} times in its health window`);
+}
+
+function checked(machine: Machine, job: Job, isHealthy: boolean, facts: Facts): Machine {
+  const { watch } = machine;
+  const next: Watch = {
+    ...watch,
+    healthyInARow: isHealthy ? watch.healthyInARow + 1 : 0,
+    sickInARow: isHealthy ? 0 : watch.sickInARow + 1,
+    wasHealthy: watch.wasHealthy || isHealthy,
+  };
+  const moved = { ...machine, watch: next };
+  if (next.wasHealthy && next.sickInARow >= SICK_RESULTS_MAX) {
+    return goBack(moved, 'upgrade_unhealthy', 'it was healthy and fell sick in its health window');
+  }
+  return judgedByTime(moved, job, facts);
+}
+
+/**
+ * Promotes at the end of the window on repeated health; goes back when there was none by then, or
+ * when it is still in doubt after twice the window (a check that is slow deserves a second look,
+ * one that hangs does not deserve a third).
+ */
+export function judgedByTime(machine: Machine, job: Job, facts: Facts): Machine {
+  const { watch } = machine;
+  const elapsedMs = facts.monotonicMs - watch.since;
+  if (elapsedMs < facts.healthWindowMs) return machine;
+  if (watch.healthyInARow >= HEALTHY_RESULTS_MIN) return promoted(machine, job, facts, elapsedMs);
+  if (!watch.wasHealthy || elapsedMs >= 2 * facts.healthWindowMs) {
+    return goBack(machine, 'upgrade_unhealthy', 'its health window ended without health');
+  }
+  return machine;
+}
+
+function promoted(machine: Machine, job: Job, facts: Facts, elapsedMs: number): Machine {
+  const floor = Math.max(machine.state.floors[job.channel] ?? 0, job.artifact?.sequence ?? 0);
+  const state = tell(machine.state, facts, job.command_id, {
+    type: 'upgrade_completed',
+    severity: 'info',
+    message: `${job.version} is healthy and stays`,
+    details: {
+      from_version: job.from?.version ?? null,
+      to_version: job.version,
+      healthy_seconds: Math.round(elapsedMs / 1000),
+    },
+  });
+  const floors = { ...state.floors, [job.channel]: floor };
+  const how = { result: 'succeeded', error_code: null } as const;
+  return ended({ ...machine, state: { ...state, floors } }, facts, job, how);
+}
+
+function goBack(machine: Machine, code: string, message: string): Machine {
+  const { job } = machine.state;
+  if (job === null) return machine;
+  return withJob(machine, { ...job, phase: 'rolling_back', failure: { code, message } });
+}
+
+export function turnedBack(machine: Machine, job: Job, input: JobInput, facts: Facts): Machine {
+  if (input.type === 'rolled_back') return rolledBack(machine, job, facts);
+  return input.type === 'rollback_failed' ? stuck(machine, job, input.message, facts) : machine;
+}
+
+function rolledBack(machine: Machine, job: Job, facts: Facts): Machine {
+  const failure = job.failure ?? { code: 'upgrade_unhealthy', message: 'it failed its probation' };
+  const to = job.from?.version ?? null;
+  const state = tell(machine.state, facts, job.command_id, {
+    type: 'upgrade_rolled_back',
+    severity: 'critical',
+    message: `${job.version} was turned back to ${to ?? 'nothing'}: ${failure.message}`,
+    details: {
+      error_code: failure.code,
+      boot_attempts: job.boot_attempts,
+      from_version: job.version,
+      to_version: to,
+    },
+  });
+  const how = { result: 'rolled_back', error_code: failure.code } as const;
+  const back = { ...state, current: job.from, previous: job.from_previous };
+  return ended({ ...machine, state: back }, facts, job, how);
+}
+
+function stuck(machine: Machine, job: Job, message: string, facts: Facts): Machine {
+  if (job.rollback_failed) return machine;
+  const state = tell(machine.state, facts, job.command_id, {
+    type: 'upgrade_rollback_failed',
+    severity: 'critical',
+    message: `Rollback to ${job.from?.version ?? 'nothing'} failed, it is tried again: ${message}`,
+    details: { error_code: 'upgrade_rollback_failed', from_version: job.version },
+  });
+  return { ...machine, state: { ...state, job: { ...job, rollback_failed: true } } };
+}

@@ -1,0 +1,107 @@
+import { ended, tell, withJob } from './changes.js';
+import type { Job } from './state.js';
+import type { Facts, FailedStep, Input, JobInput, Machine } from './types.js';
+
+const EVENT_OF_STEP = {
+  refused: 'upgrade_refused',
+  download: 'upgrade_download_failed',
+  verify: 'upgrade_verify_failed',
+  stage: 'upgrade_stage_failed',
+  swap: 'upgrade_swap_failed',
+} as const satisfies Record<FailedStep, string>;
+
+/** No answer to the question for a permit for this long: it, or the answer, was lost. */
+const PERMIT_UNANSWERED_MS = 5_000;
+
+export function fetched(machine: Machine, job: Job, input: JobInput, facts: Facts): Machine {
+  if (input.type === 'judged') return withJob(machine, { ...job, artifact: input.artifact });
+  return input.type === 'downloaded' ? downloaded(machine, job, facts) : machine;
+}
+
+function downloaded(machine: Machine, job: Job, facts: Facts): Machine {
+  const state = tell(machine.state, facts, job.command_id, {
+    type: 'upgrade_downloaded',
+    severity: 'info',
+    message: `${job.version} downloaded`,
+    details: { to_version: job.version, size_bytes: job.artifact?.size ?? 0 },
+  });
+  return { ...machine, state: { ...state, job: { ...job, phase: 'verifying' } } };
+}
+
+export function staged(machine: Machine, job: Job, facts: Facts): Machine {
+  const details = { to_version: job.version, sha256: job.artifact?.sha256 ?? '' };
+  const verified = tell(machine.state, facts, job.command_id, {
+    type: 'upgrade_verified',
+    severity: 'info',
+    message: `${job.version} has the digest of its signed manifest`,
+    details,
+  });
+  const told = tell(verified, facts, job.command_id, {
+    type: facts.manualOnly ? 'upgrade_staged_manual' : 'upgrade_staged',
+    severity: 'info',
+    message: facts.manualOnly
+      ? `${job.version} waits to be applied by hand`
+      : `${job.version} staged`,
+    details,
+  });
+  const next: Job = { ...job, phase: 'staged', staged_for_hand: facts.manualOnly };
+  return { ...machine, state: { ...told, job: next } };
+}
+
+/** Before the swap a failure is the end of the job; after it, it is not taken. */
+export function failed(
+  machine: Machine,
+  job: Job,
+  input: Extract<Input, { type: 'failed' }>,
+  facts: Facts,
+): Machine {
+  // A failure after the swap is not an end but a reason to go back.
+  if (job.phase === 'probation' || job.phase === 'rolling_back') return machine;
+  if (job.phase === 'swapping' && input.step !== 'swap') return machine;
+  const isGrave = input.step === 'swap' || input.code.includes('signature');
+  const state = tell(machine.state, facts, job.command_id, {
+    type: EVENT_OF_STEP[input.step],
+    severity: isGrave ? 'critical' : 'warning',
+    message: input.message,
+    details: { error_code: input.code, to_version: job.version },
+  });
+  const how = { result: 'failed', error_code: input.code } as const;
+  return ended({ ...machine, state }, facts, job, how);
+}
+
+/** Neither its time nor a person is being waited for. */
+export const mayApply = (job: Job, facts: Facts): boolean => {
+  if ((job.staged_for_hand || facts.manualOnly) && !job.applied_by_hand) return false;
+  return job.apply_after_ms === null || job.apply_after_ms <= facts.nowMs;
+};
+
+export function permitted(machine: Machine, job: Job, input: JobInput, facts: Facts): Machine {
+  const { watch } = machine;
+  const askAgainIn = (ms: number): Machine => ({
+    ...machine,
+    watch: { ...watch, askPermitAtMs: facts.monotonicMs + ms },
+  });
+  if (input.type === 'permit_asked') return askAgainIn(PERMIT_UNANSWERED_MS);
+  if (input.type !== 'permit_granted' && input.type !== 'permit_denied') return machine;
+  if (input.command_id !== job.command_id) return machine;
+  if (input.type === 'permit_denied') return askAgainIn(input.retry_ms);
+  // A permit that nobody asked for does not stand in for the hand of a person.
+  if (!mayApply(job, facts)) return machine;
+  return swapping(machine, job, facts, facts.monotonicMs + input.lease_ms);
+}
+
+export function swapping(machine: Machine, job: Job, facts: Facts, permitUntilMs: number): Machine {
+  const state = tell(machine.state, facts, job.command_id, {
+    type: 'upgrade_swapping',
+    severity: 'info',
+    message:
+      job.from === null
+        ? `Installing ${job.version}`
+        : `Swapping ${job.from.version} for ${job.version}`,
+    details: { from_version: job.from?.version ?? null, to_version: job.version },
+  });
+  return {
+    state: { ...state, job: { ...job, phase: 'swapping' } },
+    watch: { ...machine.watch, permitUntilMs },
+  };
+}

@@ -1,0 +1,100 @@
+import type { Job, UpdateState } from './state.js';
+
+/** What is only true while this process lives: a restart of the agent starts it anew. */
+export interface Watch {
+  /** Monotonic time until which the permit counts; 0 without one. */
+  readonly permitUntilMs: number;
+  /** Ask for a permit not before this monotonic time. */
+  readonly askPermitAtMs: number;
+  /** Monotonic time at which the window began. */
+  readonly since: number;
+  readonly healthyInARow: number;
+  readonly sickInARow: number;
+  readonly wasHealthy: boolean;
+}
+export const FRESH_WATCH: Watch = {
+  permitUntilMs: 0,
+  askPermitAtMs: 0,
+  since: 0,
+  healthyInARow: 0,
+  sickInARow: 0,
+  wasHealthy: false,
+};
+
+export interface Machine {
+  readonly state: UpdateState;
+  readonly watch: Watch;
+}
+
+/** The two clocks and the part of the local policy that steers the machine. */
+export interface Facts {
+  /** Wall clock, for `apply_after`, `expires_at` and what people read. */
+  readonly nowMs: number;
+  /** Never goes back: leases and windows are measured by it, so a clock that jumps harms nothing. */
+  readonly monotonicMs: number;
+  readonly healthWindowMs: number;
+  readonly bootAttemptsMax: number;
+  readonly manualOnly: boolean;
+}
+
+export interface UpgradeOrder {
+  readonly command_id: string;
+  readonly generation: number;
+  readonly version: string;
+  readonly channel: 'stable' | 'beta' | 'dev';
+  readonly sources: readonly string[];
+  readonly apply_after_ms: number | null;
+  readonly expires_at_ms: number;
+  readonly needs_permit: boolean;
+}
+
+export type FailedStep = 'refused' | 'download' | 'verify' | 'stage' | 'swap';
+
+export type Input =
+  | { readonly type: 'upgrade'; readonly order: UpgradeOrder }
+  | {
+      readonly type: 'withdraw';
+      readonly command_id: string;
+      readonly generation: number;
+      readonly withdraws: string;
+    }
+  | { readonly type: 'judged'; readonly artifact: NonNullable<Job['artifact']> }
+  | { readonly type: 'downloaded' }
+  | { readonly type: 'extracted' }
+  | {
+      readonly type: 'failed';
+      readonly step: FailedStep;
+      readonly code: string;
+      readonly message: string;
+    }
+  | { readonly type: 'permit_granted'; readonly command_id: string; readonly lease_ms: number }
+  | { readonly type: 'permit_denied'; readonly command_id: string; readonly retry_ms: number }
+  | { readonly type: 'permit_asked' }
+  /** The link is open (again): a question asked before may be lost. */
+  | { readonly type: 'linked' }
+  | { readonly type: 'apply_by_hand' }
+  | { readonly type: 'swapped' }
+  /** The swap failed and so did the way back from it: it is tried until it is done. */
+  | { readonly type: 'restore_failed'; readonly code: string; readonly message: string }
+  | { readonly type: 'exited' }
+  | { readonly type: 'health'; readonly healthy: boolean }
+  | { readonly type: 'tick' }
+  | { readonly type: 'rolled_back' }
+  | { readonly type: 'rollback_failed'; readonly message: string }
+  | { readonly type: 'spooled'; readonly ids: readonly string[] }
+  /** The agent has started; `current` is what the link on the disk points to. */
+  | { readonly type: 'booted'; readonly current: string | null };
+
+/** What only means something while there is a job. */
+export type JobInput = Exclude<Input, { type: 'upgrade' | 'withdraw' | 'spooled' }>;
+
+/** What the state asks the executor to do next. Each is safe to begin again after a crash. */
+export type Action =
+  | { readonly do: 'fetch'; readonly job: Job }
+  | { readonly do: 'extract'; readonly job: Job }
+  | { readonly do: 'ask_permit'; readonly job: Job }
+  | { readonly do: 'swap'; readonly job: Job }
+  | { readonly do: 'watch'; readonly job: Job }
+  | { readonly do: 'roll_back'; readonly job: Job }
+  /** Nothing until an input comes or, if given, this many ms (never 0) have passed. */
+  | { readonly do: 'wait'; readonly ms: number | null };

@@ -1,0 +1,60 @@
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** A file system of its own that can be filled to the last byte and the last name. */
+export interface SmallDisk {
+  readonly path: string;
+  fill(): void;
+  /** Makes room again: what `fill` wrote goes. */
+  free(): void;
+  remove(): void;
+}
+
+function untilFull(write: () => void): void {
+  try {
+    for (;;) write();
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'ENOSPC') throw error;
+  }
+}
+
+/** Null, with a word about it, where this process may not mount. */
+export function mountSmallDisk(size = '1m'): SmallDisk | null {
+  const path = mkdtempSync(join(tmpdir(), 'bellwether-disk-'));
+  const mounted = spawnSync('mount', [
+    '-t',
+    'tmpfs',
+    '-o',
+    `size=${size},nr_inodes=200`,
+    'tmpfs',
+    path,
+  ]);
+  if (mounted.status !== 0) {
+    rmSync(path, { recursive: true, force: true });
+    console.warn(`skipped: a small disk cannot be mounted here (${String(mounted.stderr)})`);
+    return null;
+  }
+  const ballast = join(path, 'ballast');
+  return {
+    path,
+    fill: () => {
+      mkdirSync(ballast, { recursive: true });
+      const file = openSync(join(ballast, 'bytes'), 'a');
+      untilFull(() => writeSync(file, Buffer.alloc(4_096)));
+      closeSync(file);
+      let made = 0;
+      untilFull(() => {
+        closeSync(openSync(join(ballast, String((made += 1))), 'w'));
+      });
+    },
+    free: () => {
+      rmSync(ballast, { recursive: true, force: true });
+    },
+    remove: () => {
+      spawnSync('umount', ['-l', path]);
+      rmSync(path, { recursive: true, force: true });
+    },
+  };
+}
