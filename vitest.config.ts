@@ -8,9 +8,9 @@ export default defineConfig({
     exclude: ['node_modules/**', 'dist/**', 'src/console/**'],
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
-    globalSetup: ['test/support/postgres.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    globalSetup: ['test/support/postgres.ts', 'test/support/redis.ts'],
     reporters: ['default', './test/support/closing-line.ts'],
   },
 });

@@ -18,6 +18,10 @@ export class CreateRollouts1763712400000 implements MigrationInterface {
         version text NOT NULL,
         channel text NOT NULL,
         strategy text NOT NULL,
+        scope text NOT NULL,
+        start_version text,
+        reverts text,
+        plan text NOT NULL,
         status text NOT NULL,
         state text NOT NULL,
         journal_length bigint NOT NULL,
@@ -43,6 +47,7 @@ export class CreateRollouts1763712400000 implements MigrationInterface {
         error_code text,
         command_id text,
         from_version text,
+        offline integer NOT NULL,
         deadline_at bigint,
         updated_at bigint NOT NULL,
         PRIMARY KEY (rollout_id, node_id)
@@ -53,6 +58,11 @@ export class CreateRollouts1763712400000 implements MigrationInterface {
     );
     await runner.query(
       `CREATE INDEX rollout_targets_by_deadline ON rollout_targets (rollout_id, deadline_at)`,
+    );
+    // Who is down because of an upgrade, whatever the rollout: few rows, asked for at every permit.
+    await runner.query(
+      `CREATE INDEX rollout_targets_down ON rollout_targets (node_id)
+       WHERE state IN ('swapping', 'probation') OR reason = 'lost_after_permit'`,
     );
     await runner.query(
       `CREATE TABLE active_targets (
@@ -71,6 +81,34 @@ export class CreateRollouts1763712400000 implements MigrationInterface {
         PRIMARY KEY (rollout_id, position)
       )`,
     );
+    // Who is away: asked for at every sweep and, within a limit, at every permit.
+    await runner.query(
+      `CREATE INDEX nodes_offline ON nodes (last_seen_at, id) WHERE status = 'offline'`,
+    );
+    // One row: whoever grants a permit within a limit that several rollouts share holds it.
+    await runner.query(`CREATE TABLE permit_lock (id integer PRIMARY KEY)`);
+    await runner.query(`INSERT INTO permit_lock (id) VALUES (1)`);
+    await runner.query(
+      `CREATE TABLE upgrade_switches (
+        group_id text PRIMARY KEY,
+        mode text NOT NULL,
+        note text NOT NULL,
+        set_by text NOT NULL,
+        set_at bigint NOT NULL
+      )`,
+    );
+    await runner.query(
+      `CREATE TABLE freezes (
+        id text PRIMARY KEY,
+        group_id text NOT NULL,
+        name text NOT NULL,
+        from_at bigint NOT NULL,
+        to_at bigint NOT NULL,
+        created_by text NOT NULL,
+        created_at bigint NOT NULL
+      )`,
+    );
+    await runner.query(`CREATE INDEX freezes_by_group ON freezes (group_id, to_at)`);
     await runner.query(
       `CREATE TABLE commands (
         id text PRIMARY KEY,

@@ -48,6 +48,26 @@ describe('the command line', () => {
     ['a manager that is no address', ['nodes', 'list', '--manager', 'x'], 'http://host:port'],
     ['a password in an address', ['nodes', 'list', '--manager=http://a:b@h'], 'http://host:port'],
     ['waves that are no percents', upgrade('--waves', 'ten'), 'rising percents'],
+    ['a strategy that nobody knows', upgrade('--strategy=big'), 'take one of staged, rolling'],
+    ['an option of another strategy', upgrade('--canary-percent=5'), 'canary, not for staged'],
+    ['rings without a plan', upgrade('--strategy=scheduled'), 'its rings from --plan FILE'],
+    ['waves without a plan', upgrade('--strategy=custom'), 'its waves from --plan FILE'],
+    ['a limit that is none', upgrade('--max-failures', 'few'), 'a share such as 10%, or any'],
+    ['a domain without a limit', upgrade('--domain', 'site'), 'a pair such as site=fra'],
+    ['a domain with a bad limit', upgrade('--domain', 'site=x'), 'a number such as 3'],
+    ['a moment without a zone', upgrade('--apply-after=2026-12-01T22:00'), '2026-12-01T22:00:00Z'],
+    ['a time span in words', upgrade('--expires-after', 'a week'), 'such as 30m, 12h, 7d'],
+    ['a rollout of nothing', ['rollouts', 'create'], 'needs --product P, --version V'],
+    ['a label without a value', create('--label', 'site'), 'a pair such as site=fra'],
+    ['a wave 0', ['rollouts', 'approve', 'rol_x', '--wave', '0'], 'take 1 or more'],
+    ['no wave', ['rollouts', 'skip-wave', 'rol_x'], 'needs --wave N'],
+    ['a slip in a verb', ['rollouts', 'aprove'], 'Did you mean `bellwether rollouts approve`?'],
+    ['a slip in an option', create('--max-failure=1'), 'Did you mean --max-failures?'],
+    ['why without a node', ['rollouts', 'why', 'rol_x'], '`rollouts why` needs NODE'],
+    ['a note without a mode', ['groups', 'switch', 'g', '--note=x'], '--note goes with --set'],
+    ['a mode that is none', ['groups', 'switch', 'g', '--set=off'], 'take one of enabled, susp'],
+    ['a freeze without an end', ['groups', 'freeze', 'g', '--name=x', '--from=y'], '--to T'],
+    ['a thaw of nothing', ['groups', 'thaw', 'g'], '`groups thaw` needs FREEZE'],
   ])('answers %s with exit code 2 and the way out', async (_what, words, told) => {
     const env: Record<string, string> =
       told === 'http://host:port' ? { BELLWETHER_TOKEN: 'bwt_x' } : {};
@@ -90,6 +110,10 @@ describe('the command line', () => {
     expect(err).toContain('without TLS');
   });
 });
+
+function create(...more: string[]): string[] {
+  return ['rollouts', 'create', '--product=edge', '--version=1.0.0', ...more];
+}
 
 function upgrade(...more: string[]): string[] {
   return ['groups', 'upgrade', 'grp_default', '--product=edge', '--version=1.0.0', ...more];

@@ -44,7 +44,7 @@ export function waves(rollout: Rollout, targets: Targets, nowMs: number): string
   return rollout.waves.map((wave) => {
     const mine = targets.filter((target) => target.wave === wave.index);
     const cells = mine.map((target) => cell(target.state)).join(' ');
-    const settlesIn = wave.settles_at === null ? 0 : Date.parse(wave.settles_at) - nowMs;
+    const settlesIn = wave.until === null ? 0 : Date.parse(wave.until) - nowMs;
     const settles =
       wave.status === 'settling' && settlesIn > 0
         ? `, settles in ${durationInWords(settlesIn)}`

@@ -424,6 +424,42 @@ export const ERRORS = {
     'A node is in another active rollout for this service.',
     'Finish or cancel that rollout first.',
   ),
+  rollout_plan_invalid: row(
+    400,
+    'warning',
+    'The plan of the rollout does not fit together.',
+    'Mend every line in `problems`.',
+  ),
+  rollout_wave_unknown: row(
+    404,
+    'warning',
+    'The rollout has no such wave.',
+    'Waves are counted from 0; look at the rollout.',
+  ),
+  upgrade_already_pending: row(
+    409,
+    'warning',
+    'An upgrade of this node is under way.',
+    'Wait for it, or cancel the rollout that holds the node.',
+  ),
+  upgrade_version_changed: row(
+    409,
+    'warning',
+    'The node does not run the version that you expected.',
+    'Look at the node again, and decide anew.',
+  ),
+  node_offline: row(
+    409,
+    'warning',
+    'The node is offline and the upgrade must not wait for it.',
+    'Bring the node back, or leave out `only_online`.',
+  ),
+  upgrades_disabled: row(
+    409,
+    'warning',
+    'Upgrades are switched off for this group.',
+    'Ask who set the switch; `groups switch` shows the note.',
+  ),
   rollout_wrong_state: row(
     409,
     'warning',

@@ -1,10 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { BullMqWakeups } from '../../src/server/platform/queue/bullmq.js';
 import { InProcessWakeups } from '../../src/server/platform/queue/index.js';
 import { silentLog } from '../support/databases.js';
+import { freshPrefix, redisUrl } from '../support/redis.js';
 import { describeWakeups } from './wakeups.contract.js';
 
 describeWakeups('in process', () => new InProcessWakeups(() => Date.now(), silentLog));
+
+describeWakeups('BullMQ', () => {
+  const now = (): number => Date.now();
+  return new BullMqWakeups({ url: redisUrl(), prefix: freshPrefix(), now, log: silentLog });
+});
 
 it('wake-ups in process follow the clock they were given, not their timers', async () => {
   let offsetMs = 0;

@@ -1,22 +1,38 @@
 import { randomInt } from 'node:crypto';
 import { SECOND_MS } from '../../src/core/kernel/index.js';
 import type { Manifest } from '../../src/core/release/index.js';
-import { TARGET_STATES, type Plan } from '../../src/core/rollout/index.js';
-import type { NodeEvent, NodeEventType } from '../../src/protocol/node/index.js';
+import { STRICT, TARGET_STATES, type PresetSpec } from '../../src/core/rollout/index.js';
+import type { NodeEvent, NodeEventType, ServiceReport } from '../../src/protocol/node/index.js';
 import { AuditLog } from '../../src/server/audit/index.js';
 import { EventLog, Ingest } from '../../src/server/events/index.js';
-import { Nodes, type FleetNode } from '../../src/server/fleet/index.js';
-import { Links, type IngestResult, type NodeIdentity } from '../../src/server/gateway/index.js';
+import { HealthBook, Nodes, type FleetNode } from '../../src/server/fleet/index.js';
+import {
+  Links,
+  type IngestResult,
+  type NodeIdentity,
+  type PermitAnswer,
+} from '../../src/server/gateway/index.js';
 import type { Database } from '../../src/server/platform/database/index.js';
 import { loadConfig, type Caller } from '../../src/server/platform/index.js';
 import { InProcessWakeups } from '../../src/server/platform/queue/index.js';
-import type { StoredRelease } from '../../src/server/releases/index.js';
+import { Groups } from '../../src/server/access/index.js';
+import { BlobStore } from '../../src/server/releases/blob-store.js';
+import { Releases, type StoredRelease } from '../../src/server/releases/index.js';
+import { insertRelease } from '../../src/server/releases/releases.store.js';
 import { Chronicle } from '../../src/server/rollouts/chronicle.js';
 import { Dispatcher } from '../../src/server/rollouts/dispatcher.js';
 import { NodeSide } from '../../src/server/rollouts/node-side.js';
 import { Orchestrator } from '../../src/server/rollouts/rollouts.orchestrator.js';
 import { RolloutUnits } from '../../src/server/rollouts/rollout-units.js';
-import { findRollout, findTarget, listTargets } from '../../src/server/rollouts/rollouts.store.js';
+import { CircumstancesBook } from '../../src/server/rollouts/circumstances.js';
+import { Newcomers } from '../../src/server/rollouts/newcomers.js';
+import { oneNode } from '../../src/server/rollouts/one-node.js';
+import type { RolloutRequest } from '../../src/server/rollouts/planning.js';
+import { Reverts } from '../../src/server/rollouts/reverts.js';
+import { findRollout } from '../../src/server/rollouts/rollouts.store.js';
+import { Scopes } from '../../src/server/rollouts/scope.js';
+import { Sweeper } from '../../src/server/rollouts/sweeper.js';
+import { findTarget, listTargets } from '../../src/server/rollouts/targets.store.js';
 import { silentLog } from './databases.js';
 import { aHost, makeClock, type TestClock } from './manager.js';
 import { aHello } from './node-link.js';
@@ -30,10 +46,14 @@ export const ann: Caller = {
   ip: '192.0.2.7',
 };
 
-export function aRelease(version = '2.0.0', arch: 'x64' | 'arm64' = 'x64'): StoredRelease {
+export function aRelease(
+  version = '2.0.0',
+  arch: 'x64' | 'arm64' = 'x64',
+  product = 'edge',
+): StoredRelease {
   const manifest: Manifest = {
     schema: 'bellwether.manifest.v1',
-    product: 'edge',
+    product,
     version,
     channel: 'stable',
     released_at: '2026-11-20T08:00:00Z',
@@ -64,22 +84,81 @@ export function aRelease(version = '2.0.0', arch: 'x64' | 'arm64' = 'x64'): Stor
 export interface Asked {
   readonly nodes: readonly FleetNode[];
   readonly version?: string;
-  readonly plan?: Partial<Plan>;
+  readonly product?: string;
+  readonly preset?: PresetSpec;
   readonly wavePercents?: readonly number[];
-  readonly scope?: { readonly kind: 'node' | 'group'; readonly id: string };
+  readonly settleMs?: number;
+  readonly start?: Partial<RolloutRequest['start']>;
+  readonly terms?: Partial<RolloutRequest['terms']>;
+  readonly scope?: Partial<RolloutRequest['scope']>;
+  readonly startVersion?: string;
+  /** As an upgrade of the first node alone. */
+  readonly asNode?: boolean;
 }
+
+interface Enrolled {
+  readonly groupId?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly services?: readonly ServiceReport[];
+}
+
+/** What is asked for, as a request: two waves, each half of the nodes, unless said otherwise. */
+export const rollsOut = (asked: Asked): RolloutRequest => ({
+  kind: 'group',
+  scope: {
+    groupId: 'grp_default',
+    subgroups: true,
+    labels: {},
+    nodeIds: null,
+    exclude: [],
+    ...asked.scope,
+  },
+  nodes: asked.nodes,
+  release: aRelease(asked.version, 'x64', asked.product),
+  preset: asked.preset ?? {
+    strategy: 'staged',
+    percents: asked.wavePercents ?? [50, 100],
+    settleMs: asked.settleMs ?? SECOND_MS,
+    tolerance: STRICT,
+  },
+  start: { applyAfter: null, approvals: 0, order: 'sequential', ...asked.start },
+  terms: {
+    nodeDeadlineMs: 60_000,
+    offlineAfterMs: 60_000,
+    maxUnavailable: null,
+    expiresAt: null,
+    spreadMs: 0,
+    ...asked.terms,
+  },
+  cut: { domain: null, strata: [] },
+  startVersion: asked.startVersion ?? null,
+  reverts: null,
+});
 
 /** The rollouts of one manager on a database, without its HTTP and its sockets. */
 export interface TestRollouts {
   readonly database: Database;
   readonly clock: TestClock;
   readonly orchestrator: Orchestrator;
+  readonly sweeper: Sweeper;
+  readonly book: CircumstancesBook;
   readonly nodeSide: NodeSide;
   readonly events: EventLog;
   readonly audit: AuditLog;
   readonly wakeups: InProcessWakeups;
-  /** Enrolls nodes that run edge 1.0.0. */
-  enroll(count: number): Promise<FleetNode[]>;
+  readonly scopes: Scopes;
+  readonly health: HealthBook;
+  readonly reverts: Reverts;
+  /** Makes a group and gives its id. */
+  group(name: string, parentId?: string): Promise<string>;
+  /** Enrolls nodes that are there and run edge 1.0.0, in order of id. */
+  enroll(count: number, over?: Enrolled): Promise<FleetNode[]>;
+  /** Makes a release known, as if it had been published. */
+  publish(version: string): Promise<void>;
+  /** The link of a node comes, with its hello, or goes. */
+  presence(nodeId: string, online: boolean, services?: readonly ServiceReport[]): Promise<void>;
+  /** Asks for a permit for the command that the target has now. */
+  ask(rolloutId: string, nodeId: string): Promise<PermitAnswer>;
   create(asked: Asked): Promise<string>;
   /** One event of a node about the command that its target has now, the way links deliver it. */
   tell(
@@ -103,15 +182,27 @@ export function rolloutsOn(database: Database, clock: TestClock = makeClock()): 
   const wakeups = new InProcessWakeups(() => clock.now(), silentLog);
   const dispatcher = new Dispatcher(nodes, new Links());
   const chronicle = new Chronicle(events, audit);
-  const units = new RolloutUnits(database, dispatcher, chronicle, wakeups);
-  const orchestrator = new Orchestrator(database, units, chronicle, dispatcher, clock, silentLog);
+  const book = new CircumstancesBook();
+  const units = new RolloutUnits(database, dispatcher, chronicle, book, wakeups);
+  const orchestrator = new Orchestrator(database, units, chronicle, clock);
+  const groups = new Groups(database, clock);
+  const scopes = new Scopes(groups, nodes);
+  const blobs = new BlobStore('/nowhere');
+  const releases = new Releases(database, blobs, audit, events, clock);
+  const newcomers = new Newcomers(database, units, orchestrator, scopes, releases);
+  const sweeper = new Sweeper(database, orchestrator, dispatcher, newcomers, clock, silentLog);
   const nodeSide = new NodeSide(database, units, config, clock);
   const ingest = new Ingest(database, events, clock, silentLog);
   ingest.addObserver(nodeSide);
 
+  const health = new HealthBook(database, nodes, clock, silentLog);
+  health.addObserver((tx, nodeId, services) => nodeSide.runs(tx, nodeId, services));
+  const reverts = new Reverts(database, orchestrator, nodes, releases);
+  const groupOf = new Map<string, string>();
+
   const identity = (nodeId: string): NodeIdentity => ({
     nodeId,
-    groupId: 'grp_default',
+    groupId: groupOf.get(nodeId) ?? 'grp_default',
     publicKey: 'k'.repeat(43),
     revoked: false,
   });
@@ -136,59 +227,88 @@ export function rolloutsOn(database: Database, clock: TestClock = makeClock()): 
     return ingest.ingest(identity(nodeId), { type: 'events', spool_id, events: [event] });
   };
 
+  const ask: TestRollouts['ask'] = async (rolloutId, nodeId) => {
+    const target = await findTarget(database.read, rolloutId, nodeId);
+    return nodeSide.permit(identity(nodeId), {
+      type: 'permit_request',
+      command_id: target?.commandId ?? '',
+      service: 'edge',
+      version: '2.0.0',
+    });
+  };
+
   return {
     database,
     clock,
     orchestrator,
+    sweeper,
+    book,
     nodeSide,
     events,
     audit,
     wakeups,
     identity,
     tell,
-    enroll: async (count) => {
+    scopes,
+    health,
+    reverts,
+    ask,
+    group: async (name, parentId = 'grp_default') => {
+      const parent = await groups.find(parentId);
+      if (parent === null) throw new Error(`no group ${parentId}`);
+      return (await database.transaction((tx) => groups.create(tx, name, parent))).id;
+    },
+    publish: async (version) => {
+      const release = { ...aRelease(version), id: `rel_${version}` };
+      await database.transaction((tx) => insertRelease(tx, release));
+    },
+    presence: async (nodeId, online, services) => {
+      const node = await nodes.find(nodeId);
+      if (node === null) throw new Error(`no node ${nodeId}`);
+      const hello = aHello({ host: node.host, services: [...(services ?? node.services)] });
+      await database.transaction(async (tx) => {
+        if (online) await nodes.recordHello(tx, nodeId, hello, clock.now());
+        await nodes.setPresence(tx, nodeId, online, clock.now());
+      });
+      if (online) await nodeSide.reported(identity(nodeId), hello);
+    },
+    enroll: async (count, { groupId = 'grp_default', labels = {}, services } = {}) => {
       const ids = Array.from({ length: count }, () => `nod_${randomInt(2 ** 40) + 2 ** 40}`).sort();
+      const host = { ...aHost(), labels: { ...aHost().labels, ...labels } };
+      const hello = aHello({
+        host,
+        ...(services === undefined ? {} : { services: [...services] }),
+      });
       await database.transaction(async (tx) => {
         for (const id of ids) {
-          await nodes.create(tx, {
-            id,
-            name: `edge ${id}`,
-            groupId: 'grp_default',
-            publicKey: 'k'.repeat(43),
-            host: aHost(),
-            now: clock.now(),
-          });
-          await nodes.recordHello(tx, id, aHello(), clock.now());
+          const now = clock.now();
+          const publicKey = 'k'.repeat(43);
+          await nodes.create(tx, { id, name: `edge ${id}`, groupId, publicKey, host, now });
+          await nodes.recordHello(tx, id, hello, now);
+          await nodes.setPresence(tx, id, true, now);
+          groupOf.set(id, groupId);
         }
       });
-      const all = await nodes.listInGroups(['grp_default']);
+      const all = await nodes.listInGroups([groupId]);
       return all.filter((node) => ids.includes(node.id));
     },
-    create: ({ nodes: chosen, version, plan, wavePercents = [50, 100], scope }) =>
-      orchestrator.create(
-        {
-          scope: scope ?? { kind: 'group', id: 'grp_default' },
-          groupId: 'grp_default',
-          nodes: chosen,
-          release: aRelease(version),
-          plan: { strategy: 'staged', settleMs: SECOND_MS, nodeDeadlineMs: 60_000, ...plan },
-          wavePercents,
-        },
-        ann,
-      ),
+    create: (asked) => {
+      const [first] = asked.nodes;
+      if (asked.asNode === true && first !== undefined) {
+        return orchestrator.create(oneNode(first, aRelease(asked.version), asked.terms), ann);
+      }
+      return orchestrator.create(rollsOut(asked), ann);
+    },
     succeed: async (rolloutId, nodeId) => {
       await tell(rolloutId, nodeId, 'upgrade_staged');
-      const target = await findTarget(database.read, rolloutId, nodeId);
-      const answer = await nodeSide.permit(identity(nodeId), {
-        type: 'permit_request',
-        command_id: target?.commandId ?? '',
-        service: 'edge',
-        version: '2.0.0',
-      });
+      const answer = await ask(rolloutId, nodeId);
       if (!answer.granted) throw new Error(`no permit: ${answer.reason}`);
       await tell(rolloutId, nodeId, 'upgrade_completed');
     },
-    stop: () => orchestrator.stop(),
+    stop: async () => {
+      await sweeper.stop();
+      await orchestrator.stop();
+    },
   };
 }
 

@@ -109,6 +109,11 @@ export const FORBIDDEN_IMPORTS: readonly Plant[] = [
     code: `import type { Client } from 'pg';\nexport type Its = Client;\n`,
   },
   {
+    rule: 'redis-stays-behind-its-ports',
+    file: 'src/server/rollouts/planted-redis.ts',
+    code: importing('bullmq'),
+  },
+  {
     rule: 'sockets-stay-in-the-links',
     file: 'src/server/rollouts/planted-socket.ts',
     code: importing('ws'),

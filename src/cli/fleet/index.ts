@@ -1,15 +1,23 @@
+export { freezeGroup, listFreezes, switchGroup, thawGroup } from './circumstances.js';
 export { createGroup, listGroups } from './groups.js';
 export { listNodes, revokeNode, showNode } from './nodes.js';
+export { previewRollout } from './preview.js';
 export { listAudit, listEvents } from './records.js';
+export { reportRollout, whyNode } from './report.js';
+export { listRollouts, listTargets, showRollout } from './rollouts.js';
+export { setup } from './setup.js';
 export {
+  approveWave,
   cancelRollout,
-  listRollouts,
-  listTargets,
+  markDone,
+  markRolledBack,
   pauseRollout,
   resumeRollout,
-  showRollout,
-} from './rollouts.js';
-export { setup } from './setup.js';
+  retryFailed,
+  revertRollout,
+  skipWave,
+  startWave,
+} from './steering.js';
 export { createEnrollmentToken, createToken, listTokens, revokeToken } from './tokens.js';
-export { upgradeGroup, upgradeNode } from './upgrade.js';
+export { createRollout, upgradeGroup, upgradeNode } from './upgrade.js';
 export { watch } from './watch.js';

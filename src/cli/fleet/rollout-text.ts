@@ -13,12 +13,22 @@ export const countsText = ({ counts }: Wave): string =>
 
 const WAVE_COLUMNS: readonly Column<Wave>[] = [
   ['wave', (wave) => wave.index + 1],
+  ['name', (wave) => wave.name],
   ['status', (wave) => wave.status],
   ['nodes', (wave) => wave.size],
   ['verdict', (wave) => wave.verdict],
   ['states', countsText],
-  ['settles', (wave) => wave.settles_at],
+  ['reason', (wave) => wave.reason],
+  ['until', (wave) => wave.until],
 ];
+
+const APPROVED_COLUMN: Column<Wave> = ['approved by', (wave) => wave.approved_by.join(', ')];
+
+/** Only where somebody approved: mostly nobody has to. */
+const columnsOf = ({ waves }: Rollout): readonly Column<Wave>[] =>
+  waves.some((wave) => wave.approved_by.length > 0)
+    ? [...WAVE_COLUMNS, APPROVED_COLUMN]
+    : WAVE_COLUMNS;
 
 const SKIPPED_COLUMNS: readonly Column<Rollout['skipped'][number]>[] = [
   ['skipped', (skipped) => skipped.node_id],
@@ -32,10 +42,11 @@ export const rolloutText = (rollout: Rollout): string =>
     ['release', `${rollout.product} ${rollout.version} (${rollout.channel})`],
     ['scope', `${rollout.scope.kind} ${rollout.scope.id}`],
     ['strategy', rollout.strategy],
+    ...(rollout.reverts === null ? [] : [['reverts', rollout.reverts] as const]),
     ['status', rollout.status],
     ['reason', rollout.reason],
     ['by', rollout.created_by],
     ['since', rollout.created_at],
   ]) +
-  `\n${table(rollout.waves, WAVE_COLUMNS, 'no waves')}` +
+  `\n${table(rollout.waves, columnsOf(rollout), 'no waves')}` +
   (rollout.skipped.length === 0 ? '' : `\n${table(rollout.skipped, SKIPPED_COLUMNS, '')}`);

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { Answer } from '../../protocol/api/index.js';
 import type { Command } from '../command.js';
 import {
   collect,
@@ -10,7 +10,7 @@ import {
   show,
 } from '../connection.js';
 import { table, type Column } from '../table.js';
-import type { Answer } from '../../protocol/api/index.js';
+import { oneOf } from '../values.js';
 import { rolloutText, type Rollout } from './rollout-text.js';
 
 const STATUSES = [
@@ -21,12 +21,13 @@ const STATUSES = [
   'rolled_back',
   'cancelled',
 ] as const;
-const Status = z.enum(STATUSES, { error: `take one of ${STATUSES.join(', ')}` });
+const Status = oneOf(STATUSES);
 
 const COLUMNS: readonly Column<Rollout>[] = [
   ['id', (rollout) => rollout.id],
   ['product', (rollout) => rollout.product],
   ['version', (rollout) => rollout.version],
+  ['strategy', (rollout) => rollout.strategy],
   ['scope', ({ scope }) => `${scope.kind} ${scope.id}`],
   ['status', (rollout) => rollout.status],
   ['reason', (rollout) => rollout.reason],
@@ -77,7 +78,7 @@ const TARGET_COLUMNS: readonly Column<Target>[] = [
   ['node', (target) => target.node_id],
   ['name', (target) => target.node_name],
   ['wave', (target) => target.wave + 1],
-  ['state', (target) => target.state],
+  ['state', ({ state, offline }) => (offline ? `${state}, offline` : state)],
   ['reason', (target) => target.reason],
   ['from', (target) => target.from_version],
   ['error', (target) => target.error_code],
@@ -103,19 +104,3 @@ export const listTargets: Command = {
     );
   },
 };
-
-const control = (verb: 'pause' | 'resume' | 'cancel', summary: string): Command => ({
-  name: `rollouts ${verb}`,
-  summary,
-  operands: ['ID'],
-  options: { ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
-  run: async (given, terminal) => {
-    const client = await connect(given, terminal);
-    const rollout = await client.call(`rollouts.${verb}`, { params: { id: given.operand(0) } });
-    show(given, terminal, rollout, ({ id, status, reason }) => `${id} is ${status} (${reason})\n`);
-  },
-});
-
-export const pauseRollout = control('pause', 'no new offer and no new permit');
-export const resumeRollout = control('resume', 'go on; failed nodes of the open wave try again');
-export const cancelRollout = control('cancel', 'withdraw what has not swapped, and end');

@@ -254,7 +254,8 @@ describe('release keygen, sign and verify', () => {
     expect(readFileSync(at('keys', 'alice.key'), 'utf8')).toBe(before);
   });
 
-  it('lock the key with a password that is never shown', async () => {
+  // The key derivation of minisign is slow on purpose, and slower on a busy machine.
+  it('lock the key with a password that is never shown', { timeout: 180_000 }, async () => {
     const env = { BELLWETHER_KEY_PASSWORD: 'correct horse' };
     const made = await run(['release', 'keygen', '--out', at('keys'), '--name', 'locked'], env);
     expect(made.code).toBe(0);

@@ -10,6 +10,13 @@ import {
   type WaveState,
 } from './types.js';
 
+type EventOf<T extends RolloutEvent['type']> = Extract<RolloutEvent, { type: T }>;
+type WaveEvent = Extract<RolloutEvent, { wave: number }>;
+
+/** How many targets are in a state for which `holds`. */
+export const countOf = (counts: Counts, holds: (state: TargetState) => boolean): number =>
+  TARGET_STATES.reduce((sum, state) => (holds(state) ? sum + counts[state] : sum), 0);
+
 /** Moves every counted target for which `moves` holds to `to`. */
 function moveAll(counts: Counts, moves: (state: TargetState) => boolean, to: TargetState): Counts {
   const next = { ...counts };
@@ -22,22 +29,81 @@ function moveAll(counts: Counts, moves: (state: TargetState) => boolean, to: Tar
   return next;
 }
 
-const changeWave = (
-  rollout: RolloutState,
-  index: number,
-  change: (wave: WaveState) => Partial<WaveState>,
-): readonly WaveState[] =>
-  rollout.waves.map((wave) => (wave.index === index ? { ...wave, ...change(wave) } : wave));
+function moveSome(counts: Counts, from: TargetState, to: TargetState, count: number): Counts {
+  invariant(
+    counts[from] >= count,
+    `${count} targets cannot leave ${from}: ${counts[from]} are in it`,
+  );
+  return { ...counts, [from]: counts[from] - count, [to]: counts[to] + count };
+}
 
-function moveOne(
+/** Called back at the end of its time: what has not swapped, and what only was absent. */
+function expired(wave: WaveState): Counts {
+  const counts = moveAll(wave.counts, canWithdraw, 'skipped');
+  return moveSome(counts, 'silent', 'skipped', counts.silent - wave.lost);
+}
+
+const movedOne = (wave: WaveState, event: EventOf<'target_moved'>): Partial<WaveState> => ({
+  counts: moveSome(wave.counts, event.from, event.to, 1),
+  lost: wave.lost + event.lost,
+  offline: wave.offline + event.offline,
+});
+
+function ofWave(
   wave: WaveState,
-  event: Extract<RolloutEvent, { type: 'target_moved' }>,
+  event: Exclude<WaveEvent, EventOf<'rollout_paused'>>,
 ): Partial<WaveState> {
-  invariant(wave.counts[event.from] > 0, `no target of wave ${wave.index} is ${event.from}`);
-  const counts = { ...wave.counts };
-  counts[event.from] -= 1;
-  counts[event.to] += 1;
-  return { counts, lost: wave.lost + event.lost };
+  switch (event.type) {
+    case 'wave_waits':
+      return { reason: event.reason, until: event.until };
+    case 'wave_approved':
+      return { approvedBy: [...wave.approvedBy, event.by] };
+    case 'wave_opened':
+      return {
+        status: 'open',
+        reason: event.reason,
+        until: null,
+        openedAt: event.at,
+        byHand: event.byHand,
+      };
+    case 'wave_settling':
+      return { status: 'settling', reason: 'settling', until: event.until, doneAt: event.at };
+    case 'wave_passed':
+      return {
+        status: 'passed',
+        reason: event.reason,
+        until: null,
+        endedAt: event.at,
+        forced: event.forced,
+      };
+    case 'wave_reopened':
+      return { status: 'open', reason: event.reason, until: null, doneAt: null, endedAt: null };
+    case 'wave_skipped':
+      return {
+        status: 'skipped',
+        reason: 'skipped_by_operator',
+        until: null,
+        endedAt: event.at,
+        counts: moveSome(wave.counts, 'pending', 'skipped', event.count),
+      };
+    case 'targets_offered':
+      return { counts: moveSome(wave.counts, 'pending', 'offered', event.count) };
+    case 'targets_retried':
+      return { lost: 0, counts: moveAll(wave.counts, canRetry, 'pending') };
+    case 'targets_expired':
+      return { counts: expired(wave) };
+    case 'target_joined':
+      return {
+        size: wave.size + 1,
+        counts: { ...wave.counts, pending: wave.counts.pending + 1 },
+      };
+    case 'target_moved':
+      return movedOne(wave, event);
+    case 'target_presence':
+      return { offline: wave.offline + event.offline };
+    default:
+      return unreachable(event);
+  }
 }
 
 /**
@@ -49,62 +115,37 @@ export function evolve(rollout: RolloutState, event: RolloutEvent): RolloutState
   const base = { ...rollout, updatedAt: event.at };
   switch (event.type) {
     case 'rollout_started':
-      return { ...base, status: 'in_progress', reason: 'started' };
-    case 'wave_opened':
-      return {
-        ...base,
-        wave: event.wave,
-        reason: 'wave_open',
-        waves: changeWave(rollout, event.wave, (wave) => ({
-          status: 'open',
-          openedAt: event.at,
-          counts: moveAll(wave.counts, (state) => state === 'pending', 'offered'),
-        })),
-      };
-    case 'target_moved':
-      return { ...base, waves: changeWave(rollout, event.wave, (wave) => moveOne(wave, event)) };
-    case 'wave_settling':
-      return {
-        ...base,
-        reason: 'settling',
-        waves: changeWave(rollout, event.wave, () => ({
-          status: 'settling',
-          settlesAt: event.settlesAt,
-        })),
-      };
-    case 'wave_passed':
-      return {
-        ...base,
-        reason: 'wave_passed',
-        waves: changeWave(rollout, event.wave, () => ({ status: 'passed' })),
-      };
+      // Whoever marks a wave of a paused rollout as done starts it, but does not resume it.
+      if (rollout.status === 'paused') return { ...base, startedAt: event.at };
+      return { ...base, status: 'in_progress', reason: 'started', startedAt: event.at };
+    case 'rollout_waits':
+      return { ...base, reason: event.reason };
     case 'rollout_paused':
       return { ...base, status: 'paused', reason: event.reason };
     case 'rollout_resumed':
-      return { ...base, status: 'in_progress', reason: 'resumed' };
-    case 'targets_retried':
       return {
         ...base,
-        waves: changeWave(rollout, event.wave, (wave) => ({
-          status: 'open',
-          settlesAt: null,
-          lost: 0,
-          counts: moveAll(wave.counts, canRetry, 'offered'),
-        })),
+        status: rollout.startedAt === null ? 'pending' : 'in_progress',
+        reason: 'resumed',
       };
     case 'rollout_completed':
       return { ...base, status: 'complete', reason: event.reason };
     case 'rollout_cancelled':
+    case 'rollout_rolled_back':
       return {
         ...base,
-        status: 'cancelled',
+        status: event.type === 'rollout_cancelled' ? 'cancelled' : 'rolled_back',
         reason: event.reason,
         waves: rollout.waves.map((wave) => ({
           ...wave,
           counts: moveAll(wave.counts, canWithdraw, 'cancelled'),
         })),
       };
-    default:
-      return unreachable(event);
+    default: {
+      const waves = rollout.waves.map((wave) =>
+        wave.index === event.wave ? { ...wave, ...ofWave(wave, event) } : wave,
+      );
+      return { ...base, waves };
+    }
   }
 }

@@ -1,31 +1,66 @@
-export { evolve } from './evolve.js';
-export { failuresIn, openIn, SILENT_SHARE_MAX, stopReason, verdictOf } from './gate.js';
 export {
-  advance,
-  allowedVerbs,
-  decide,
-  nextWake,
-  observe,
-  permit,
-  type PermitDenial,
-  type Verb,
-} from './machine.js';
+  frozenUntil,
+  isTimeZone,
+  nextOpening,
+  nextWindow,
+  problemsOfWindow,
+  windowAt,
+  type Freeze,
+  type Weekday,
+  type WindowRule,
+} from './calendar.js';
+export {
+  cutWaves,
+  limitOf,
+  problemsOfCut,
+  type Cut,
+  type CutRules,
+  type CutWave,
+  type Limit,
+  type Member,
+  type Selector,
+} from './cut.js';
+export { sumOver } from './draft.js';
+export { countOf, evolve } from './evolve.js';
+export { whyNot, type Because, type NodeFacts } from './explain.js';
+export { advance, isHeldBack, nextWake, OFFERS_PER_PASS } from './flow.js';
+export { failuresIn, openIn, verdictOf } from './gates/index.js';
+export { join, waveFor } from './join.js';
+export { observe } from './observe.js';
+export { hasBudget, permit, type Denial, type PermitDenial, type PermitFacts } from './permit.js';
 export {
   noCounts,
+  pendingTarget,
   planRollout,
   skipReason,
-  waveSizes,
   type Candidate,
+  type PlanInput,
   type SkipReason,
 } from './plan.js';
+export {
+  rulesOf,
+  stepsOf,
+  STRICT,
+  type CustomWaveSpec,
+  type PresetSpec,
+  type RingSpec,
+  type RulePlan,
+  type StartSpec,
+  type Tolerance,
+} from './presets.js';
 export {
   canRetry,
   canWithdraw,
   isOpen,
+  isOver,
+  isSwapping,
   rankOf,
   TARGET_STATES,
+  type Circumstances,
+  type Counts,
   type Decision,
   type Effect,
+  type Gate,
   type Plan,
   type Report,
   type RolloutEvent,
@@ -35,5 +70,7 @@ export {
   type Target,
   type TargetState,
   type Verdict,
+  type WavePlan,
   type WaveState,
 } from './types.js';
+export { allowedVerbs, decide, type Verb, type VerbMoment, type VerbName } from './verbs.js';

@@ -1,273 +1,306 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { instant, plus, type Instant } from '../kernel/index.js';
+import { members, RolloutFleet, T0 } from '../../../test/support/rollout-fleet.js';
+import { plus } from '../kernel/index.js';
 import {
   advance,
-  decide,
-  evolve,
   isOpen,
+  isOver,
+  isSwapping,
   nextWake,
   observe,
-  permit,
-  planRollout,
+  STRICT,
   TARGET_STATES,
   verdictOf,
-  type Decision,
-  type RolloutEvent,
-  type RolloutState,
-  type Target,
+  type PresetSpec,
   type TargetState,
+  type Verb,
 } from './index.js';
 
-/**
- * The machine under random hands: nodes that report anything in any order, deadlines, verbs, time.
- * The little shell here does with effects what the server does with SQL.
- */
-class Fleet {
-  now: Instant = instant(1_790_000_000_000);
-  planned: RolloutState;
-  rollout: RolloutState;
-  targets: Map<string, Target>;
-  journal: RolloutEvent[] = [];
-  commands = 0;
+const tolerance = fc.constantFrom(STRICT, { ...STRICT, failures: { percent: 30 } });
+const settleMs = fc.constantFrom(0, 1_000, 300_000);
+const preset: fc.Arbitrary<PresetSpec> = fc.oneof(
+  fc.record({
+    strategy: fc.constant('staged' as const),
+    percents: fc.constantFrom([10, 50, 100], [100], [1, 2, 3, 100]),
+    settleMs,
+    tolerance,
+  }),
+  fc.record({
+    strategy: fc.constant('rolling' as const),
+    stepPercent: fc.integer({ min: 5, max: 60 }),
+    settleMs,
+    tolerance,
+  }),
+  fc.record({
+    strategy: fc.constant('canary' as const),
+    percent: fc.integer({ min: 1, max: 90 }),
+    settleMs,
+    tolerance,
+  }),
+  fc.constant({ strategy: 'immediate' as const }),
+  fc.record({
+    strategy: fc.constant('scheduled' as const),
+    rings: fc.constant(
+      ['a', 'b'].map((name, i) => ({
+        name,
+        selector: { by: 'label', key: 'ring', value: name } as const,
+        window: {
+          days: ['mon', 'wed'],
+          startMinute: 600 + i * 90,
+          durationMinutes: 120,
+          timeZone: 'Europe/Berlin',
+        } as const,
+        waitMs: i * 3_600_000,
+        canaryCount: 1,
+      })),
+    ),
+    donePercent: fc.constantFrom(90, 100),
+    settleMs,
+    tolerance,
+  }),
+);
 
-  constructor(nodes: number, wavePercents: readonly number[], strategy: 'staged' | 'immediate') {
-    const planned = planRollout({
-      id: 'rol_property',
-      plan: { strategy, settleMs: 1_000, nodeDeadlineMs: 10_000 },
-      wavePercents,
-      nodeIds: Array.from({ length: nodes }, (_, i) => `nod_${i}`),
-      now: this.now,
-    });
-    this.planned = planned.rollout;
-    this.rollout = planned.rollout;
-    this.targets = new Map(planned.targets.map((target) => [target.nodeId, target]));
-    this.verb('start');
-  }
+type Step =
+  | { readonly do: 'report'; readonly node: number; readonly state: TargetState }
+  | { readonly do: 'swap' | 'away' | 'back' | 'drift' | 'by_hand'; readonly node: number }
+  | { readonly do: 'verb'; readonly verb: Verb }
+  | { readonly do: 'mode'; readonly mode: 'enabled' | 'suspended' }
+  | { readonly do: 'pass'; readonly ms: number };
 
-  verb(verb: 'start' | 'pause' | 'resume' | 'cancel'): void {
-    const decision = decide(this.rollout, verb, this.now);
-    if (decision.ok) this.take(decision.value);
-  }
-
-  report(index: number, state: TargetState): void {
-    const target = this.pick(index);
-    const report = {
-      kind: 'progress',
-      commandId: target.commandId ?? 'cmd_none',
-      state,
-      reason: state,
-      errorCode: null,
-    } as const;
-    const seen = observe(this.rollout, target, report, this.now);
-    this.targets.set(target.nodeId, seen.target);
-    this.take(seen.decision);
-    const again = observe(this.rollout, this.pick(index), report, this.now);
-    if (this.pick(index).commandId === report.commandId) {
-      expect(again.decision.events, 'a report taken twice equals one taken once').toEqual([]);
-    }
-  }
-
-  /** What a real node does: ask, and swap only when let. */
-  swap(index: number): void {
-    const target = this.pick(index);
-    const answer = permit(this.rollout, target, target.commandId ?? '');
-    if (answer.ok) {
-      expect(['in_progress', 'complete']).toContain(this.rollout.status);
-      this.report(index, 'swapping');
-    }
-  }
-
-  isStill(): boolean {
-    return this.rollout.status !== 'in_progress';
-  }
-
-  pass(ms: number): void {
-    this.now = plus(this.now, ms);
-    for (const target of [...this.targets.values()]) {
-      const current = this.targets.get(target.nodeId) as Target;
-      if (this.isStill()) return;
-      if (current.deadlineAt === null || current.deadlineAt > this.now) continue;
-      const seen = observe(this.rollout, current, { kind: 'deadline' }, this.now);
-      this.targets.set(target.nodeId, seen.target);
-      this.take(seen.decision);
-    }
-    this.take(advance(this.rollout, this.now));
-    expect(advance(this.rollout, this.now).events, 'advance is idempotent').toEqual([]);
-  }
-
-  pick(index: number): Target {
-    const all = [...this.targets.values()];
-    return all[index % all.length] as Target;
-  }
-
-  take(decision: Decision): void {
-    this.rollout = decision.rollout;
-    this.journal.push(...decision.events);
-    for (const effect of decision.effects) {
-      if (effect.kind === 'offer') this.offer(effect.wave, ['pending']);
-      if (effect.kind === 'retry') this.offer(effect.wave, ['failed', 'rolled_back', 'silent']);
-      if (effect.kind === 'withdraw') this.withdraw();
-    }
-    this.check();
-  }
-
-  offer(wave: number, states: TargetState[]): void {
-    for (const target of this.targets.values()) {
-      if (target.wave !== wave || !states.includes(target.state)) continue;
-      this.commands += 1;
-      this.targets.set(target.nodeId, {
-        ...target,
-        state: 'offered',
-        reason: 'command_sent',
-        commandId: `cmd_${this.commands}`,
-        deadlineAt: plus(this.now, 10_000),
-      });
-    }
-  }
-
-  withdraw(): void {
-    const early: TargetState[] = ['pending', 'offered', 'accepted', 'downloading', 'staged'];
-    for (const target of this.targets.values()) {
-      if (!early.includes(target.state)) continue;
-      this.targets.set(target.nodeId, { ...target, state: 'cancelled', deadlineAt: null });
-    }
-  }
-
-  check(): void {
-    for (const wave of this.rollout.waves) {
-      const real = [...this.targets.values()].filter((target) => target.wave === wave.index);
-      for (const state of TARGET_STATES) {
-        const count = real.filter((target) => target.state === state).length;
-        expect(wave.counts[state], `wave ${wave.index} ${state}`).toBe(count);
-      }
-      expect(wave.lost).toBeLessThanOrEqual(wave.counts.silent);
-      expect(wave.lost).toBeGreaterThanOrEqual(0);
-      if (wave.index > this.rollout.wave) {
-        expect(wave.status, 'no offer past a closed gate').toBe('pending');
-        expect(real.every((target) => !isOpen(target.state))).toBe(true);
-      }
-    }
-    expect(this.journal.reduce(evolve, this.planned), 'journal equals snapshot').toEqual(
-      this.rollout,
-    );
-  }
-}
-
-const percents = fc.constantFrom([10, 50, 100], [1, 2, 100], [25, 50, 75, 100], [100]);
-const step = fc.oneof(
+const node = fc.nat(29);
+const wave = fc.nat(4);
+const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 6,
     arbitrary: fc.record({
       do: fc.constant('report' as const),
-      at: fc.nat(40),
-      state: fc.constantFrom<TargetState>(
-        'accepted',
-        'downloading',
-        'staged',
-        'swapping',
-        'probation',
-        'succeeded',
-        'succeeded',
-        'failed',
-        'rolled_back',
-      ),
+      node,
+      state: fc.constantFrom(...TARGET_STATES.filter((s) => s !== 'pending' && s !== 'skipped')),
     }),
   },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('swap' as const), at: fc.nat(40) }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('swap' as const), node }) },
   {
-    weight: 3,
+    weight: 1,
     arbitrary: fc.record({
-      do: fc.constant('pass' as const),
-      ms: fc.integer({ min: 1, max: 12_000 }),
+      do: fc.constantFrom('away' as const, 'back', 'drift', 'by_hand'),
+      node,
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('verb' as const),
+      verb: fc.oneof(
+        fc.record({ verb: fc.constantFrom('pause' as const, 'resume', 'retry_failed') }),
+        fc.record({ verb: fc.constant('skip_wave' as const), wave }),
+        fc.record({
+          verb: fc.constantFrom('approve' as const, 'start_wave', 'mark_done'),
+          wave,
+          by: fc.constantFrom('usr_a', 'usr_b'),
+        }),
+      ),
     }),
   },
   {
     weight: 1,
     arbitrary: fc.record({
-      do: fc.constant('verb' as const),
-      verb: fc.constantFrom(
-        'pause' as const,
-        'resume' as const,
-        'resume' as const,
-        'cancel' as const,
-      ),
+      do: fc.constant('mode' as const),
+      mode: fc.constantFrom('enabled' as const, 'suspended'),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('pass' as const),
+      ms: fc.constantFrom(1_000, 300_000, 3_600_000, 86_400_000),
     }),
   },
 );
 
-type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
+const world = fc.record({
+  count: fc.integer({ min: 2, max: 30 }),
+  preset,
+  approvals: fc.constantFrom(0, 0, 2),
+  expires: fc.constantFrom(null, 86_400_000),
+  maxUnavailable: fc.constantFrom(null, { count: 2 }),
+});
 
-function run(fleet: Fleet, steps: readonly Step[]): void {
-  for (const one of steps) {
-    if (one.do === 'report') fleet.report(one.at, one.state);
-    else if (one.do === 'swap') fleet.swap(one.at);
-    else if (one.do === 'pass') fleet.pass(one.ms);
-    else fleet.verb(one.verb);
+function fleetOf(options: typeof world extends fc.Arbitrary<infer W> ? W : never): RolloutFleet {
+  return new RolloutFleet({
+    preset: options.preset,
+    members: members(options.count, (i) => ({ labels: { ring: i % 2 === 0 ? 'a' : 'b' } })),
+    start: { approvals: options.approvals },
+    terms: {
+      expiresAt: options.expires === null ? null : plus(T0, options.expires),
+      maxUnavailable: options.maxUnavailable,
+    },
+  });
+}
+
+function take(fleet: RolloutFleet, each: Step): void {
+  const nodes = [...fleet.targets.keys()];
+  const nodeId = 'node' in each ? (nodes[each.node % nodes.length] ?? '') : '';
+  switch (each.do) {
+    case 'report':
+      fleet.report(nodeId, each.state);
+      break;
+    case 'swap':
+      fleet.swap(nodeId);
+      break;
+    case 'away':
+    case 'back':
+      fleet.hear(nodeId, { kind: 'presence', online: each.do === 'back' });
+      break;
+    case 'drift':
+    case 'by_hand':
+      fleet.hear(nodeId, { kind: 'version', atTarget: each.do === 'by_hand' });
+      break;
+    case 'verb':
+      fleet.verb(each.verb);
+      break;
+    case 'mode':
+      // Whoever turns the switch wakes every rollout below it.
+      fleet.circumstances = { ...fleet.circumstances, mode: each.mode };
+      fleet.wake();
+      break;
+    case 'pass':
+      fleet.pass(each.ms);
+      break;
+  }
+}
+
+/** What must be true after every step. */
+function check(fleet: RolloutFleet): void {
+  const { rollout } = fleet;
+  const targets = [...fleet.targets.values()];
+  for (const one of rollout.waves) {
+    const of = targets.filter((target) => target.wave === one.index);
+    for (const state of TARGET_STATES) {
+      const real = of.filter((target) => target.state === state).length;
+      expect(one.counts[state], `wave ${one.index} ${state}`).toBe(real);
+    }
+    expect(one.size).toBe(of.length);
+    expect(one.lost).toBe(
+      of.filter((t) => t.state === 'silent' && t.reason === 'lost_after_permit').length,
+    );
+    expect(one.offline).toBe(of.filter((t) => t.offline).length);
+    if (one.openedAt === null) {
+      expect(
+        of.filter((target) => isOpen(target.state)),
+        'no offer before the gates',
+      ).toEqual([]);
+    }
+  }
+  expect(
+    targets.filter((t) => t.reason === ''),
+    'everything has a reason',
+  ).toEqual([]);
+  expect(fleet.folded(), 'the journal gives the snapshot').toEqual(rollout);
+  if (isOver(rollout.status) && rollout.status !== 'complete') {
+    expect(targets.filter((t) => isOpen(t.state) && !isSwapping(t.state))).toEqual([]);
+  }
+  if (nextWake(rollout, null) === null || (nextWake(rollout, null) ?? 0) > fleet.now) {
+    const again = advance(rollout, fleet.now, fleet.circumstances);
+    if (!isOver(rollout.status)) expect(again.events, 'advance is idempotent').toEqual([]);
   }
 }
 
 describe('whatever nodes and people do', () => {
   it('counters, gates and journal hold', () => {
     fc.assert(
-      fc.property(
-        fc.integer({ min: 1, max: 30 }),
-        percents,
-        fc.constantFrom('staged' as const, 'immediate' as const),
-        fc.array(step, { maxLength: 60 }),
-        (nodes, wavePercents, strategy, steps) => {
-          run(new Fleet(nodes, wavePercents, strategy), steps);
-        },
-      ),
+      fc.property(world, fc.array(step, { maxLength: 60 }), (options, steps) => {
+        const fleet = fleetOf(options);
+        check(fleet);
+        for (const each of steps) {
+          const before = fleet.rollout.status;
+          const swapping = [...fleet.targets.values()].filter((t) => isSwapping(t.state)).length;
+          take(fleet, each);
+          check(fleet);
+          const now = [...fleet.targets.values()].filter((t) => isSwapping(t.state)).length;
+          const mayGrow = before === 'in_progress' || before === 'complete';
+          if (each.do === 'swap' && now > swapping) expect(mayGrow, before).toBe(true);
+        }
+      }),
       { numRuns: 300 },
     );
   });
 
-  it('a staged rollout goes on past a wave only on a good verdict', () => {
+  it('a report taken twice equals one taken once', () => {
     fc.assert(
-      fc.property(
-        fc.integer({ min: 2, max: 30 }),
-        percents,
-        fc.array(step, { maxLength: 60 }),
-        (nodes, wavePercents, steps) => {
-          const fleet = new Fleet(nodes, wavePercents, 'staged');
-          for (const one of steps) {
-            const before = fleet.journal.length;
-            const { rollout } = fleet;
-            run(fleet, [one]);
-            for (const event of fleet.journal.slice(before)) {
-              if (event.type !== 'wave_passed') continue;
-              const wave = rollout.waves[event.wave];
-              // The step that passes a wave may itself have brought the last success.
-              if (one.do === 'pass' && wave !== undefined) expect(verdictOf(wave)).toBe('good');
-            }
-          }
-        },
-      ),
-      { numRuns: 300 },
+      fc.property(world, fc.array(step, { maxLength: 40 }), (options, steps) => {
+        const fleet = fleetOf(options);
+        for (const each of steps) {
+          take(fleet, each);
+          if (each.do !== 'report') continue;
+          const target = [...fleet.targets.values()][each.node % fleet.targets.size];
+          if (target === undefined) continue;
+          const commandId = target.commandId ?? 'cmd_none';
+          const { state } = each;
+          const report = {
+            kind: 'progress',
+            commandId,
+            state,
+            reason: state,
+            errorCode: null,
+          } as const;
+          const once = observe(fleet.rollout, target, report, fleet.now);
+          const twice = observe(once.decision.rollout, once.target, report, fleet.now);
+          const moved = twice.decision.events.filter((event) => event.type === 'target_moved');
+          expect(moved).toEqual([]);
+        }
+      }),
     );
   });
 
-  it('once trouble ends and somebody resumes, the rollout ends', () => {
+  it('a wave follows another only when that one proved itself, or somebody said so', () => {
     fc.assert(
-      fc.property(
-        fc.integer({ min: 1, max: 30 }),
-        percents,
-        fc.array(step, { maxLength: 40 }),
-        (nodes, wavePercents, steps) => {
-          const fleet = new Fleet(nodes, wavePercents, 'staged');
-          run(fleet, steps);
-          for (let round = 0; round < 40; round += 1) {
-            if (fleet.rollout.status === 'paused') fleet.verb('resume');
-            [...fleet.targets.values()].forEach((target, index) => {
-              if (isOpen(target.state)) fleet.report(index, 'succeeded');
-            });
-            const wakeAt = nextWake(fleet.rollout, null);
-            fleet.pass(wakeAt === null ? 1 : Math.max(1, wakeAt - fleet.now));
+      fc.property(world, fc.array(step, { maxLength: 60 }), (options, steps) => {
+        const fleet = fleetOf(options);
+        for (const each of steps) {
+          const before = fleet.rollout;
+          take(fleet, each);
+          for (const event of fleet.journal.slice(-50)) {
+            if (event.type !== 'wave_passed' || event.forced || event.at !== fleet.now) continue;
+            const passed = fleet.rollout.waves[event.wave];
+            const plan = fleet.rollout.plan.waves[event.wave];
+            if (passed?.status !== 'passed' || plan === undefined) continue;
+            if (before.waves[event.wave]?.status === 'passed') continue;
+            if (plan.passes.length > 0) expect(verdictOf(passed, plan)).toBe('good');
           }
-          expect(['complete', 'cancelled']).toContain(fleet.rollout.status);
-        },
-      ),
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe('once trouble ends', () => {
+  it('and somebody resumes and approves, the rollout ends', () => {
+    fc.assert(
+      fc.property(world, fc.array(step, { maxLength: 40 }), (options, steps) => {
+        const fleet = fleetOf(options);
+        for (const each of steps) take(fleet, each);
+        fleet.circumstances = { mode: 'enabled', freezes: [] };
+        for (let round = 0; round < 60 && !isOver(fleet.rollout.status); round += 1) {
+          fleet.verb({ verb: 'resume' });
+          for (const { index } of fleet.rollout.waves) {
+            for (const by of ['usr_a', 'usr_b']) fleet.verb({ verb: 'approve', wave: index, by });
+          }
+          for (const target of [...fleet.targets.values()]) {
+            if (target.offline) fleet.hear(target.nodeId, { kind: 'presence', online: true });
+            if (isOpen(target.state)) fleet.report(target.nodeId, 'succeeded');
+          }
+          fleet.pass(86_400_000);
+          if (fleet.rollout.reason === 'not_enough_evidence') {
+            for (const { index } of fleet.rollout.waves)
+              fleet.verb({ verb: 'mark_done', wave: index, by: 'usr_a' });
+          }
+        }
+        expect(['complete', 'cancelled'], JSON.stringify(fleet.rollout.waves)).toContain(
+          fleet.rollout.status,
+        );
+      }),
       { numRuns: 200 },
     );
   });

@@ -1,76 +1,113 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { members } from '../../../test/support/rollout-fleet.js';
 import { instant } from '../kernel/index.js';
-import { planRollout, skipReason, waveSizes } from './index.js';
+import { planRollout, rulesOf, skipReason, stepsOf, STRICT, type PlanInput } from './index.js';
 
-const percents = fc
-  .uniqueArray(fc.integer({ min: 1, max: 99 }), { maxLength: 8 })
-  .map((list) => [...list.sort((a, b) => a - b), 100]);
-
-describe('wave sizes', () => {
-  it.each([
-    [12, [10, 50, 100], [2, 4, 6]],
-    [10, [10, 50, 100], [1, 4, 5]],
-    [1, [10, 50, 100], [1]],
-    [2, [10, 50, 100], [1, 1]],
-    [30, [10, 50, 100], [3, 12, 15]],
-    [1000, [0.1, 100], [1, 999]],
-  ])('of %i nodes at %j %% are %j', (total, borders, sizes) => {
-    expect(waveSizes(total, borders)).toEqual(sizes);
-  });
-
-  it('add up to all nodes, none empty, whatever the percents', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 5000 }), percents, (total, borders) => {
-        const sizes = waveSizes(total, borders);
-        expect(sizes.reduce((a, b) => a + b, 0)).toBe(total);
-        expect(Math.min(...sizes)).toBeGreaterThan(0);
-        expect(sizes.length).toBeLessThanOrEqual(borders.length);
-      }),
-    );
-  });
+const input = (count: number, change: Partial<PlanInput> = {}): PlanInput => ({
+  id: 'rol_a',
+  seed: 'rol_a',
+  terms: {
+    strategy: 'staged',
+    order: 'sequential',
+    nodeDeadlineMs: 1,
+    offlineAfterMs: 1,
+    maxUnavailable: null,
+    expiresAt: null,
+    spreadMs: 0,
+  },
+  rules: rulesOf(
+    { strategy: 'staged', percents: [10, 50, 100], settleMs: 0, tolerance: STRICT },
+    { applyAfter: null, approvals: 0, order: 'sequential' },
+  ),
+  cut: { domain: null, strata: [] },
+  members: members(count),
+  now: instant(0),
+  ...change,
 });
+const sizes = (count: number): number[] =>
+  planRollout(input(count)).rollout.waves.map((wave) => wave.size);
 
 describe('a plan', () => {
-  const plan = { strategy: 'staged', settleMs: 0, nodeDeadlineMs: 1 } as const;
-  const now = instant(0);
+  it.each([
+    [12, [2, 4, 6]],
+    [10, [1, 4, 5]],
+    [30, [3, 12, 15]],
+    [2, [1, 1]],
+    [1, [1]],
+  ])('cuts %i nodes by 10, 50 and 100 percent into %j', (count, expected) => {
+    expect(sizes(count)).toEqual(expected);
+  });
 
   it('holds every node once and does not depend on the order of the answer', () => {
     fc.assert(
-      fc.property(
-        fc.uniqueArray(fc.string({ minLength: 6, maxLength: 8 }), {
-          minLength: 1,
-          maxLength: 60,
-        }),
-        percents,
-        (nodeIds, wavePercents) => {
-          const one = planRollout({ id: 'rol_a', plan, wavePercents, nodeIds, now });
-          const two = planRollout({
-            id: 'rol_a',
-            plan,
-            wavePercents,
-            nodeIds: [...nodeIds].reverse(),
-            now,
-          });
-          expect(one).toEqual(two);
-          expect(one.targets.map((t) => t.nodeId).sort()).toEqual([...nodeIds].sort());
-        },
-      ),
+      fc.property(fc.integer({ min: 1, max: 60 }), fc.string(), (count, seed) => {
+        const one = planRollout(input(count, { seed }));
+        const two = planRollout(input(count, { seed, members: [...members(count)].reverse() }));
+        expect(one).toEqual(two);
+        const ids = one.targets.map((target) => target.nodeId).sort();
+        expect(ids).toEqual(members(count).map((member) => member.nodeId));
+        expect(one.left).toEqual([]);
+      }),
     );
   });
 
-  it('takes another order for another rollout', () => {
-    const nodeIds = Array.from({ length: 50 }, (_, i) => `nod_${i}`);
-    const order = (id: string): string[] =>
-      planRollout({ id, plan, wavePercents: [100], nodeIds, now }).targets.map((t) => t.nodeId);
+  it('takes another order for another seed', () => {
+    const order = (seed: string): string[] =>
+      planRollout(input(50, { seed })).targets.map((target) => target.nodeId);
     expect(order('rol_a')).not.toEqual(order('rol_b'));
   });
 
-  it('refuses doubles and emptiness as mistakes of ours', () => {
-    const make = (nodeIds: string[]) => () =>
-      planRollout({ id: 'rol_a', plan, wavePercents: [100], nodeIds, now });
-    expect(make([])).toThrow('needs a node');
-    expect(make(['a', 'a'])).toThrow('planned twice');
+  it('refuses emptiness as a mistake of ours', () => {
+    expect(() => planRollout(input(0))).toThrow('needs a node');
+  });
+
+  it('steps of 30 percent end at the whole', () => {
+    expect(stepsOf(30)).toEqual([30, 60, 90, 100]);
+    expect(stepsOf(25)).toEqual([25, 50, 75, 100]);
+    expect(stepsOf(100)).toEqual([100]);
+  });
+
+  it('proves a ring by canaries that must all live, and takes the rest at a share', () => {
+    const window = {
+      days: ['mon'],
+      startMinute: 600,
+      durationMinutes: 60,
+      timeZone: 'UTC',
+    } as const;
+    const { rollout } = planRollout(
+      input(20, {
+        rules: rulesOf(
+          {
+            strategy: 'scheduled',
+            rings: [{ name: 'all', selector: { by: 'rest' }, window, waitMs: 0, canaryCount: 3 }],
+            donePercent: 90,
+            settleMs: 0,
+            tolerance: STRICT,
+          },
+          { applyAfter: null, approvals: 0, order: 'sequential' },
+        ),
+      }),
+    );
+    const [canary, main] = rollout.plan.waves;
+    expect(rollout.waves.map((wave) => wave.size)).toEqual([3, 17]);
+    expect(canary).toMatchObject({ ring: 'all', part: 'canary', doneAtPercent: null });
+    expect(main).toMatchObject({ ring: 'all', part: 'main', doneAtPercent: 90 });
+    expect(main?.opens.map((gate) => gate.kind)).toEqual(['window']);
+  });
+
+  it('asks for approval and the hour once, at its beginning', () => {
+    const rules = rulesOf(
+      { strategy: 'canary', percent: 10, settleMs: 0, tolerance: STRICT },
+      { applyAfter: instant(5), approvals: 2, order: 'sequential' },
+    );
+    expect(rules.map((rule) => rule.opens)).toEqual([
+      [
+        { kind: 'approval', needed: 2 },
+        { kind: 'not_before', at: 5 },
+      ],
+      [{ kind: 'approval', needed: 1 }],
+    ]);
   });
 });
 

@@ -1,11 +1,13 @@
-import { invariant, shuffled, type Instant } from '../kernel/index.js';
+import { invariant, type Instant } from '../kernel/index.js';
+import { cutWaves, type Cut, type CutRules, type Member } from './cut.js';
+import type { RulePlan } from './presets.js';
 import {
   TARGET_STATES,
-  type Counts,
   type Plan,
   type RolloutState,
   type Target,
   type TargetState,
+  type WavePlan,
   type WaveState,
 } from './types.js';
 
@@ -37,79 +39,93 @@ export function skipReason(candidate: Candidate, version: string): SkipReason | 
   return null;
 }
 
-/**
- * Sizes of waves from cumulative percents: each border is rounded up, each wave has at least one
- * node while there are nodes, the last takes the rest whatever its percent says, and waves that would be
- * empty are left out. The sizes always add up to `total`.
- */
-export function waveSizes(total: number, percents: readonly number[]): number[] {
-  const sizes: number[] = [];
-  let covered = 0;
-  percents.forEach((percent, index) => {
-    const isLast = index === percents.length - 1;
-    // Rounded to a billionth first, so that 10 % of 30 is 3 and not 3.0000000000000004.
-    const border = Math.ceil(Number(((total * percent) / 100).toFixed(9)));
-    const end = isLast ? total : Math.min(total, Math.max(border, covered + 1));
-    if (end > covered) {
-      sizes.push(end - covered);
-      covered = end;
-    }
-  });
-  return sizes;
-}
-
 export const noCounts = (): Record<TargetState, number> =>
   Object.fromEntries(TARGET_STATES.map((state) => [state, 0])) as Record<TargetState, number>;
 
 const pendingWave = (index: number, size: number): WaveState => ({
   index,
   status: 'pending',
+  reason: index === 0 ? 'created' : 'previous_waves_not_done',
+  until: null,
   size,
-  counts: { ...noCounts(), pending: size } satisfies Counts,
+  counts: { ...noCounts(), pending: size },
   lost: 0,
+  offline: 0,
   openedAt: null,
-  settlesAt: null,
+  doneAt: null,
+  endedAt: null,
+  byHand: false,
+  forced: false,
+  approvedBy: [],
 });
 
-/**
- * A new rollout, not yet started: nodes in an order that depends on the rollout id alone (so that
- * two looks at one plan agree), cut into waves. `nodeIds` must not be empty or hold doubles.
- */
-export function planRollout(input: {
+/** A target as it is before its wave opens. */
+export const pendingTarget = (nodeId: string, wave: number): Target => ({
+  nodeId,
+  wave,
+  state: 'pending',
+  reason: 'waiting_for_wave',
+  errorCode: null,
+  offline: false,
+  commandId: null,
+  deadlineAt: null,
+});
+
+/** Of one rule: its canaries prove it, then come the rest and what a domain limit put off. */
+function wavePlanOf(cut: Cut, rule: RulePlan, isFirstOfRule: boolean): WavePlan {
+  const isCanary = cut.part === 'canary';
+  return {
+    name: cut.name,
+    ring: rule.name,
+    part: cut.part,
+    selector: rule.selector,
+    opens: isFirstOfRule ? rule.opens : rule.opens.filter((gate) => gate.kind === 'window'),
+    passes: isCanary ? rule.canaryPasses : rule.passes,
+    // Every single canary must live.
+    doneAtPercent: isCanary ? null : rule.doneAtPercent,
+  };
+}
+
+export interface PlanInput {
   readonly id: string;
-  readonly plan: Plan;
-  readonly wavePercents: readonly number[];
-  readonly nodeIds: readonly string[];
+  /** Whoever gives the same seed gets the same waves. */
+  readonly seed: string;
+  readonly terms: Omit<Plan, 'waves' | 'createdAt'>;
+  readonly rules: readonly RulePlan[];
+  readonly cut: Pick<CutRules, 'domain' | 'strata'>;
+  readonly members: readonly Member[];
   readonly now: Instant;
-}): { readonly rollout: RolloutState; readonly targets: readonly Target[] } {
-  invariant(input.nodeIds.length > 0, 'a rollout needs a node');
-  invariant(new Set(input.nodeIds).size === input.nodeIds.length, 'a node is planned twice');
-  const percents = input.plan.strategy === 'immediate' ? [100] : input.wavePercents;
-  const sizes = waveSizes(input.nodeIds.length, percents);
-  // Sorted first: the order must not depend on the order in which a database answered.
-  const ordered = shuffled([...input.nodeIds].sort(), input.id);
-  const targets: Target[] = [];
-  sizes.forEach((size, wave) => {
-    for (const nodeId of ordered.slice(targets.length, targets.length + size)) {
-      targets.push({
-        nodeId,
-        wave,
-        state: 'pending',
-        reason: 'waiting_for_wave',
-        errorCode: null,
-        commandId: null,
-        deadlineAt: null,
-      });
-    }
+}
+
+/**
+ * A new rollout, not yet started, cut in an order that depends on the seed alone: two looks at one
+ * plan agree, whatever order a database answered in. `left` are members that no wave selects.
+ * There must be a member, and a wave that selects one.
+ */
+export function planRollout(input: PlanInput): {
+  readonly rollout: RolloutState;
+  readonly targets: readonly Target[];
+  readonly left: readonly string[];
+} {
+  const { id, seed, rules, members, now } = input;
+  const { cuts, left } = cutWaves(members, { ...input.cut, waves: rules, seed });
+  invariant(cuts.length > 0, 'a rollout needs a node');
+  const waves = cuts.map((cut, index): WavePlan => {
+    const rule = rules[cut.of];
+    invariant(rule !== undefined, `there is no rule ${cut.of}`);
+    return wavePlanOf(cut, rule, cuts[index - 1]?.of !== cut.of);
   });
   const rollout: RolloutState = {
-    id: input.id,
-    plan: input.plan,
+    id,
+    plan: { ...input.terms, waves, createdAt: now },
     status: 'pending',
     reason: 'created',
-    waves: sizes.map((size, index) => pendingWave(index, size)),
-    wave: 0,
-    updatedAt: input.now,
+    waves: cuts.map((cut, index) => pendingWave(index, cut.nodeIds.length)),
+    startedAt: null,
+    updatedAt: now,
   };
-  return { rollout, targets };
+  const targets = cuts.flatMap((cut, index) =>
+    cut.nodeIds.map((nodeId) => pendingTarget(nodeId, index)),
+  );
+  return { rollout, targets, left };
 }

@@ -1,10 +1,15 @@
 import type { Instant } from '../kernel/index.js';
+import type { Freeze, WindowRule } from './calendar.js';
+import type { Limit, Selector } from './cut.js';
 
-/** `immediate` never pauses by itself; `staged` pauses at the first bad sign (DESIGN 6). */
-export type Strategy = 'staged' | 'immediate';
+/** Presets only write waves and gates; the machine knows none of them (see presets.ts). */
+export type Strategy = 'staged' | 'rolling' | 'canary' | 'immediate' | 'scheduled' | 'custom';
 
 export type RolloutStatus =
   'pending' | 'in_progress' | 'paused' | 'complete' | 'rolled_back' | 'cancelled';
+
+export const isOver = (status: RolloutStatus): boolean =>
+  status === 'complete' || status === 'rolled_back' || status === 'cancelled';
 
 export const TARGET_STATES = [
   'pending',
@@ -36,35 +41,105 @@ const OPEN_STATES = [
 /** Position on the way; a report that would lead backwards is an echo and changes nothing. */
 export const rankOf = (state: TargetState): number => OPEN_STATES.indexOf(state as 'offered');
 export const isOpen = (state: TargetState): boolean => rankOf(state) >= 0;
+/** Between permit and verdict: the node is, or may be, down. */
+export const isSwapping = (state: TargetState): boolean =>
+  state === 'swapping' || state === 'probation';
 /** Before the swap nothing on the node has changed yet, so a target can still be called back. */
 export const canWithdraw = (state: TargetState): boolean =>
-  state === 'pending' || (isOpen(state) && rankOf(state) < rankOf('swapping'));
-/** A target that a resume tries again. */
+  state === 'pending' || (isOpen(state) && !isSwapping(state));
+/** A target that a retry tries again. */
 export const canRetry = (state: TargetState): boolean =>
   state === 'failed' || state === 'rolled_back' || state === 'silent';
 
 export type Verdict = 'good' | 'bad' | 'unknown';
-export type WaveStatus = 'pending' | 'open' | 'settling' | 'passed';
+export type WaveStatus = 'pending' | 'open' | 'settling' | 'passed' | 'skipped';
 export type Counts = Readonly<Record<TargetState, number>>;
 
-export interface WaveState {
-  readonly index: number;
-  readonly status: WaveStatus;
-  readonly size: number;
-  /** How many targets are in each state; always adds up to `size`. */
-  readonly counts: Counts;
-  /** Of the silent ones, those that fell silent after their permit: they count as bad. */
-  readonly lost: number;
-  readonly openedAt: Instant | null;
-  readonly settlesAt: Instant | null;
+/**
+ * One condition, as data. `opens` gates guard the first offer of a wave, `passes` gates the way
+ * from its last report to the next wave. Each kind is one small function in gates.ts.
+ */
+export type Gate =
+  /** That long after the wave was done, during which nothing may fall over. */
+  | { readonly kind: 'settle'; readonly ms: number }
+  /** At most so many failed; so many that were upgraded and then went away; so many silent. */
+  | {
+      readonly kind: 'verdict';
+      readonly failures: Limit | null;
+      readonly offline: Limit | null;
+      readonly silent: Limit | null;
+    }
+  /** That many people or tokens approved, each once. There is no time-out. */
+  | { readonly kind: 'approval'; readonly needed: number }
+  /** Inside a maintenance window; `notTheFirst`: not in one that was open at creation. */
+  | {
+      readonly kind: 'window';
+      readonly rules: readonly WindowRule[];
+      readonly notTheFirst: boolean;
+    }
+  /** That long after the wave before was opened. */
+  | { readonly kind: 'wait'; readonly ms: number }
+  /** Not before a moment. */
+  | { readonly kind: 'not_before'; readonly at: Instant };
+
+/** A wave as it was planned; never changes. */
+export interface WavePlan {
+  readonly name: string;
+  /** Waves cut from one rule (its canaries, the rest, what a domain limit put off) share a ring. */
+  readonly ring: string;
+  readonly part: 'canary' | 'main' | 'overflow';
+  readonly selector: Selector;
+  readonly opens: readonly Gate[];
+  readonly passes: readonly Gate[];
+  /**
+   * Done when so many percent have succeeded, though others are still on their way. Null: done when
+   * every target has ended.
+   */
+  readonly doneAtPercent: number | null;
 }
 
 /** What was decided at creation and never changes. */
 export interface Plan {
   readonly strategy: Strategy;
-  readonly settleMs: number;
+  /** `independent`: each wave waits for its own gates only, not for the waves before it. */
+  readonly order: 'sequential' | 'independent';
   /** An open target that reports nothing for this long is `silent`. */
   readonly nodeDeadlineMs: number;
+  /** An upgraded node that is away for this long counts as `offline`. */
+  readonly offlineAfterMs: number;
+  /** How many nodes of the scope may be down at once, whatever the cause. */
+  readonly maxUnavailable: Limit | null;
+  /** Until then nodes that were away can catch up; then the rest is skipped. */
+  readonly expiresAt: Instant | null;
+  /** Swaps of one wave are spread over this time. */
+  readonly spreadMs: number;
+  readonly createdAt: Instant;
+  readonly waves: readonly WavePlan[];
+}
+
+export interface WaveState {
+  readonly index: number;
+  readonly status: WaveStatus;
+  /** Why it is as it is, and when that could change by time alone. */
+  readonly reason: string;
+  readonly until: Instant | null;
+  readonly size: number;
+  /** How many targets are in each state; always adds up to `size`. */
+  readonly counts: Counts;
+  /** Of the silent ones, those that fell silent after their permit: they count as bad. */
+  readonly lost: number;
+  /** Of the succeeded ones, those that are away now. */
+  readonly offline: number;
+  readonly openedAt: Instant | null;
+  /** When every target had ended (or enough had succeeded): the settle time starts. */
+  readonly doneAt: Instant | null;
+  readonly endedAt: Instant | null;
+  /** Opened by an operator: windows and waits do not hold its permits back. */
+  readonly byHand: boolean;
+  /** Marked as done by an operator: its failures are known and stop nothing any more. */
+  readonly forced: boolean;
+  /** Ids of those who approved it. */
+  readonly approvedBy: readonly string[];
 }
 
 export interface RolloutState {
@@ -74,8 +149,7 @@ export interface RolloutState {
   /** Stable snake_case code: why the status is as it is. */
   readonly reason: string;
   readonly waves: readonly WaveState[];
-  /** Index of the wave that is open or settling; the last one once all have passed. */
-  readonly wave: number;
+  readonly startedAt: Instant | null;
   readonly updatedAt: Instant;
 }
 
@@ -85,10 +159,26 @@ export interface Target {
   readonly state: TargetState;
   readonly reason: string;
   readonly errorCode: string | null;
+  /** Upgraded, and away now. */
+  readonly offline: boolean;
   /** The command offered last; reports about any other command are echoes. */
   readonly commandId: string | null;
   /** When the target becomes silent unless it reports; null when it is not open. */
   readonly deadlineAt: Instant | null;
+}
+
+/** What holds for a rollout but is decided elsewhere: looked up whenever the machine runs. */
+export interface Circumstances {
+  /** The most restrictive switch of the fleet and of the groups above the rollout. */
+  readonly mode: 'enabled' | 'suspended' | 'disabled';
+  readonly freezes: readonly Freeze[];
+}
+
+interface At {
+  readonly at: Instant;
+}
+interface OfWave extends At {
+  readonly wave: number;
 }
 
 /**
@@ -96,59 +186,68 @@ export interface Target {
  * journal. Events about many targets at once carry no list: they follow from the counters.
  */
 export type RolloutEvent =
-  | { readonly type: 'rollout_started'; readonly at: Instant }
-  | { readonly type: 'wave_opened'; readonly at: Instant; readonly wave: number }
-  | {
+  | (At & { readonly type: 'rollout_started' })
+  | (At & { readonly type: 'rollout_waits'; readonly reason: string })
+  | (At & {
+      readonly type: 'rollout_paused';
+      readonly wave: number | null;
+      readonly reason: string;
+      readonly failures: number;
+    })
+  | (At & { readonly type: 'rollout_resumed' })
+  | (At & {
+      readonly type: 'rollout_completed';
+      readonly reason: string;
+      readonly completed: number;
+      readonly failures: number;
+    })
+  | (At & { readonly type: 'rollout_cancelled'; readonly reason: string })
+  | (At & { readonly type: 'rollout_rolled_back'; readonly reason: string })
+  | (OfWave & {
+      readonly type: 'wave_waits';
+      readonly reason: string;
+      readonly until: Instant | null;
+    })
+  | (OfWave & { readonly type: 'wave_approved'; readonly by: string })
+  | (OfWave & { readonly type: 'wave_opened'; readonly reason: string; readonly byHand: boolean })
+  | (OfWave & { readonly type: 'wave_settling'; readonly until: Instant })
+  | (OfWave & { readonly type: 'wave_passed'; readonly reason: string; readonly forced: boolean })
+  | (OfWave & { readonly type: 'wave_reopened'; readonly reason: string })
+  | (OfWave & { readonly type: 'wave_skipped'; readonly count: number })
+  | (OfWave & { readonly type: 'targets_offered'; readonly count: number })
+  | (OfWave & { readonly type: 'targets_retried'; readonly count: number })
+  | (OfWave & { readonly type: 'targets_expired'; readonly count: number })
+  | (OfWave & { readonly type: 'target_joined'; readonly nodeId: string })
+  | (OfWave & {
       readonly type: 'target_moved';
-      readonly at: Instant;
       readonly nodeId: string;
-      readonly wave: number;
       readonly from: TargetState;
       readonly to: TargetState;
       readonly reason: string;
       readonly errorCode: string | null;
-      readonly lost: number;
-    }
-  | {
-      readonly type: 'wave_settling';
-      readonly at: Instant;
-      readonly wave: number;
-      readonly settlesAt: Instant;
-    }
-  | { readonly type: 'wave_passed'; readonly at: Instant; readonly wave: number }
-  | {
-      readonly type: 'rollout_paused';
-      readonly at: Instant;
-      readonly wave: number;
-      readonly reason: string;
-      readonly failures: number;
-    }
-  | { readonly type: 'rollout_resumed'; readonly at: Instant; readonly wave: number }
-  | {
-      readonly type: 'targets_retried';
-      readonly at: Instant;
-      readonly wave: number;
-      readonly count: number;
-    }
-  | {
-      readonly type: 'rollout_completed';
-      readonly at: Instant;
-      readonly reason: string;
-      readonly completed: number;
-      readonly failures: number;
-    }
-  | { readonly type: 'rollout_cancelled'; readonly at: Instant; readonly reason: string };
+      readonly lost: -1 | 0 | 1;
+      readonly offline: -1 | 0;
+    })
+  | (OfWave & {
+      readonly type: 'target_presence';
+      readonly nodeId: string;
+      readonly offline: -1 | 1;
+    });
 
 /** Work for the shell, done in the same transaction as the events that caused it. */
 export type Effect =
-  /** Give every pending target of the wave a command. */
-  | { readonly kind: 'offer'; readonly wave: number }
-  /** Give every retried target of the wave a new command. */
+  /** Give so many pending targets of the wave a command, in order of node id. */
+  | { readonly kind: 'offer'; readonly wave: number; readonly count: number }
+  /** Every target of the wave that `canRetry` is pending again; its command counts no more. */
   | { readonly kind: 'retry'; readonly wave: number }
   /** Start the deadline of every open target anew. */
   | { readonly kind: 'extend_deadlines' }
-  /** Withdraw every target that has not begun to swap. */
-  | { readonly kind: 'withdraw' };
+  /** Call back every target that `canWithdraw`: it becomes `cancelled`. */
+  | { readonly kind: 'withdraw' }
+  /** Every pending target of the wave becomes `skipped`. */
+  | { readonly kind: 'skip'; readonly wave: number }
+  /** Call back every target that `canWithdraw`, and every silent one that is not lost: `skipped`. */
+  | { readonly kind: 'expire' };
 
 export interface Decision {
   readonly rollout: RolloutState;
@@ -156,7 +255,7 @@ export interface Decision {
   readonly effects: readonly Effect[];
 }
 
-/** What a node said about its target, or (`deadline`) that it said nothing. */
+/** What is heard about a target: from the node, from the clock, from its link. */
 export type Report =
   | {
       readonly kind: 'progress';
@@ -165,4 +264,9 @@ export type Report =
       readonly reason: string;
       readonly errorCode: string | null;
     }
-  | { readonly kind: 'deadline' };
+  /** It said nothing before its deadline. */
+  | { readonly kind: 'deadline' }
+  /** It is away for `offlineAfterMs`, or is back. */
+  | { readonly kind: 'presence'; readonly online: boolean }
+  /** What it runs, by its own word; `atTarget` when that is the version of this rollout. */
+  | { readonly kind: 'version'; readonly atTarget: boolean };

@@ -8,4 +8,4 @@ export {
   type Route,
   type RouteName,
 } from './routes.js';
-export { AuditEntry, Event, GroupRole, Node, Problem, Rollout } from './schemas.js';
+export { AuditEntry, CreateRollout, Event, GroupRole, Node, Problem, Rollout } from './schemas.js';

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { Artifact, Channel, ProductName, Sha256, Version } from '../../core/release/index.js';
 import { ERROR_CODES } from '../errors.js';
 import { Host, Id, Labels, ServiceReport, SeveritySchema } from '../node/index.js';
+import { RolloutStatus } from './rollout-schemas.js';
 
 const Name = z.string().trim().min(1).max(128);
 const Moment = z.iso.datetime();
@@ -141,99 +142,11 @@ export const BlobStored = z.object({ sha256: Sha256, size: Count });
 
 // -- rollouts ---------------------------------------------------------------------------------
 
-export const Strategy = z.enum(['staged', 'immediate']);
-export const UpgradeNode = z.object({
-  version: Version,
-  channel: Channel.default('stable'),
-  /** May be left out when the node has one service only. */
-  product: ProductName.optional(),
-});
-export const UpgradeGroup = z.object({
-  version: Version,
-  channel: Channel.default('stable'),
-  product: ProductName,
-  strategy: Strategy.default('staged'),
-  /** Cumulative, rising, ending with 100; the default is the closest peer's. */
-  wave_percents: z.array(z.number().min(0.1).max(100)).min(1).max(50).default([10, 50, 100]),
-  settle_seconds: z
-    .int()
-    .min(0)
-    .max(7 * 86_400)
-    .default(300),
-  /** A node that says nothing for this long inside a wave is `silent`. */
-  node_deadline_seconds: z
-    .int()
-    .min(10)
-    .max(7 * 86_400)
-    .default(1_800),
-});
+export * from './rollout-schemas.js';
 
-export const RolloutStatus = z.enum([
-  'pending',
-  'in_progress',
-  'paused',
-  'complete',
-  'rolled_back',
-  'cancelled',
-]);
-export const TargetState = z.enum([
-  'pending',
-  'offered',
-  'accepted',
-  'downloading',
-  'staged',
-  'swapping',
-  'probation',
-  'succeeded',
-  'failed',
-  'rolled_back',
-  'silent',
-  'skipped',
-  'cancelled',
-]);
-export const Verdict = z.enum(['good', 'bad', 'unknown']);
-
-export const Wave = z.object({
-  index: Count,
-  status: z.enum(['pending', 'open', 'settling', 'passed', 'failed']),
-  size: Count,
-  verdict: Verdict,
-  counts: z.partialRecord(TargetState, Count),
-  opened_at: Moment.nullable(),
-  settles_at: Moment.nullable(),
-});
-export const Skipped = z.object({ node_id: Id, reason: z.string() });
-export const Rollout = z.object({
-  id: Id,
-  product: ProductName,
-  version: Version,
-  channel: Channel,
-  strategy: Strategy,
-  scope: z.object({ kind: z.enum(['node', 'group']), id: Id }),
-  group_id: Id,
-  status: RolloutStatus,
-  reason: z.string(),
-  waves: z.array(Wave),
-  skipped: z.array(Skipped),
-  created_by: z.string(),
-  created_at: Moment,
-  updated_at: Moment,
-});
-export type Rollout = z.infer<typeof Rollout>;
 export const RolloutQuery = PageQuery.extend({
   group_id: Id.optional(),
   status: RolloutStatus.optional(),
-});
-export const Target = z.object({
-  node_id: Id,
-  node_name: z.string(),
-  wave: Count,
-  state: TargetState,
-  reason: z.string(),
-  from_version: z.string().nullable(),
-  command_id: Id.nullable(),
-  error_code: z.string().nullable(),
-  updated_at: Moment,
 });
 
 // -- records ----------------------------------------------------------------------------------

@@ -15,6 +15,16 @@ export const AUDIT_ACTIONS = [
   'rollout.pause',
   'rollout.resume',
   'rollout.cancel',
+  'rollout.mark_rolled_back',
+  'rollout.retry_failed',
+  'rollout.approve',
+  'rollout.skip_wave',
+  'rollout.start_wave',
+  'rollout.mark_done',
+  'rollout.revert',
+  'group.switch',
+  'group.freeze',
+  'group.thaw',
   'auth.refused',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];

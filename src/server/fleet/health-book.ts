@@ -6,8 +6,8 @@ import {
 } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { MINUTE_MS, SECOND_MS } from '../../core/kernel/index.js';
-import type { Health } from '../../protocol/node/index.js';
-import { Database } from '../platform/database/index.js';
+import type { Health, ServiceReport } from '../../protocol/node/index.js';
+import { Database, type Tx } from '../platform/database/index.js';
 import { CLOCK, LOGGER, type Clock } from '../platform/index.js';
 import { Nodes } from './nodes.store.js';
 
@@ -15,6 +15,13 @@ import { Nodes } from './nodes.store.js';
 const FLUSH_EVERY_MS = SECOND_MS;
 /** A report that changes nothing is written this often, for `last_seen_at` after a restart. */
 const REWRITE_AFTER_MS = MINUTE_MS;
+
+/** Told in the transaction that records it, whenever what a node runs has changed. */
+export type ServicesObserver = (
+  tx: Tx,
+  nodeId: string,
+  services: readonly ServiceReport[],
+) => Promise<void>;
 
 interface Entry {
   services: string;
@@ -32,6 +39,7 @@ interface Entry {
 export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShutdown {
   readonly #entries = new Map<string, Entry>();
   readonly #waiting = new Set<string>();
+  readonly #observers: ServicesObserver[] = [];
   #timer: NodeJS.Timeout | null = null;
   #flushing: Promise<void> = Promise.resolve();
 
@@ -50,6 +58,10 @@ export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShut
   async beforeApplicationShutdown(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
     await this.flush();
+  }
+
+  addObserver(observer: ServicesObserver): void {
+    this.#observers.push(observer);
   }
 
   record(nodeId: string, health: Health): void {
@@ -85,6 +97,15 @@ export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShut
     return this.#flushing;
   }
 
+  async #tell(
+    tx: Tx,
+    { nodeId, entry, services }: { nodeId: string; entry: Entry; services: string },
+  ): Promise<void> {
+    if (services === entry.writtenServices) return;
+    const read = JSON.parse(services) as ServiceReport[];
+    for (const observer of this.#observers) await observer(tx, nodeId, read);
+  }
+
   async #write(): Promise<void> {
     if (this.#waiting.size === 0) return;
     const batch = [...this.#waiting].sort().flatMap((nodeId) => {
@@ -96,7 +117,10 @@ export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShut
     this.#waiting.clear();
     try {
       await this.database.transaction(async (tx) => {
-        for (const report of batch) await this.nodes.recordServices(tx, report);
+        for (const report of batch) {
+          await this.nodes.recordServices(tx, report);
+          await this.#tell(tx, report);
+        }
       });
       for (const { entry, services, at } of batch) {
         entry.writtenServices = services;

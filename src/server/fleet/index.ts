@@ -1,2 +1,3 @@
+export { HealthBook, type ServicesObserver } from './health-book.js';
 export { FleetModule } from './fleet.module.js';
 export { Nodes, type FleetNode, type NodeStatus } from './nodes.store.js';

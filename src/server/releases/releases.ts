@@ -26,6 +26,12 @@ export class Releases {
   ) {}
 
   /** A published release on exactly this channel, or null. */
+  /** A published release of whatever channel: for the way back, which was once taken forward. */
+  async published(product: string, version: string): Promise<StoredRelease | null> {
+    const release = await findRelease(this.database.read, product, version);
+    return release?.state === 'published' ? release : null;
+  }
+
   async find(product: string, version: string, channel: string): Promise<StoredRelease | null> {
     const release = await findRelease(this.database.read, product, version);
     return release?.manifest.channel === channel && release.state === 'published' ? release : null;

@@ -1,77 +1,21 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { makePostgresDatabase, makeTempDir } from '../../../test/support/databases.js';
-import { eventually, makeSigningKey, publish } from '../../../test/support/fleet.js';
-import { startTestManager, type TestManager } from '../../../test/support/manager.js';
-import { connectNode, type NodeLink } from '../../../test/support/node-link.js';
-import type { NodeEvent, NodeEventType } from '../../protocol/node/index.js';
+import { eventually } from '../../../test/support/fleet.js';
+import type { TestManager } from '../../../test/support/manager.js';
+import { startRolloutManager, type ObedientNode } from '../../../test/support/obedient-node.js';
 
 const cleanUps: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
 });
 
-/** A node that does as it is told, over its real link. */
-class Obedient {
-  readonly #link: NodeLink;
-  #seq = 0;
-  constructor(link: NodeLink) {
-    this.#link = link;
-  }
-  get id(): string {
-    return this.#link.nodeId;
-  }
-
-  async #tell(type: NodeEventType, command_id: string, code?: string): Promise<void> {
-    const event: NodeEvent = {
-      seq: (this.#seq += 1),
-      at: new Date().toISOString(),
-      type,
-      category: 'upgrade',
-      severity: code === undefined ? 'info' : 'critical',
-      service: 'edge',
-      command_id,
-      message: type,
-      details: code === undefined ? {} : { error_code: code },
-    };
-    this.#link.send({ type: 'events', spool_id: 'spl_000001', events: [event] });
-    const ack = await this.#link.next('events_ack');
-    expect(ack.through).toBe(this.#seq);
-  }
-
-  /** Takes the next command and ends it as wanted. */
-  async obey(end: 'upgrade_completed' | 'upgrade_rolled_back'): Promise<void> {
-    const { command } = await this.#link.next('command');
-    const { command_id } = command;
-    this.#link.send({ type: 'ack', command_id, result: 'accepted' });
-    await this.#tell('upgrade_started', command_id);
-    await this.#tell('upgrade_staged', command_id);
-    const service = 'edge';
-    this.#link.send({ type: 'permit_request', command_id, service, version: '1.1.0' });
-    expect((await this.#link.next('permit')).command_id).toBe(command_id);
-    await this.#tell('upgrade_probation', command_id);
-    const code = end === 'upgrade_rolled_back' ? 'upgrade_unhealthy' : undefined;
-    await this.#tell(end, command_id, code);
-  }
-}
-
 async function setUp(kind: 'sqlite' | 'postgres', nodeCount: number) {
-  const env: Record<string, string> = {};
-  if (kind === 'postgres') {
-    const made = await makePostgresDatabase();
-    cleanUps.push(() => made.drop());
-    env['DATABASE_URL'] = made.url;
-  }
-  const manager = await startTestManager(env);
+  const manager = await startRolloutManager({ kind });
   cleanUps.push(() => manager.stop());
-  const dir = makeTempDir();
-  cleanUps.push(() => dir.remove());
-  const key = makeSigningKey();
-  await publish(manager, { folder: dir.path, version: '1.1.0', sequence: 1, key });
   const east = await manager.group('east');
-  const nodes = new Map<string, Obedient>();
+  const nodes = new Map<string, ObedientNode>();
   for (let index = 0; index < nodeCount; index += 1) {
-    const link = await connectNode(manager, await manager.node(east, `edge-${index}`));
-    nodes.set(link.nodeId, new Obedient(link));
+    const node = await manager.join(east, `edge-${index}`);
+    nodes.set(node.id, node);
   }
   return { manager, east, nodes };
 }
@@ -157,12 +101,12 @@ describe.each(['sqlite', 'postgres'] as const)('the record of a rollout (%s)', (
     const told = body.items.filter((event) => event.node_id === null);
     expect(told.map(({ type, severity, message }) => [type, severity, message])).toEqual([
       ['rollout_started', 'info', 'Rollout of edge 1.1.0 started'],
-      ['wave_opened', 'info', 'Wave 1 of 2 opened: edge 1.1.0 for 1 node'],
-      ['wave_settling', 'info', 'Wave 1 of 2 is done; it settles for 1 s'],
-      ['wave_passed', 'info', 'Wave 1 of 2 passed its gate'],
-      ['wave_opened', 'info', 'Wave 2 of 2 opened: edge 1.1.0 for 2 nodes'],
-      ['wave_settling', 'info', 'Wave 2 of 2 is done; it settles for 1 s'],
-      ['wave_passed', 'info', 'Wave 2 of 2 passed its gate'],
+      ['wave_opened', 'info', 'Wave 1 of 2 (30 %) opened: 1 node gets edge 1.1.0'],
+      ['wave_settling', 'info', 'Wave 1 of 2 (30 %) is done; it settles for 1 s'],
+      ['wave_passed', 'info', 'Wave 1 of 2 (30 %) passed its gate'],
+      ['wave_opened', 'info', 'Wave 2 of 2 (100 %) opened: 2 nodes get edge 1.1.0'],
+      ['wave_settling', 'info', 'Wave 2 of 2 (100 %) is done; it settles for 1 s'],
+      ['wave_passed', 'info', 'Wave 2 of 2 (100 %) passed its gate'],
       ['rollout_completed', 'info', 'Rollout of edge 1.1.0 complete: 3 nodes upgraded'],
     ]);
     // What nodes told stands in the same sequence, under the same rollout: four each.

@@ -1,87 +1,10 @@
 import { Injectable } from '@nestjs/common';
-import { durationInWords, toIso, type JsonValue } from '../../core/kernel/index.js';
-import type { RolloutEvent, RolloutState } from '../../core/rollout/index.js';
-import type { Severity } from '../../protocol/index.js';
+import type { RolloutEvent, RolloutState, Verb } from '../../core/rollout/index.js';
 import { AuditLog } from '../audit/index.js';
 import { EventLog } from '../events/index.js';
 import type { Caller, Tx } from '../platform/index.js';
+import { lineFor, typeOf } from './rollout-lines.js';
 import type { RolloutMeta } from './rollouts.store.js';
-
-interface Line {
-  readonly severity: Severity;
-  readonly message: string;
-  readonly details: Readonly<Record<string, JsonValue>>;
-}
-
-const counted = (nodes: number): string => (nodes === 1 ? '1 node' : `${nodes} nodes`);
-
-/** What people and SIEM systems read of a rollout event, or null when node events say it already. */
-function lineFor(meta: RolloutMeta, state: RolloutState, event: RolloutEvent): Line | null {
-  const what = `${meta.product} ${meta.version}`;
-  const waves = state.waves.length;
-  switch (event.type) {
-    case 'rollout_started':
-      return { severity: 'info', message: `Rollout of ${what} started`, details: { waves } };
-    case 'wave_opened': {
-      const nodes = state.waves[event.wave]?.size ?? 0;
-      return {
-        severity: 'info',
-        message: `Wave ${event.wave + 1} of ${waves} opened: ${what} for ${counted(nodes)}`,
-        details: { wave: event.wave + 1, nodes },
-      };
-    }
-    case 'wave_settling':
-      return {
-        severity: 'info',
-        message:
-          `Wave ${event.wave + 1} of ${waves} is done; it settles for ` +
-          durationInWords(event.settlesAt - event.at),
-        details: { wave: event.wave + 1, settles_at: toIso(event.settlesAt) },
-      };
-    case 'wave_passed':
-      return {
-        severity: 'info',
-        message: `Wave ${event.wave + 1} of ${waves} passed its gate`,
-        details: { wave: event.wave + 1 },
-      };
-    case 'rollout_paused':
-      return {
-        severity: event.reason === 'paused_by_operator' ? 'info' : 'critical',
-        message: `Rollout of ${what} paused in wave ${event.wave + 1}: ${event.reason}`,
-        details: { wave: event.wave + 1, reason: event.reason, failures: event.failures },
-      };
-    case 'rollout_resumed':
-      return { severity: 'info', message: `Rollout of ${what} resumed`, details: {} };
-    case 'targets_retried':
-      return {
-        severity: 'info',
-        message: `Wave ${event.wave + 1}: ${counted(event.count)} tried again`,
-        details: { wave: event.wave + 1, nodes: event.count },
-      };
-    case 'rollout_completed':
-      return {
-        severity: event.failures > 0 ? 'warning' : 'info',
-        message: `Rollout of ${what} complete: ${counted(event.completed)} upgraded`,
-        details: {
-          reason: event.reason,
-          completed_count: event.completed,
-          failures: event.failures,
-        },
-      };
-    case 'rollout_cancelled':
-      return { severity: 'warning', message: `Rollout of ${what} cancelled`, details: {} };
-    case 'target_moved':
-      if (event.to !== 'silent') return null;
-      return {
-        severity: event.lost > 0 ? 'critical' : 'warning',
-        message:
-          event.lost > 0
-            ? 'Node fell silent after it was let swap'
-            : 'Node said nothing before its deadline',
-        details: { wave: event.wave + 1, reason: event.reason },
-      };
-  }
-}
 
 /** Writes what a rollout does into the event log and the audit log, in its own transaction. */
 @Injectable()
@@ -104,9 +27,9 @@ export class Chronicle {
         this.events.append(tx, [
           {
             category: 'upgrade',
-            type: event.type === 'target_moved' ? 'target_silent' : event.type,
+            type: typeOf(event),
             severity: line.severity,
-            nodeId: event.type === 'target_moved' ? event.nodeId : null,
+            nodeId: 'nodeId' in event ? event.nodeId : null,
             groupId: meta.groupId,
             rolloutId: meta.id,
             message: line.message,
@@ -141,15 +64,32 @@ export class Chronicle {
   }
 
   /** An operator's verb on a rollout. */
-  async verb(tx: Tx, meta: RolloutMeta, verb: string, caller: Caller): Promise<void> {
+  async verb(tx: Tx, meta: RolloutMeta, { verb, ...rest }: Verb, caller: Caller): Promise<void> {
     await this.audit.append(tx, {
       caller,
-      action: `rollout.${verb}` as 'rollout.pause',
+      action: `rollout.${verb}`,
       targetKind: 'rollout',
       targetId: meta.id,
       groupId: meta.groupId,
       outcome: 'allowed',
-      details: { version: meta.version, product: meta.product },
+      details: {
+        version: meta.version,
+        product: meta.product,
+        ...('wave' in rest ? { wave: rest.wave + 1 } : {}),
+      },
+    });
+  }
+
+  /** Somebody took a rollout back; the rollouts that do it have entries of their own. */
+  async reverted(tx: Tx, meta: RolloutMeta, by: readonly string[], caller: Caller): Promise<void> {
+    await this.audit.append(tx, {
+      caller,
+      action: 'rollout.revert',
+      targetKind: 'rollout',
+      targetId: meta.id,
+      groupId: meta.groupId,
+      outcome: 'allowed',
+      details: { version: meta.version, product: meta.product, rollout_ids: [...by] },
     });
   }
 
@@ -166,7 +106,7 @@ export class Chronicle {
     if (event.type === 'rollout_paused') {
       const details = {
         version,
-        wave: event.wave + 1,
+        wave: event.wave === null ? null : event.wave + 1,
         failure_count: event.failures,
         reason: event.reason,
         rollout_id: meta.id,

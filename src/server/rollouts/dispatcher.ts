@@ -5,7 +5,9 @@ import { Nodes } from '../fleet/index.js';
 import { Links } from '../gateway/index.js';
 import { newId, type Tx } from '../platform/index.js';
 import { insertCommands, type StoredCommand } from './commands.store.js';
-import { chunksOf, type RolloutMeta, type StoredTarget } from './rollouts.store.js';
+import type { RolloutMeta } from './rollouts.store.js';
+import { chunksOf } from './statements.js';
+import type { StoredTarget } from './targets.store.js';
 
 /** A node that stays away for a day has to be asked anew. */
 const COMMAND_LIFETIME_MS = 24 * 3_600_000;
@@ -26,10 +28,15 @@ export class Dispatcher {
     tx: Tx,
     meta: RolloutMeta,
     targets: readonly StoredTarget[],
-    times: { readonly now: Instant; readonly deadlineAt: Instant },
+    times: {
+      readonly now: Instant;
+      readonly deadlineAt: Instant;
+      /** After it no node begins any more; null: a day. */
+      readonly expiresAt: Instant | null;
+    },
   ): Promise<void> {
-    const expiresAt = plus(times.now, COMMAND_LIFETIME_MS);
-    await this.#send(tx, meta, targets, times.now, (target, base) => ({
+    const expiresAt = times.expiresAt ?? plus(times.now, COMMAND_LIFETIME_MS);
+    await this.#send(tx, meta, targets, { now: times.now, expiresAt }, (target, base) => ({
       ...base,
       action: 'upgrade_binary',
       service: target.service,
@@ -43,7 +50,7 @@ export class Dispatcher {
     }));
     for (const chunk of chunksOf(targets)) {
       await tx.run(
-        `UPDATE rollout_targets SET state = 'offered', reason = 'command_sent', error_code = NULL,
+        `UPDATE rollout_targets SET state = 'offered', reason = 'command_sent', error_code = NULL, offline = 0,
          deadline_at = ?, updated_at = ?,
          command_id = (SELECT c.id FROM commands c WHERE c.node_id = rollout_targets.node_id
            AND c.status = 'open' AND c.rollout_id = rollout_targets.rollout_id
@@ -54,25 +61,30 @@ export class Dispatcher {
     }
   }
 
-  /** Calls targets back: those that had a command get a `withdraw` for it. */
+  /** Ends targets; those that had a command get a `withdraw` for it. */
   async withdraw(
     tx: Tx,
     meta: RolloutMeta,
     targets: readonly StoredTarget[],
-    now: Instant,
+    end: {
+      readonly state: 'cancelled' | 'skipped';
+      readonly reason: string;
+      readonly now: Instant;
+    },
   ): Promise<void> {
+    const { now } = end;
     const told = targets.filter((target) => target.commandId !== null);
-    await this.#send(tx, meta, told, now, (target, base) => ({
+    const until = plus(now, COMMAND_LIFETIME_MS);
+    await this.#send(tx, meta, told, { now, expiresAt: until }, (target, base) => ({
       ...base,
       action: 'withdraw',
       withdraws: target.commandId ?? '',
     }));
     for (const chunk of chunksOf(targets)) {
       await tx.run(
-        `UPDATE rollout_targets SET state = 'cancelled', reason = 'rollout_cancelled',
-         deadline_at = NULL, updated_at = ?
+        `UPDATE rollout_targets SET state = ?, reason = ?, deadline_at = NULL, updated_at = ?
          WHERE rollout_id = ? AND node_id IN (${chunk.map(() => '?').join(', ')})`,
-        [now, meta.id, ...chunk.map((t) => t.nodeId)],
+        [end.state, end.reason, now, meta.id, ...chunk.map((t) => t.nodeId)],
       );
     }
   }
@@ -88,7 +100,7 @@ export class Dispatcher {
     tx: Tx,
     meta: RolloutMeta,
     targets: readonly StoredTarget[],
-    now: Instant,
+    times: { readonly now: Instant; readonly expiresAt: Instant },
     make: (
       target: StoredTarget,
       base: { readonly command_id: string; readonly generation: number },
@@ -110,7 +122,7 @@ export class Dispatcher {
         payload: make(target, { command_id: id, generation }),
       };
     });
-    await insertCommands(tx, commands, now, plus(now, COMMAND_LIFETIME_MS));
+    await insertCommands(tx, commands, times.now, times.expiresAt);
     tx.afterCommit(() => {
       this.push(commands);
     });

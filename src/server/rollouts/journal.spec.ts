@@ -1,9 +1,16 @@
 import { expect, it } from 'vitest';
 import { describeOnBothDatabases } from '../../../test/support/databases.js';
-import { ann, lookAt, rolloutsOn, type TestRollouts } from '../../../test/support/rollouts.js';
+import {
+  ann,
+  lookAt,
+  rolloutsOn,
+  rollsOut,
+  type TestRollouts,
+} from '../../../test/support/rollouts.js';
 import { SECOND_MS, seededRandom, type Random } from '../../core/kernel/index.js';
-import { evolve, planRollout, type Plan } from '../../core/rollout/index.js';
+import { evolve, planRollout, rulesOf } from '../../core/rollout/index.js';
 import type { NodeEventType } from '../../protocol/node/index.js';
+import { memberOf } from './planning.js';
 import { readJournal } from './rollouts.store.js';
 
 const NODES = 9;
@@ -50,8 +57,8 @@ async function step(manager: TestRollouts, id: string, random: Random): Promise<
     manager.clock.advance(random.below(4) * 2 * SECOND_MS);
     await manager.orchestrator.wake(id);
   } else {
-    const verb = oneOf(random, ['pause', 'resume', 'resume', 'resume'] as const);
-    await manager.orchestrator.verb(id, verb, ann).catch((error: unknown) => {
+    const verb = oneOf(random, ['pause', 'resume', 'resume', 'retry_failed'] as const);
+    await manager.orchestrator.verb(id, { verb }, ann).catch((error: unknown) => {
       expect(error).toMatchObject({ code: 'rollout_wrong_state' });
     });
   }
@@ -66,25 +73,29 @@ describeOnBothDatabases('the journal of a rollout', (openTestDatabase) => {
       const { database, clock } = manager;
       // Only `step` lets time pass here.
       await manager.wakeups.close();
-      const plan: Plan = {
-        strategy: 'staged',
-        settleMs: SECOND_MS,
-        nodeDeadlineMs: 10 * SECOND_MS,
-      };
       const nodes = await manager.enroll(NODES);
-      const id = await manager.create({ nodes, plan, wavePercents: WAVE_PERCENTS });
+      const asked = {
+        nodes,
+        wavePercents: WAVE_PERCENTS,
+        terms: { nodeDeadlineMs: 10 * SECOND_MS },
+      };
+      const id = await manager.create(asked);
       const { meta } = await lookAt(database, id);
+      const { preset, start, terms, cut } = rollsOut(asked);
       const { rollout: planned } = planRollout({
         id,
-        plan,
-        wavePercents: WAVE_PERCENTS,
-        nodeIds: nodes.map((node) => node.id),
+        seed: id,
+        terms: { ...terms, strategy: preset.strategy, order: start.order },
+        rules: rulesOf(preset, start),
+        cut,
+        members: nodes.map((node) => memberOf(node, '1.0.0')),
         now: meta.createdAt,
       });
       const reached = new Set<string>();
       for (let count = 0; count < STEPS; count += 1) {
         await step(manager, id, random);
-        if (count === STEPS - 10) await manager.orchestrator.verb(id, 'cancel', ann).catch(() => 0);
+        if (count === STEPS - 10)
+          await manager.orchestrator.verb(id, { verb: 'cancel' }, ann).catch(() => 0);
         const { state, counts, journalLength } = await lookAt(database, id);
         const journal = await readJournal(database.read, id);
         expect(journal.reduce(evolve, planned)).toEqual(state);

@@ -108,7 +108,7 @@ describeOnBothDatabases('what a node says of its command', (openTestDatabase) =>
   it('when it is withdrawn, is replaced by the withdrawal, with a higher number', async () => {
     const { manager, nodeSide, id, me, command } = await setUp();
     const [upgrade] = await nodeSide.open(me);
-    await manager.orchestrator.verb(id, 'cancel', ann);
+    await manager.orchestrator.verb(id, { verb: 'cancel' }, ann);
     const [withdrawal, ...more] = await nodeSide.open(me);
     expect(more).toEqual([]);
     expect(withdrawal).toMatchObject({ action: 'withdraw', withdraws: command });
@@ -150,11 +150,11 @@ describeOnBothDatabases('a permit', (openTestDatabase) => {
 
   it('is denied while the rollout is paused, granted after it was resumed, never after cancel', async () => {
     const { manager, id, ask } = await setUp();
-    await manager.orchestrator.verb(id, 'pause', ann);
+    await manager.orchestrator.verb(id, { verb: 'pause' }, ann);
     expect(await ask()).toMatchObject(no('rollout_not_running'));
-    await manager.orchestrator.verb(id, 'resume', ann);
+    await manager.orchestrator.verb(id, { verb: 'resume' }, ann);
     expect(await ask()).toMatchObject({ granted: true });
-    await manager.orchestrator.verb(id, 'cancel', ann);
+    await manager.orchestrator.verb(id, { verb: 'cancel' }, ann);
     expect(await ask()).toMatchObject(no('rollout_not_running'));
   });
 
@@ -167,9 +167,8 @@ describeOnBothDatabases('a permit', (openTestDatabase) => {
 
   it('is granted to a node that comes late, but not past a newer decision', async () => {
     const { manager, id, nodes, me, ask } = await setUp();
-    await manager.orchestrator.verb(id, 'cancel', ann);
-    const plan = { strategy: 'immediate', settleMs: 0, nodeDeadlineMs: MINUTE_MS } as const;
-    const old = await manager.create({ nodes, plan });
+    await manager.orchestrator.verb(id, { verb: 'cancel' }, ann);
+    const old = await manager.create({ nodes, preset: { strategy: 'immediate' } });
     manager.clock.advance(2 * MINUTE_MS);
     await manager.orchestrator.wake(old);
     const { state, targets } = await lookAt(manager.database, old);
@@ -182,16 +181,19 @@ describeOnBothDatabases('a permit', (openTestDatabase) => {
       expect(await answer).toMatchObject(no('command_not_current'));
     }
     const sent = (await lookAt(manager.database, newer)).targets;
-    await manager.orchestrator.verb(newer, 'cancel', ann);
+    await manager.orchestrator.verb(newer, { verb: 'cancel' }, ann);
     const wasTold = sent.find((target) => target.nodeId === me.nodeId)?.commandId !== null;
     expect(await ask(late)).toMatchObject(wasTold ? no('command_not_current') : { granted: true });
   });
 
   it('that is asked for at the moment of a pause is granted before it or not at all', async () => {
     const { manager, id, look, ask } = await setUp();
-    const [answer] = await Promise.all([ask(), manager.orchestrator.verb(id, 'pause', ann)]);
+    const [answer] = await Promise.all([
+      ask(),
+      manager.orchestrator.verb(id, { verb: 'pause' }, ann),
+    ]);
     const { state, targets } = await look();
     expect(state.status).toBe('paused');
-    expect(targets[0]?.state).toBe(answer.granted ? 'swapping' : 'offered');
+    expect(targets[0]?.state).toBe(answer.granted ? 'swapping' : 'staged');
   });
 });

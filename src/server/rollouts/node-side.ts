@@ -1,6 +1,14 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { instant } from '../../core/kernel/index.js';
-import { observe, permit, type Report, type TargetState } from '../../core/rollout/index.js';
+import { instant, type Instant } from '../../core/kernel/index.js';
+import {
+  limitOf,
+  observe,
+  permit,
+  type Denial,
+  type PermitFacts,
+  type Report,
+  type TargetState,
+} from '../../core/rollout/index.js';
 import type {
   Ack,
   Command,
@@ -15,8 +23,19 @@ import type { NodeEventObserver, NodeNews } from '../events/index.js';
 import type { CommandHandler, NodeIdentity, PermitAnswer } from '../gateway/index.js';
 import { type Clock, CLOCK, CONFIG, type Config, Database, type Tx } from '../platform/index.js';
 import { findCommands, openCommands, setCommandStatus } from './commands.store.js';
-import { RolloutUnits, type RolloutUnit } from './rollout-units.js';
-import { findTarget, isHeldByAnother } from './rollouts.store.js';
+import { RolloutUnits, type OpenRollout, type RolloutUnit } from './rollout-units.js';
+import {
+  activeOf,
+  countDown,
+  findTarget,
+  holdPermits,
+  isHeldByAnother,
+  type StoredTarget,
+} from './targets.store.js';
+
+/** A node that is denied asks again at least this often: circumstances can change at any time. */
+const RETRY_MS_MAX = 60_000;
+const RETRY_MS_MIN = 500;
 
 /** What each lifecycle event says about its target; other events say nothing. */
 const STATE_OF: Partial<Record<NodeEventType, TargetState>> = {
@@ -82,68 +101,152 @@ export class NodeSide implements CommandHandler, NodeEventObserver {
   }
 
   async acked(node: NodeIdentity, ack: Ack): Promise<void> {
-    await this.#answered(node, ack.command_id, {
-      kind: 'progress',
-      commandId: ack.command_id,
-      state: 'accepted',
-      reason: 'command_accepted',
-      errorCode: null,
-    });
+    const { command_id } = ack;
+    await this.#answered(node, command_id, progress(command_id, 'accepted', 'command_accepted'));
   }
 
   async rejected(node: NodeIdentity, reject: Reject): Promise<void> {
-    await this.#answered(node, reject.command_id, {
-      kind: 'progress',
-      commandId: reject.command_id,
-      state: 'failed',
-      reason: 'command_rejected',
-      errorCode: reject.error_code,
-    });
+    const { command_id, error_code: errorCode } = reject;
+    const report = progress(command_id, 'failed', 'command_rejected');
+    await this.#answered(node, command_id, { ...report, errorCode });
   }
 
   /** Events tell the same in better detail; this is for the day when a node has lost its spool. */
   async reported(node: NodeIdentity, hello: Hello): Promise<void> {
     const reports = hello.services.flatMap(reportsOf);
-    if (reports.length === 0) return;
     await this.database.transaction(async (tx) => {
       const unit = this.units.begin(tx, instant(this.clock.now()));
       for (const report of reports) await this.#report(tx, unit, node, report);
+      await this.#hear(tx, unit, node.nodeId, () => ({ kind: 'presence', online: true }));
+      await this.#hearVersions(tx, unit, node.nodeId, hello.services);
       await unit.finish();
     });
   }
 
+  /** What a node runs, whenever that changed; in the transaction that records it. */
+  async runs(tx: Tx, nodeId: string, services: readonly ServiceReport[]): Promise<void> {
+    const unit = this.units.begin(tx, instant(this.clock.now()));
+    await this.#hearVersions(tx, unit, nodeId, services);
+    await unit.finish();
+  }
+
   /** Granting is a state change and is durable before it is told. */
   async permit(node: NodeIdentity, request: PermitRequest): Promise<PermitAnswer> {
-    const leaseMs = this.config.permitLeaseMs;
-    const denied = (reason: string): PermitAnswer => ({
-      granted: false,
-      reason,
-      retryAfterMs: Math.max(500, Math.floor(leaseMs / 2)),
-    });
     return this.database.transaction(async (tx) => {
-      const unit = this.units.begin(tx, instant(this.clock.now()));
+      const now = instant(this.clock.now());
+      const unit = this.units.begin(tx, now);
       const [command] = await findCommands(tx, [request.command_id]);
-      if (command?.nodeId !== node.nodeId) return denied('command_unknown');
+      if (command?.nodeId !== node.nodeId) return this.#denied('command_unknown', now);
       const rollout = await unit.open(command.rolloutId);
       const target = rollout && (await findTarget(tx, rollout.meta.id, node.nodeId));
-      if (rollout === null || target === null) return denied('rollout_unknown');
-      const answer = permit(rollout.state, target, request.command_id);
-      if (!answer.ok) return denied(answer.error.code);
+      if (rollout === null || target === null) return this.#denied('rollout_unknown', now);
+      const facts = await this.#facts(tx, unit, rollout, node);
+      const answer = permit(rollout.state, target, request.command_id, facts);
+      if (!answer.ok) {
+        await this.#stillThere(tx, unit, { rollout, target, node }, request.command_id);
+        await unit.finish();
+        return this.#denied(answer.error.code, now, answer.error);
+      }
       // A node that comes late may have been promised to a newer rollout meanwhile.
       const isOvertaken =
         command.status === 'closed' || (await isHeldByAnother(tx, rollout.meta.id, command));
-      if (isOvertaken) return denied('command_not_current');
-      const report: Progress = {
-        kind: 'progress',
-        commandId: request.command_id,
-        state: 'swapping',
-        reason: 'permit_granted',
-        errorCode: null,
-      };
-      await this.#report(tx, unit, node, report);
+      if (isOvertaken) return this.#denied('command_not_current', now);
+      await this.#report(
+        tx,
+        unit,
+        node,
+        progress(request.command_id, 'swapping', 'permit_granted'),
+      );
       await unit.finish();
-      return { granted: true, leaseMs };
+      return { granted: true, leaseMs: this.config.permitLeaseMs };
     });
+  }
+
+  #denied(reason: string, now: Instant, denial: Denial | null = null): PermitAnswer {
+    const usualMs = Math.max(RETRY_MS_MIN, Math.floor(this.config.permitLeaseMs / 2));
+    const until = denial?.until ?? null;
+    const untilMs = until === null ? usualMs : until - now;
+    const retryAfterMs = Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, untilMs));
+    return { granted: false, reason, retryAfterMs };
+  }
+
+  async #facts(
+    tx: Tx,
+    unit: RolloutUnit,
+    { meta, state }: OpenRollout,
+    node: NodeIdentity,
+  ): Promise<PermitFacts> {
+    const limit = state.plan.maxUnavailable;
+    const size = state.waves.reduce((sum, wave) => sum + wave.size, 0);
+    const most = limit === null ? 0 : limitOf(limit, size);
+    const now = instant(this.clock.now());
+    return {
+      now,
+      // Of the node's own group: it may be held back where the rest of the rollout is not.
+      circumstances: await unit.circumstancesOf(node.groupId),
+      otherNodesDown:
+        limit === null ? 0 : await this.#down(tx, meta.id, { but: node.nodeId, most, now }),
+    };
+  }
+
+  async #down(
+    tx: Tx,
+    rolloutId: string,
+    options: Parameters<typeof countDown>[2],
+  ): Promise<number> {
+    await holdPermits(tx, this.database.kind);
+    return countDown(tx, rolloutId, options);
+  }
+
+  /** Whoever asks for a permit is not silent. Written now and then only: nodes ask every few seconds. */
+  async #stillThere(
+    tx: Tx,
+    unit: RolloutUnit,
+    at: {
+      readonly rollout: OpenRollout;
+      readonly target: StoredTarget;
+      readonly node: NodeIdentity;
+    },
+    commandId: string,
+  ): Promise<void> {
+    const { deadlineAt, state } = at.target;
+    const leftMs = deadlineAt === null ? Infinity : deadlineAt - this.clock.now();
+    const isNews = state !== 'staged' || leftMs < at.rollout.state.plan.nodeDeadlineMs / 2;
+    if (isNews)
+      await this.#report(tx, unit, at.node, progress(commandId, 'staged', 'waits_for_permit'));
+  }
+
+  async #hearVersions(
+    tx: Tx,
+    unit: RolloutUnit,
+    nodeId: string,
+    services: readonly ServiceReport[],
+  ): Promise<void> {
+    await this.#hear(tx, unit, nodeId, (rollout, service) => {
+      const found = services.find((one) => one.name === service);
+      // In the middle of an update the version says nothing yet.
+      if (found?.phase !== 'idle' || found.version === null) return null;
+      return { kind: 'version', atTarget: found.version === rollout.meta.version };
+    });
+  }
+
+  /** A report about each target of a node in a running rollout. */
+  async #hear(
+    tx: Tx,
+    unit: RolloutUnit,
+    nodeId: string,
+    reportFor: (rollout: OpenRollout, service: string) => Report | null,
+  ): Promise<void> {
+    for (const { rolloutId, service } of await activeOf(tx, nodeId)) {
+      const rollout = await unit.open(rolloutId);
+      const target = rollout && (await findTarget(tx, rolloutId, nodeId));
+      if (rollout === null || target === null) continue;
+      const report = reportFor(rollout, service);
+      if (report === null) continue;
+      const seen = observe(rollout.state, target, report, instant(this.clock.now()));
+      if (seen.target !== target) await unit.store(rollout, seen.target);
+      await unit.apply(rollout, seen.decision);
+    }
   }
 
   async #answered(node: NodeIdentity, commandId: string, report: Progress): Promise<void> {
@@ -173,6 +276,14 @@ export class NodeSide implements CommandHandler, NodeEventObserver {
     await unit.apply(rollout, seen.decision);
   }
 }
+
+const progress = (commandId: string, state: TargetState, reason: string): Progress => ({
+  kind: 'progress',
+  commandId,
+  state,
+  reason,
+  errorCode: null,
+});
 
 function reportOf(event: NodeEvent): Progress | null {
   const state = STATE_OF[event.type];

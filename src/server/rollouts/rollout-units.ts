@@ -1,8 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { plus, type Instant } from '../../core/kernel/index.js';
+import { MINUTE_MS, plus, type Instant } from '../../core/kernel/index.js';
 import {
   isOpen,
+  isHeldBack,
+  isOver,
   nextWake,
+  type Circumstances,
   type Decision,
   type Effect,
   type RolloutEvent,
@@ -12,21 +15,34 @@ import {
 import { type Caller, Database, type Tx } from '../platform/index.js';
 import { WAKEUPS, type Wakeups } from '../platform/queue/index.js';
 import { Chronicle } from './chronicle.js';
+import { CircumstancesBook } from './circumstances.js';
 import { setCommandStatus } from './commands.store.js';
 import { Dispatcher } from './dispatcher.js';
+import { appendJournal, findRollout, saveRollout, type RolloutMeta } from './rollouts.store.js';
 import {
-  appendJournal,
   extendDeadlines,
-  findRollout,
   firstDeadline,
   releaseTargets,
-  saveRollout,
+  retryTargets,
   saveTarget,
   targetsInStates,
   WITHDRAWABLE,
-  type RolloutMeta,
   type StoredTarget,
-} from './rollouts.store.js';
+} from './targets.store.js';
+
+/** Whoever turns a switch wakes all rollouts; when that alarm is lost, this is how late it is seen. */
+const HELD_BACK_LOOK_MS = MINUTE_MS;
+
+function wakeTime(
+  state: RolloutState,
+  firstDeadlineAt: Instant | null,
+  now: Instant,
+): Instant | null {
+  const at = nextWake(state, firstDeadlineAt);
+  if (!isHeldBack(state)) return at;
+  const look = plus(now, HELD_BACK_LOOK_MS);
+  return at === null || at > look ? look : at;
+}
 
 /** The machine itself, when nobody asked. */
 export const ORCHESTRATOR: Caller = {
@@ -44,6 +60,8 @@ export interface OpenRollout {
   state: RolloutState;
   journalLength: number;
   readonly journal: RolloutEvent[];
+  /** Whether anything about it may be new, also when it wakes next. */
+  isTouched: boolean;
 }
 
 /**
@@ -56,23 +74,37 @@ export class RolloutUnits {
     private readonly database: Database,
     private readonly dispatcher: Dispatcher,
     private readonly chronicle: Chronicle,
+    private readonly book: CircumstancesBook,
     @Inject(WAKEUPS) readonly wakeups: Wakeups,
   ) {}
 
   begin(tx: Tx, now: Instant, caller: Caller = ORCHESTRATOR): RolloutUnit {
-    const { database, dispatcher, chronicle, wakeups } = this;
-    return new RolloutUnit({ tx, now, caller, database, dispatcher, chronicle, wakeups });
+    return new RolloutUnit({ tx, now, caller, ...this.#rooms() });
+  }
+
+  /** What holds for a group now. */
+  circumstancesOf(groupId: string, now: Instant): Promise<Circumstances> {
+    return this.book.of(this.database.read, groupId, now);
+  }
+
+  #rooms(): Rooms {
+    const { database, dispatcher, chronicle, book, wakeups } = this;
+    return { database, dispatcher, chronicle, book, wakeups };
   }
 }
 
-interface UnitOptions {
-  readonly tx: Tx;
-  readonly now: Instant;
-  readonly caller: Caller;
+interface Rooms {
   readonly database: Database;
   readonly dispatcher: Dispatcher;
   readonly chronicle: Chronicle;
+  readonly book: CircumstancesBook;
   readonly wakeups: Wakeups;
+}
+
+interface UnitOptions extends Rooms {
+  readonly tx: Tx;
+  readonly now: Instant;
+  readonly caller: Caller;
 }
 
 export class RolloutUnit {
@@ -83,6 +115,14 @@ export class RolloutUnit {
     this.#options = options;
   }
 
+  get now(): Instant {
+    return this.#options.now;
+  }
+
+  get caller(): Caller {
+    return this.#options.caller;
+  }
+
   /** The rollout, locked until the transaction ends; null when there is none. */
   async open(id: string): Promise<OpenRollout | null> {
     const known = this.#rollouts.get(id);
@@ -90,19 +130,24 @@ export class RolloutUnit {
     const { tx, database } = this.#options;
     const stored = await findRollout(tx, id, database.kind);
     if (stored === null) return null;
-    return this.adopt(stored.meta, stored.state, stored.journalLength);
+    return this.#hold({ ...stored, journal: [], isTouched: false });
   }
 
   /** A rollout that this transaction has just inserted. */
-  adopt(meta: RolloutMeta, state: RolloutState, journalLength: number): OpenRollout {
-    const rollout: OpenRollout = { meta, state, journalLength, journal: [] };
-    this.#rollouts.set(meta.id, rollout);
-    return rollout;
+  adopt(meta: RolloutMeta, state: RolloutState): OpenRollout {
+    return this.#hold({ meta, state, journalLength: 0, journal: [], isTouched: true });
+  }
+
+  /** What holds for a group (a rollout's, or a node's below it), as this transaction sees it. */
+  circumstancesOf(groupId: string): Promise<Circumstances> {
+    const { book, tx, now } = this.#options;
+    return book.of(tx, groupId, now);
   }
 
   /** Takes over what was decided and carries out its effects. */
   async apply(rollout: OpenRollout, decision: Decision): Promise<void> {
     rollout.state = decision.rollout;
+    rollout.isTouched ||= decision.events.length > 0;
     rollout.journal.push(...decision.events);
     for (const effect of decision.effects) await this.#carryOut(rollout, effect);
   }
@@ -110,6 +155,7 @@ export class RolloutUnit {
   /** Stores a target that `observe` changed; a command that has ended is closed. */
   async store(rollout: OpenRollout, target: Target): Promise<void> {
     const { tx, now } = this.#options;
+    rollout.isTouched = true;
     await saveTarget(tx, rollout.meta.id, target, now);
     const hasEnded = !isOpen(target.state) && target.state !== 'silent';
     if (hasEnded && target.commandId !== null) {
@@ -117,17 +163,17 @@ export class RolloutUnit {
     }
   }
 
-  /** Writes everything that was decided; to be called once, last. */
+  /** Writes everything that was decided, and nothing where nothing was; to be called once, last. */
   async finish(): Promise<void> {
     const { tx, caller, chronicle, wakeups } = this.#options;
     for (const rollout of this.#rollouts.values()) {
+      if (!rollout.isTouched) continue;
       const { meta, state, journal } = rollout;
-      const wakeAt = nextWake(state, await firstDeadline(tx, meta.id));
+      const wakeAt = wakeTime(state, await firstDeadline(tx, meta.id), this.#options.now);
       await appendJournal(tx, meta.id, rollout.journalLength, journal);
       await saveRollout(tx, state, rollout.journalLength + journal.length, wakeAt);
       await chronicle.record(tx, rollout, journal, caller);
-      const hasEnded = state.status === 'complete' || state.status === 'cancelled';
-      if (hasEnded) await releaseTargets(tx, meta.id);
+      if (isOver(state.status)) await releaseTargets(tx, meta.id);
       tx.afterCommit(() => {
         if (wakeAt === null) wakeups.disarm(meta.id);
         else wakeups.arm(meta.id, wakeAt);
@@ -135,32 +181,60 @@ export class RolloutUnit {
     }
   }
 
+  #hold(rollout: OpenRollout): OpenRollout {
+    this.#rollouts.set(rollout.meta.id, rollout);
+    return rollout;
+  }
+
   async #carryOut(rollout: OpenRollout, effect: Effect): Promise<void> {
-    const { tx, now, dispatcher } = this.#options;
-    const { meta, state } = rollout;
-    const deadlineAt = plus(now, state.plan.nodeDeadlineMs);
-    let targets: StoredTarget[];
+    const { tx, now } = this.#options;
+    const { id } = rollout.meta;
     switch (effect.kind) {
-      case 'offer':
-        targets = await targetsInStates(tx, meta.id, ['pending'], effect.wave);
-        await dispatcher.offer(tx, meta, targets, { now, deadlineAt });
+      case 'offer': {
+        const { wave, count: limit } = effect;
+        await this.#offer(rollout, await targetsInStates(tx, id, ['pending'], { wave, limit }));
         break;
+      }
       case 'retry':
-        targets = await targetsInStates(
-          tx,
-          meta.id,
-          ['failed', 'rolled_back', 'silent'],
-          effect.wave,
-        );
-        await dispatcher.offer(tx, meta, targets, { now, deadlineAt });
+        await retryTargets(tx, id, effect.wave, now);
         break;
       case 'withdraw':
-        targets = await targetsInStates(tx, meta.id, WITHDRAWABLE, null);
-        await dispatcher.withdraw(tx, meta, targets, now);
+        await this.#end(rollout, await targetsInStates(tx, id, WITHDRAWABLE, {}), 'cancelled');
         break;
+      case 'skip': {
+        const { wave } = effect;
+        const pending = await targetsInStates(tx, id, ['pending'], { wave });
+        await this.#end(rollout, pending, 'wave_skipped');
+        break;
+      }
+      case 'expire': {
+        const late = await targetsInStates(tx, id, [...WITHDRAWABLE, 'silent'], {});
+        const absent = late.filter(({ reason }) => reason !== 'lost_after_permit');
+        await this.#end(rollout, absent, 'expired');
+        break;
+      }
       case 'extend_deadlines':
-        await extendDeadlines(tx, meta.id, deadlineAt);
+        await extendDeadlines(tx, id, plus(now, rollout.state.plan.nodeDeadlineMs));
         break;
     }
+  }
+
+  async #offer({ meta, state }: OpenRollout, targets: readonly StoredTarget[]): Promise<void> {
+    const { tx, now, dispatcher } = this.#options;
+    const deadlineAt = plus(now, state.plan.nodeDeadlineMs);
+    await dispatcher.offer(tx, meta, targets, { now, deadlineAt, expiresAt: state.plan.expiresAt });
+  }
+
+  async #end(
+    { meta, state }: OpenRollout,
+    targets: readonly StoredTarget[],
+    how: 'cancelled' | 'wave_skipped' | 'expired',
+  ): Promise<void> {
+    const { tx, now, dispatcher } = this.#options;
+    const end =
+      how === 'cancelled'
+        ? ({ state: 'cancelled', reason: state.reason, now } as const)
+        : ({ state: 'skipped', reason: how, now } as const);
+    await dispatcher.withdraw(tx, meta, targets, end);
   }
 }

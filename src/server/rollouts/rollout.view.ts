@@ -1,20 +1,32 @@
-import { toIso } from '../../core/kernel/index.js';
-import { TARGET_STATES, verdictOf, type WaveState } from '../../core/rollout/index.js';
+import { toIso, type Instant } from '../../core/kernel/index.js';
+import { TARGET_STATES, verdictOf, type Plan, type WaveState } from '../../core/rollout/index.js';
 import type { Answer, Rollout } from '../../protocol/api/index.js';
-import type { StoredRollout, StoredTarget } from './rollouts.store.js';
+import type { StoredRollout } from './rollouts.store.js';
+import type { StoredTarget } from './targets.store.js';
 
-const waveView = (wave: WaveState): Rollout['waves'][number] => ({
-  index: wave.index,
-  status: wave.status,
-  size: wave.size,
-  verdict: verdictOf(wave),
-  // Only states that hold someone: thirteen zeros a wave tell nobody anything.
-  counts: Object.fromEntries(
-    TARGET_STATES.filter((state) => wave.counts[state] > 0).map((s) => [s, wave.counts[s]]),
-  ),
-  opened_at: wave.openedAt === null ? null : toIso(wave.openedAt),
-  settles_at: wave.settlesAt === null ? null : toIso(wave.settlesAt),
-});
+export const momentView = (at: Instant | null): string | null => (at === null ? null : toIso(at));
+
+export const waveView = (wave: WaveState, plan: Plan): Rollout['waves'][number] => {
+  const planned = plan.waves[wave.index];
+  return {
+    index: wave.index,
+    name: planned?.name ?? '',
+    ring: planned?.ring ?? '',
+    part: planned?.part ?? 'main',
+    status: wave.status,
+    reason: wave.reason,
+    until: momentView(wave.until),
+    size: wave.size,
+    verdict: planned === undefined ? 'unknown' : verdictOf(wave, planned),
+    // Only states that hold someone: thirteen zeros a wave tell nobody anything.
+    counts: Object.fromEntries(
+      TARGET_STATES.filter((state) => wave.counts[state] > 0).map((s) => [s, wave.counts[s]]),
+    ),
+    opened_at: momentView(wave.openedAt),
+    ended_at: momentView(wave.endedAt),
+    approved_by: [...wave.approvedBy],
+  };
+};
 
 export const rolloutView = ({ meta, state }: StoredRollout): Rollout => ({
   id: meta.id,
@@ -26,8 +38,9 @@ export const rolloutView = ({ meta, state }: StoredRollout): Rollout => ({
   group_id: meta.groupId,
   status: state.status,
   reason: state.reason,
-  waves: state.waves.map(waveView),
+  waves: state.waves.map((wave) => waveView(wave, state.plan)),
   skipped: [...meta.skipped],
+  reverts: meta.reverts,
   created_by: meta.createdBy,
   created_at: toIso(meta.createdAt),
   updated_at: toIso(state.updatedAt),
@@ -40,6 +53,7 @@ export const targetView = (target: StoredTarget): Answer<'rollouts.targets'>['it
   state: target.state,
   reason: target.reason,
   from_version: target.fromVersion,
+  offline: target.offline,
   command_id: target.commandId,
   error_code: target.errorCode,
   updated_at: toIso(target.updatedAt),

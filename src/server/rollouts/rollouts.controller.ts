@@ -1,35 +1,34 @@
 import { Controller } from '@nestjs/common';
 import { FleetError } from '../../core/kernel/index.js';
-import type { Answer, Input, Rollout } from '../../protocol/api/index.js';
+import { whyNot } from '../../core/rollout/index.js';
+import type { Answer, Input } from '../../protocol/api/index.js';
 import { Access, Groups } from '../access/index.js';
 import {
+  type Caller,
   Database,
   Endpoint,
   Given,
   pageFrom,
   readCursor,
   Who,
-  type Caller,
   type Cursor,
 } from '../platform/index.js';
-import { Orchestrator } from './rollouts.orchestrator.js';
-import {
-  findRollout,
-  listRollouts,
-  listTargets,
-  type StoredRollout,
-  type StoredTarget,
-} from './rollouts.store.js';
-import { rolloutView, targetView } from './rollout.view.js';
+import { NodeLook } from './node-look.js';
+import { reportView } from './report.view.js';
+import { listRollouts, type StoredRollout } from './rollouts.store.js';
+import { momentView, rolloutView, targetView } from './rollout.view.js';
+import { listTargets, type StoredTarget } from './targets.store.js';
+import { Visible } from './visible.js';
 
-/** Following rollouts and steering them. */
+/** Following rollouts: what they are, where they stand, why a node is not there yet. */
 @Controller()
 export class RolloutsController {
   constructor(
     private readonly database: Database,
     private readonly access: Access,
     private readonly groups: Groups,
-    private readonly orchestrator: Orchestrator,
+    private readonly visible: Visible,
+    private readonly look: NodeLook,
   ) {}
 
   @Endpoint('rollouts.list')
@@ -53,7 +52,7 @@ export class RolloutsController {
     @Given() { params }: Input<'rollouts.show'>,
     @Who() caller: Caller,
   ): Promise<Answer<'rollouts.show'>> {
-    return rolloutView(await this.#visible(params.id, caller));
+    return rolloutView(await this.visible.rollout(params.id, caller));
   }
 
   @Endpoint('rollouts.targets')
@@ -61,7 +60,7 @@ export class RolloutsController {
     @Given() { params, query }: Input<'rollouts.targets'>,
     @Who() caller: Caller,
   ): Promise<Answer<'rollouts.targets'>> {
-    await this.#visible(params.id, caller);
+    await this.visible.rollout(params.id, caller);
     // Ordered by wave, then node: the wave takes the place of the time in the cursor.
     const after = readCursor(query.cursor);
     const rows = await listTargets(
@@ -74,30 +73,33 @@ export class RolloutsController {
     return pageFrom(rows, query.limit, keyOf, targetView);
   }
 
-  @Endpoint('rollouts.pause')
-  pause(@Given() given: Input<'rollouts.pause'>, @Who() caller: Caller): Promise<Rollout> {
-    return this.#steer(given.params.id, 'pause', caller);
+  @Endpoint('rollouts.report')
+  async report(
+    @Given() { params }: Input<'rollouts.report'>,
+    @Who() caller: Caller,
+  ): Promise<Answer<'rollouts.report'>> {
+    const stored = await this.visible.rollout(params.id, caller);
+    return reportView(stored, await this.look.mode(stored), await this.look.versions(stored));
   }
 
-  @Endpoint('rollouts.resume')
-  resume(@Given() given: Input<'rollouts.resume'>, @Who() caller: Caller): Promise<Rollout> {
-    return this.#steer(given.params.id, 'resume', caller);
-  }
-
-  @Endpoint('rollouts.cancel')
-  cancel(@Given() given: Input<'rollouts.cancel'>, @Who() caller: Caller): Promise<Rollout> {
-    return this.#steer(given.params.id, 'cancel', caller);
-  }
-
-  /**
-   * Whoever may start a rollout may steer it: for one node an operator, for a group its admin.
-   */
-  async #steer(id: string, verb: 'pause' | 'resume' | 'cancel', caller: Caller): Promise<Rollout> {
-    const { meta } = await this.#visible(id, caller);
-    const needed = meta.scopeKind === 'node' ? 'rollout.control' : 'group.upgrade';
-    await this.access.require(caller, needed, meta.groupId);
-    await this.orchestrator.verb(id, verb, caller);
-    return rolloutView(await this.#visible(id, caller));
+  @Endpoint('rollouts.why')
+  async why(
+    @Given() { params }: Input<'rollouts.why'>,
+    @Who() caller: Caller,
+  ): Promise<Answer<'rollouts.why'>> {
+    const stored = await this.visible.rollout(params.id, caller);
+    const look = await this.look.at(stored, params.node);
+    if (look === null) throw new FleetError('not_found', `no target ${params.node}`);
+    return {
+      node_id: params.node,
+      rollout_id: params.id,
+      state: look.target.state,
+      because: whyNot(stored.state, look.target, look.facts).map(({ code, message, until }) => ({
+        code,
+        message,
+        until: momentView(until),
+      })),
+    };
   }
 
   /** A filter by group means the group and everything below it. */
@@ -105,12 +107,5 @@ export class RolloutsController {
     if (groupId === undefined) return await this.access.visibleGroups(caller, 'rollout.view');
     await this.access.require(caller, 'rollout.view', groupId);
     return await this.groups.subtree(groupId);
-  }
-
-  async #visible(id: string, caller: Caller): Promise<StoredRollout> {
-    const rollout = await findRollout(this.database.read, id);
-    if (rollout === null) throw new FleetError('not_found', `no rollout ${id}`);
-    await this.access.require(caller, 'rollout.view', rollout.meta.groupId);
-    return rollout;
   }
 }

@@ -4,56 +4,77 @@ import {
   type BeforeApplicationShutdown,
   type OnApplicationBootstrap,
 } from '@nestjs/common';
-import type { Logger } from 'pino';
 import { AccessModule } from '../access/index.js';
 import { AuditModule } from '../audit/index.js';
 import { EventsModule, Ingest } from '../events/index.js';
-import { FleetModule } from '../fleet/index.js';
+import { FleetModule, HealthBook } from '../fleet/index.js';
 import { GatewayModule, Links } from '../gateway/index.js';
-import { InProcessWakeups, WAKEUPS } from '../platform/queue/index.js';
-import { type Clock, CLOCK, LOGGER } from '../platform/index.js';
+import { openWakeups, WAKEUPS } from '../platform/queue/index.js';
+import { CLOCK, CONFIG, LOGGER } from '../platform/index.js';
 import { ReleasesModule } from '../releases/index.js';
+import { Asks } from './asks.js';
 import { Chronicle } from './chronicle.js';
+import { CircumstancesBook } from './circumstances.js';
+import { CircumstancesController } from './circumstances.controller.js';
 import { Dispatcher } from './dispatcher.js';
+import { Newcomers } from './newcomers.js';
+import { NodeLook } from './node-look.js';
 import { NodeSide } from './node-side.js';
+import { Reverts } from './reverts.js';
 import { Orchestrator } from './rollouts.orchestrator.js';
 import { RolloutUnits } from './rollout-units.js';
 import { RolloutsController } from './rollouts.controller.js';
+import { Scopes } from './scope.js';
+import { Sweeper } from './sweeper.js';
 import { UpgradesController } from './upgrades.controller.js';
+import { VerbsController } from './verbs.controller.js';
+import { Visible } from './visible.js';
 
 /** Rollouts: planning, waves, permits, and what nodes report about them. */
 @Module({
   imports: [AccessModule, AuditModule, EventsModule, FleetModule, GatewayModule, ReleasesModule],
-  controllers: [RolloutsController, UpgradesController],
+  controllers: [UpgradesController, RolloutsController, VerbsController, CircumstancesController],
   providers: [
+    Asks,
     Chronicle,
+    CircumstancesBook,
     Dispatcher,
+    Newcomers,
+    NodeLook,
     NodeSide,
     Orchestrator,
+    Reverts,
     RolloutUnits,
+    Scopes,
+    Sweeper,
+    Visible,
     {
       provide: WAKEUPS,
-      useFactory: (clock: Clock, log: Logger) => new InProcessWakeups(() => clock.now(), log),
-      inject: [CLOCK, LOGGER],
+      useFactory: openWakeups,
+      inject: [CONFIG, CLOCK, LOGGER],
     },
   ],
 })
 export class RolloutsModule implements OnApplicationBootstrap, BeforeApplicationShutdown {
   constructor(
     private readonly orchestrator: Orchestrator,
+    private readonly sweeper: Sweeper,
     @Inject(NodeSide) nodeSide: NodeSide,
     links: Links,
     ingest: Ingest,
+    health: HealthBook,
   ) {
     links.useCommands(nodeSide);
     ingest.addObserver(nodeSide);
+    health.addObserver((tx, nodeId, services) => nodeSide.runs(tx, nodeId, services));
   }
 
   onApplicationBootstrap(): void {
-    this.orchestrator.start();
+    this.sweeper.start();
   }
 
   async beforeApplicationShutdown(): Promise<void> {
+    await this.sweeper.stop();
     await this.orchestrator.stop();
   }
 }

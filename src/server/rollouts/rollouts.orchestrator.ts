@@ -1,58 +1,26 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { Logger } from 'pino';
-import { FleetError, instant, plus, type Instant } from '../../core/kernel/index.js';
-import { artifactFor } from '../../core/release/index.js';
+import { FleetError, instant, type Instant } from '../../core/kernel/index.js';
 import {
   advance,
   allowedVerbs,
   decide,
   isOpen,
+  isOver,
   observe,
-  planRollout,
-  skipReason,
-  type Plan,
+  type Circumstances,
+  type Report,
   type RolloutState,
+  type Verb,
 } from '../../core/rollout/index.js';
-import { ACK_TIMEOUT_MS } from '../../protocol/node/index.js';
-import type { FleetNode } from '../fleet/index.js';
-import {
-  type Caller,
-  type Clock,
-  CLOCK,
-  Database,
-  LOGGER,
-  newId,
-  type Tx,
-} from '../platform/index.js';
-import type { StoredRelease } from '../releases/index.js';
+import { type Caller, type Clock, CLOCK, Database, type Tx } from '../platform/index.js';
 import { Chronicle } from './chronicle.js';
-import { unansweredCommands } from './commands.store.js';
-import { Dispatcher } from './dispatcher.js';
+import { plan, type Planned, type RolloutRequest } from './planning.js';
 import { ORCHESTRATOR, RolloutUnits, type OpenRollout, type RolloutUnit } from './rollout-units.js';
-import {
-  claimTargets,
-  dueRollouts,
-  insertRollout,
-  overdueTargets,
-  type RolloutMeta,
-  type StoredTarget,
-} from './rollouts.store.js';
+import { insertRollout, openRollouts } from './rollouts.store.js';
+import { claimTargets, findTarget, overdueTargets } from './targets.store.js';
 
-/** How often the sweep looks for alarms that were lost. It bounds how late a wave can start. */
-const SWEEP_EVERY_MS = 5_000;
-/** Rollouts and targets taken in one go, so that one transaction stays short. */
-const SWEEP_BATCH = 100;
+/** Targets taken in one go, so that one transaction stays short. */
 const OVERDUE_BATCH = 500;
-const REPUSH_BATCH = 1_000;
-
-export interface RolloutRequest {
-  readonly scope: { readonly kind: 'node' | 'group'; readonly id: string };
-  readonly groupId: string;
-  readonly nodes: readonly FleetNode[];
-  readonly release: StoredRelease;
-  readonly plan: Plan;
-  readonly wavePercents: readonly number[];
-}
 
 /**
  * Leads rollouts: loads state, asks the pure machine, and stores what it decided with journal,
@@ -61,106 +29,71 @@ export interface RolloutRequest {
  */
 @Injectable()
 export class Orchestrator {
-  #sweeper: NodeJS.Timeout | null = null;
-  #sweeping: Promise<void> | null = null;
-
   constructor(
     private readonly database: Database,
     private readonly units: RolloutUnits,
     private readonly chronicle: Chronicle,
-    private readonly dispatcher: Dispatcher,
     @Inject(CLOCK) private readonly clock: Clock,
-    @Inject(LOGGER) private readonly log: Logger,
   ) {
     units.wakeups.onWake((id) => this.wake(id));
   }
 
-  /** Looks for what is due at once, then again and again. */
-  start(): void {
-    const sweep = (): void => {
-      this.#sweeping ??= this.sweep()
-        .catch((error: unknown) => {
-          this.log.error({ err: error }, 'sweep failed; it runs again');
-        })
-        .finally(() => (this.#sweeping = null));
-    };
-    sweep();
-    this.#sweeper = setInterval(sweep, SWEEP_EVERY_MS);
-    this.#sweeper.unref();
-  }
-
   /** Waits for what runs; afterwards nothing is led on. */
   async stop(): Promise<void> {
-    if (this.#sweeper !== null) clearInterval(this.#sweeper);
-    await this.#sweeping;
     await this.units.wakeups.close();
   }
 
+  /** What `create` would make of a request; writes nothing. Throws what `create` throws. */
+  async preview(request: RolloutRequest, caller: Caller): Promise<Planned> {
+    const now = this.#now();
+    return plan(request, caller, { now, circumstances: await this.#enabled(request, now) });
+  }
+
   /**
-   * Plans, stores and starts a rollout, and answers with its id. Throws `rollout_empty` with the
-   * reason for each node when nobody is left to upgrade, `release_not_for_scope` when that is
-   * because of the release, `rollout_node_busy` when a node is in another active rollout.
+   * Plans and stores a rollout, opens what may open, and answers with its id. Throws `rollout_empty`,
+   * `release_not_for_scope` and `rollout_plan_invalid` (see `plan`), `rollout_node_busy` when a node is
+   * in another active rollout, `upgrades_disabled` when the switch of the group says so.
    */
   async create(request: RolloutRequest, caller: Caller): Promise<string> {
-    const now = this.#now();
-    const { chosen, skipped } = choose(request);
-    if (chosen.length === 0) throw nobodyLeft(request, skipped);
-    const meta = metaOf(request, { caller, now, skipped });
-    const { rollout, targets } = planRollout({
-      id: meta.id,
-      plan: request.plan,
-      wavePercents: request.wavePercents,
-      nodeIds: chosen.map(({ node }) => node.id),
-      now,
-    });
-    const byId = new Map(chosen.map((one) => [one.node.id, one]));
-    const stored = targets.map((target): StoredTarget => {
-      const one = byId.get(target.nodeId);
-      return {
-        ...target,
-        nodeName: one?.node.name ?? '',
-        service: one?.service ?? '',
-        fromVersion: one?.version ?? null,
-        updatedAt: now,
-      };
-    });
+    const planned = await this.preview(request, caller);
+    await this.database.transaction((tx) => this.#insert(tx, { request, planned, caller }));
+    return planned.meta.id;
+  }
+
+  /**
+   * Makes the rollouts that take another one back; that one is cancelled when it still runs. All of it
+   * or nothing. Throws what `create` throws.
+   */
+  async revert(
+    id: string,
+    requests: readonly RolloutRequest[],
+    caller: Caller,
+  ): Promise<readonly string[]> {
+    const ways = await Promise.all(
+      requests.map(async (request) => ({ request, planned: await this.preview(request, caller) })),
+    );
+    const ids = ways.map(({ planned }) => planned.meta.id);
     await this.database.transaction(async (tx) => {
-      await insertRollout(tx, meta, rollout, stored);
-      const busy = await claimTargets(tx, meta.id, stored);
-      if (busy.length > 0) {
-        throw new FleetError(
-          'rollout_node_busy',
-          `${busy.length} of ${stored.length} nodes are in another active rollout`,
-          { context: { node_ids: busy.slice(0, 100) } },
-        );
+      const unit = this.units.begin(tx, this.#now(), caller);
+      const rollout = await unit.open(id);
+      if (rollout === null) throw new FleetError('not_found', `no rollout ${id}`);
+      await this.chronicle.reverted(tx, rollout.meta, ids, caller);
+      if (!isOver(rollout.state.status)) {
+        await this.#steer(tx, unit, rollout, { verb: 'cancel' });
       }
-      await this.chronicle.requested(tx, meta, stored.length, caller);
-      const unit = this.units.begin(tx, now, caller);
-      const open = unit.adopt(meta, rollout, 0);
-      const started = decide(rollout, 'start', now);
-      if (!started.ok) throw new FleetError(started.error.code, started.error.message);
-      await unit.apply(open, started.value);
       await unit.finish();
+      for (const way of ways) await this.#insert(tx, { ...way, caller });
     });
-    return meta.id;
+    return ids;
   }
 
   /** Throws `not_found`, or `rollout_wrong_state` with the status and the verbs that fit it. */
-  async verb(id: string, verb: 'pause' | 'resume' | 'cancel', caller: Caller): Promise<void> {
-    const now = this.#now();
+  async verb(id: string, verb: Verb, caller: Caller): Promise<void> {
     await this.database.transaction(async (tx) => {
-      const unit = this.units.begin(tx, now, caller);
+      const unit = this.units.begin(tx, this.#now(), caller);
       const rollout = await unit.open(id);
       if (rollout === null) throw new FleetError('not_found', `no rollout ${id}`);
-      const decision = decide(rollout.state, verb, now);
-      if (!decision.ok) {
-        const { status } = rollout.state;
-        throw new FleetError(decision.error.code, decision.error.message, {
-          context: { status, allowed: allowedVerbs(status) },
-        });
-      }
-      await this.chronicle.verb(tx, rollout.meta, verb, caller);
-      await unit.apply(rollout, decision.value);
+      await this.#steer(tx, unit, rollout, verb);
       await unit.finish();
     });
   }
@@ -172,23 +105,63 @@ export class Orchestrator {
       const unit = this.units.begin(tx, now, ORCHESTRATOR);
       const rollout = await unit.open(id);
       if (rollout === null) return;
+      // The alarm that rang is spent: it is set anew also when nothing happens.
+      rollout.isTouched = true;
       await this.#silence(tx, unit, rollout, now);
-      await unit.apply(rollout, advance(rollout.state, now));
+      const circumstances = await unit.circumstancesOf(rollout.meta.groupId);
+      await unit.apply(rollout, advance(rollout.state, now, circumstances));
       await unit.finish();
     });
   }
 
-  /** Finds alarms and commands that were lost on the way. */
-  async sweep(): Promise<void> {
+  /** After a change that may concern any of them: every rollout that is not over looks again. */
+  async wakeAll(): Promise<void> {
+    for (const id of await openRollouts(this.database.read))
+      this.units.wakeups.arm(id, this.#now());
+  }
+
+  /** Tells the machine something about one target that no event of the node says. Idempotent. */
+  async hear(rolloutId: string, nodeId: string, report: Report): Promise<void> {
     const now = this.#now();
-    for (const id of await dueRollouts(this.database.read, now, SWEEP_BATCH)) {
-      // One that cannot be led on must not hold up the others, nor the commands.
-      await this.wake(id).catch((error: unknown) => {
-        this.log.error({ err: error, rolloutId: id }, 'a due rollout could not be led on');
+    await this.database.transaction(async (tx) => {
+      const unit = this.units.begin(tx, now, ORCHESTRATOR);
+      const rollout = await unit.open(rolloutId);
+      const target = rollout && (await findTarget(tx, rolloutId, nodeId));
+      if (rollout === null || target === null) return;
+      const seen = observe(rollout.state, target, report, now);
+      if (seen.target !== target) await unit.store(rollout, seen.target);
+      await unit.apply(rollout, seen.decision);
+      await unit.finish();
+    });
+  }
+
+  async #insert(
+    tx: Tx,
+    { request, planned, caller }: { request: RolloutRequest; planned: Planned; caller: Caller },
+  ): Promise<void> {
+    const { meta, rollout, targets } = planned;
+    await insertRollout(tx, meta, rollout, targets);
+    const busy = await claimTargets(tx, meta.id, targets);
+    if (busy.length > 0) throw nodesBusy(request, busy, targets.length);
+    await this.chronicle.requested(tx, meta, targets.length, caller);
+    const now = meta.createdAt;
+    const unit = this.units.begin(tx, now, caller);
+    const open = unit.adopt(meta, rollout);
+    await unit.apply(open, advance(rollout, now, await unit.circumstancesOf(meta.groupId)));
+    await unit.finish();
+  }
+
+  async #steer(tx: Tx, unit: RolloutUnit, rollout: OpenRollout, verb: Verb): Promise<void> {
+    const { status } = rollout.state;
+    const circumstances = await unit.circumstancesOf(rollout.meta.groupId);
+    const decision = decide(rollout.state, verb, { now: unit.now, circumstances });
+    if (!decision.ok) {
+      throw new FleetError(decision.error.code, decision.error.message, {
+        context: { status, allowed: allowedVerbs(status) },
       });
     }
-    const before = plus(now, -ACK_TIMEOUT_MS);
-    this.dispatcher.push(await unansweredCommands(this.database.read, before, now, REPUSH_BATCH));
+    await this.chronicle.verb(tx, rollout.meta, verb, unit.caller);
+    await unit.apply(rollout, decision.value);
   }
 
   async #silence(tx: Tx, unit: RolloutUnit, rollout: OpenRollout, now: Instant): Promise<void> {
@@ -202,6 +175,13 @@ export class Orchestrator {
     }
   }
 
+  /** What holds for the group; throws when that forbids new rollouts. */
+  async #enabled({ scope }: RolloutRequest, now: Instant): Promise<Circumstances> {
+    const circumstances = await this.units.circumstancesOf(scope.groupId, now);
+    if (circumstances.mode !== 'disabled') return circumstances;
+    throw new FleetError('upgrades_disabled', 'upgrades are switched off for this group');
+  }
+
   #now(): Instant {
     return instant(this.clock.now());
   }
@@ -209,82 +189,16 @@ export class Orchestrator {
 
 const isLed = (state: RolloutState): boolean => state.status === 'in_progress';
 
-interface Chosen {
-  readonly node: FleetNode;
-  readonly service: string;
-  readonly version: string | null;
-}
-
-/** Who takes part, and why the others do not. */
-function choose(request: RolloutRequest): {
-  readonly chosen: readonly Chosen[];
-  readonly skipped: RolloutMeta['skipped'];
-} {
-  const { manifest } = request.release;
-  const chosen: Chosen[] = [];
-  const skipped: { node_id: string; reason: string }[] = [];
-  for (const node of request.nodes) {
-    const service = node.services.find((one) => one.product === manifest.product);
-    const host = { os: node.host.os, arch: node.host.arch, variant: service?.variant ?? 'default' };
-    const reason = skipReason(
-      {
-        nodeId: node.id,
-        revoked: node.revokedAt !== null,
-        canUpgrade: node.capabilities.includes('upgrade'),
-        currentVersion: service?.version ?? null,
-        hasService: service !== undefined,
-        hasArtifact: artifactFor(manifest, host) !== undefined,
-      },
-      manifest.version,
-    );
-    if (reason === null && service !== undefined) {
-      chosen.push({ node, service: service.name, version: service.version });
-    } else {
-      skipped.push({ node_id: node.id, reason: reason ?? 'no_such_service' });
-    }
-  }
-  return { chosen, skipped };
-}
-
-function nobodyLeft(request: RolloutRequest, skipped: RolloutMeta['skipped']): FleetError {
-  const isForRelease = skipped.some((one) => one.reason === 'no_artifact_for_host');
-  const { product, version } = request.release.manifest;
-  return new FleetError(
-    isForRelease ? 'release_not_for_scope' : 'rollout_empty',
-    `none of ${request.nodes.length} nodes in scope can take ${product} ${version}${why(skipped)}`,
-    { context: { skipped: skipped.slice(0, 100) } },
-  );
-}
-
-/** Such as `: 2 already_current, 1 revoked`. */
-function why(skipped: RolloutMeta['skipped']): string {
-  const counts = new Map<string, number>();
-  for (const { reason } of skipped) counts.set(reason, (counts.get(reason) ?? 0) + 1);
-  const parts = [...counts].map(([reason, count]) => `${count} ${reason}`);
-  return parts.length === 0 ? '' : `: ${parts.join(', ')}`;
-}
-
-function metaOf(
-  request: RolloutRequest,
-  made: {
-    readonly caller: Caller;
-    readonly now: Instant;
-    readonly skipped: RolloutMeta['skipped'];
-  },
-): RolloutMeta {
-  const { manifest } = request.release;
-  return {
-    id: newId('rol'),
-    groupId: request.groupId,
-    scopeKind: request.scope.kind,
-    scopeId: request.scope.id,
-    product: manifest.product,
-    version: manifest.version,
-    channel: manifest.channel,
-    strategy: request.plan.strategy,
-    skipped: made.skipped,
-    createdBy: made.caller.name,
-    createdById: made.caller.id,
-    createdAt: made.now,
-  };
+/** For one node the answer has the name that its API always had: something is pending already. */
+function nodesBusy(request: RolloutRequest, busy: readonly string[], total: number): FleetError {
+  const context = { node_ids: busy.slice(0, 100) };
+  return request.kind === 'node'
+    ? new FleetError('upgrade_already_pending', 'the node is in another active rollout', {
+        context,
+      })
+    : new FleetError(
+        'rollout_node_busy',
+        `${busy.length} of ${total} nodes are in another active rollout`,
+        { context },
+      );
 }

@@ -1,30 +1,39 @@
 import { expect, it } from 'vitest';
 import { describeOnBothDatabases } from '../../../test/support/databases.js';
+import { ENABLED, members } from '../../../test/support/rollout-fleet.js';
 import { lookAt, rowsOf } from '../../../test/support/rollouts.js';
 import { instant, type Instant } from '../../core/kernel/index.js';
-import { decide, planRollout, type RolloutState } from '../../core/rollout/index.js';
+import {
+  advance,
+  planRollout,
+  rulesOf,
+  STRICT,
+  type RolloutState,
+} from '../../core/rollout/index.js';
 import type { Database } from '../platform/database/index.js';
 import {
   appendJournal,
-  claimTargets,
   dueRollouts,
-  extendDeadlines,
   findRollout,
+  insertRollout,
+  listRollouts,
+  readJournal,
+  saveRollout,
+  type RolloutMeta,
+} from './rollouts.store.js';
+import {
+  claimTargets,
+  extendDeadlines,
   findTarget,
   firstDeadline,
-  insertRollout,
   isHeldByAnother,
-  listRollouts,
   listTargets,
   overdueTargets,
-  readJournal,
   releaseTargets,
-  saveRollout,
   saveTarget,
   targetsInStates,
-  type RolloutMeta,
   type StoredTarget,
-} from './rollouts.store.js';
+} from './targets.store.js';
 
 const NOW = instant(Date.UTC(2026, 10, 21, 8));
 const later = (ms: number): Instant => instant(NOW + ms);
@@ -38,6 +47,15 @@ const aMeta = (id: string, over: Partial<RolloutMeta> = {}): RolloutMeta => ({
   version: '2.0.0',
   channel: 'stable',
   strategy: 'staged',
+  scope: {
+    groupId: 'grp_east00',
+    subgroups: true,
+    labels: { site: 'fra' },
+    nodeIds: ['nod_000001'],
+    exclude: ['nod_000002'],
+  },
+  startVersion: '1.5.0',
+  reverts: 'rol_000000',
   skipped: [{ node_id: 'nod_skipped', reason: 'already_current' }],
   createdBy: 'ann',
   createdById: 'tok_00000000',
@@ -46,11 +64,27 @@ const aMeta = (id: string, over: Partial<RolloutMeta> = {}): RolloutMeta => ({
 });
 
 function aPlan(id: string, nodeCount: number) {
+  const preset = {
+    strategy: 'staged',
+    percents: [10, 100],
+    settleMs: 1_000,
+    tolerance: STRICT,
+  } as const;
   const { rollout, targets } = planRollout({
     id,
-    plan: { strategy: 'staged', settleMs: 1_000, nodeDeadlineMs: 60_000 },
-    wavePercents: [10, 100],
-    nodeIds: Array.from({ length: nodeCount }, (_, i) => `nod_${String(i).padStart(6, '0')}`),
+    seed: id,
+    terms: {
+      strategy: 'staged',
+      order: 'sequential',
+      nodeDeadlineMs: 60_000,
+      offlineAfterMs: 60_000,
+      maxUnavailable: { percent: 5 },
+      expiresAt: later(86_400_000),
+      spreadMs: 0,
+    },
+    rules: rulesOf(preset, { applyAfter: null, approvals: 0, order: 'sequential' }),
+    cut: { domain: null, strata: [] },
+    members: members(nodeCount),
     now: NOW,
   });
   const stored = targets.map((target): StoredTarget => ({
@@ -95,9 +129,8 @@ describeOnBothDatabases('the store of rollouts', (openTestDatabase) => {
     const database = await openTestDatabase();
     const meta = aMeta('rol_000001');
     const { rollout } = await insert(database, meta);
-    const started = decide(rollout, 'start', later(5));
-    if (!started.ok) throw new Error(started.error.message);
-    const { rollout: state, events } = started.value;
+    const { rollout: state, events } = advance(rollout, later(5), ENABLED);
+    expect(events.map((event) => event.type)).toContain('wave_opened');
     const many = Array.from({ length: 500 }, () => events).flat();
     await database.transaction(async (tx) => {
       await appendJournal(tx, meta.id, 0, many.slice(0, 3));
@@ -169,7 +202,7 @@ describeOnBothDatabases('the store of rollouts', (openTestDatabase) => {
     );
     const idsOf = (targets: readonly StoredTarget[]) => targets.map(({ nodeId }) => nodeId);
     const inStates = (wave: number | null) =>
-      targetsInStates(database.read, meta.id, ['staged', 'failed'], wave);
+      targetsInStates(database.read, meta.id, ['staged', 'failed'], { wave });
     expect(idsOf(await inStates(null)).sort()).toEqual([first.nodeId, second.nodeId].sort());
     expect(idsOf(await inStates(0))).toEqual([first.nodeId]);
     expect(await firstDeadline(database.read, meta.id)).toBe(later(100));

@@ -145,7 +145,7 @@ describe('the upgrade of one node', () => {
   it('that is being upgraded already is refused, until that has ended', async () => {
     const first = await one('e1');
     const second = await one('e1');
-    expect([second.status, second.body.code]).toEqual([409, 'rollout_node_busy']);
+    expect([second.status, second.body.code]).toEqual([409, 'upgrade_already_pending']);
     expect(second.body.context).toEqual({ node_ids: [ids['e1']] });
     await manager.call('rollouts.cancel', { params: { id: first.body.id } });
     expect((await one('e1')).status).toBe(202);
@@ -224,16 +224,20 @@ describe('the upgrade of a group', () => {
   });
 
   it.each([
-    ['do not end with 100', [10, 50]],
-    ['fall', [50, 10, 100]],
-    ['stand still', [50, 50, 100]],
-    ['are none', []],
-    ['begin with nothing', [0, 100]],
-    ['go above the whole', [50, 101]],
-    ['are too many', Array.from({ length: 51 }, (_, index) => (index + 1) * (100 / 51))],
-  ])('with percents that %s is refused', async (_what, wave_percents) => {
+    ['do not end with 100', [10, 50], 'rollout_plan_invalid'],
+    ['fall', [50, 10, 100], 'rollout_plan_invalid'],
+    ['stand still', [50, 50, 100], 'rollout_plan_invalid'],
+    ['are none', [], 'invalid_request'],
+    ['begin with nothing', [0, 100], 'invalid_request'],
+    ['go above the whole', [50, 101], 'invalid_request'],
+    [
+      'are too many',
+      Array.from({ length: 51 }, (_, index) => (index + 1) * (100 / 51)),
+      'invalid_request',
+    ],
+  ])('with percents that %s is refused', async (_what, wave_percents, code) => {
     const { status, body } = await all(east, { wave_percents });
-    expect([status, body.code]).toEqual([400, 'invalid_request']);
+    expect([status, body.code]).toEqual([400, code]);
     expect(JSON.stringify(body)).toContain('wave_percents');
     const list = await manager.call('rollouts.list', { query: { status: 'in_progress' } });
     expect(list.body.items).toEqual([]);

@@ -1,27 +1,34 @@
-import { Controller } from '@nestjs/common';
-import { FleetError, SECOND_MS } from '../../core/kernel/index.js';
-import type { Input, Rollout } from '../../protocol/api/index.js';
-import { Access, Groups } from '../access/index.js';
-import { Nodes, type FleetNode } from '../fleet/index.js';
-import { type Caller, Database, Endpoint, Given, Who } from '../platform/index.js';
-import { Releases, type StoredRelease } from '../releases/index.js';
-import { Orchestrator, type RolloutRequest } from './rollouts.orchestrator.js';
+import { Controller, Inject } from '@nestjs/common';
+import { FleetError, instant } from '../../core/kernel/index.js';
+import type { Answer, CreateRollout, Input, Rollout } from '../../protocol/api/index.js';
+import { Access } from '../access/index.js';
+import { Nodes } from '../fleet/index.js';
+import {
+  type Caller,
+  type Clock,
+  CLOCK,
+  Database,
+  Endpoint,
+  Given,
+  Who,
+} from '../platform/index.js';
+import { Asks } from './asks.js';
+import type { RolloutRequest } from './planning.js';
+import { previewView } from './preview.view.js';
+import { Orchestrator } from './rollouts.orchestrator.js';
 import { findRollout } from './rollouts.store.js';
 import { rolloutView } from './rollout.view.js';
 
-/** For one node there is nobody to protect by waiting: half an hour until it counts as silent. */
-const ONE_NODE_DEADLINE_MS = 1_800 * SECOND_MS;
-
-/** Asking for upgrades: of one node, of a group. Both are rollouts. */
+/** Asking for upgrades: of one node, of a group, of any part of a fleet. All are rollouts. */
 @Controller()
 export class UpgradesController {
   constructor(
     private readonly database: Database,
     private readonly access: Access,
-    private readonly groups: Groups,
     private readonly fleet: Nodes,
-    private readonly releases: Releases,
+    private readonly asks: Asks,
     private readonly orchestrator: Orchestrator,
+    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   @Endpoint('nodes.upgrade')
@@ -32,18 +39,7 @@ export class UpgradesController {
     const node = await this.fleet.find(params.id);
     if (node === null) throw new FleetError('not_found', `no node ${params.id}`);
     await this.access.require(caller, 'node.upgrade', node.groupId);
-    const release = await this.#release(body.product ?? onlyProduct(node), body);
-    return this.#create(
-      {
-        scope: { kind: 'node', id: node.id },
-        groupId: node.groupId,
-        nodes: [node],
-        release,
-        plan: { strategy: 'immediate', settleMs: 0, nodeDeadlineMs: ONE_NODE_DEADLINE_MS },
-        wavePercents: [100],
-      },
-      caller,
-    );
+    return this.#create(await this.asks.node(node, body), caller);
   }
 
   @Endpoint('groups.upgrade')
@@ -51,40 +47,33 @@ export class UpgradesController {
     @Given() { params, body }: Input<'groups.upgrade'>,
     @Who() caller: Caller,
   ): Promise<Rollout> {
-    await this.access.require(caller, 'group.upgrade', params.id);
-    checkPercents(body.wave_percents);
-    const release = await this.#release(body.product, body);
-    return this.#create(
-      {
-        scope: { kind: 'group', id: params.id },
-        groupId: params.id,
-        nodes: await this.fleet.listInGroups(await this.groups.subtree(params.id)),
-        release,
-        plan: {
-          strategy: body.strategy,
-          settleMs: body.settle_seconds * SECOND_MS,
-          nodeDeadlineMs: body.node_deadline_seconds * SECOND_MS,
-        },
-        wavePercents: body.wave_percents,
-      },
-      caller,
-    );
+    const scope: CreateRollout['scope'] = {
+      group_id: params.id,
+      subgroups: true,
+      labels: {},
+      node_ids: null,
+      exclude_node_ids: [],
+    };
+    return this.#create(await this.asks.rollout({ ...body, scope }, caller), caller);
   }
 
-  async #release(
-    product: string,
-    wanted: { readonly version: string; readonly channel: 'stable' | 'beta' | 'dev' },
-  ): Promise<StoredRelease> {
-    const release = await this.releases.find(product, wanted.version, wanted.channel);
-    if (release === null) {
-      throw new FleetError(
-        'not_found',
-        `no release ${product} ${wanted.version} on channel ${wanted.channel}`,
-        // Whoever may upgrade may see releases: this hides nothing.
-        { context: { missing: 'release' } },
-      );
-    }
-    return release;
+  @Endpoint('rollouts.create')
+  async create(
+    @Given() { body }: Input<'rollouts.create'>,
+    @Who() caller: Caller,
+  ): Promise<Rollout> {
+    return this.#create(await this.asks.rollout(body, caller), caller);
+  }
+
+  @Endpoint('rollouts.preview')
+  async preview(
+    @Given() { body }: Input<'rollouts.preview'>,
+    @Who() caller: Caller,
+  ): Promise<Answer<'rollouts.preview'>> {
+    const request = await this.asks.rollout(body, caller);
+    const planned = await this.orchestrator.preview(request, caller);
+    const { nodes, release } = request;
+    return previewView(planned, { nodes, release, now: instant(this.clock.now()) });
   }
 
   async #create(request: RolloutRequest, caller: Caller): Promise<Rollout> {
@@ -92,24 +81,5 @@ export class UpgradesController {
     const rollout = await findRollout(this.database.read, id);
     if (rollout === null) throw new FleetError('internal_error', `rollout ${id} is gone`);
     return rolloutView(rollout);
-  }
-}
-
-function onlyProduct(node: FleetNode): string {
-  const [first, second] = node.services;
-  if (first !== undefined && second === undefined) return first.product;
-  throw new FleetError(
-    'invalid_request',
-    first === undefined
-      ? 'product: this node has not reported a service yet'
-      : `product: say which of ${node.services.map((one) => one.product).join(', ')}`,
-  );
-}
-
-/** A schema cannot say it well: each border above the one before, the last one 100. */
-function checkPercents(percents: readonly number[]): void {
-  const rises = percents.every((value, index) => index === 0 || value > (percents[index - 1] ?? 0));
-  if (!rises || percents.at(-1) !== 100) {
-    throw new FleetError('invalid_request', 'wave_percents: must rise and end with 100');
   }
 }

@@ -22,10 +22,13 @@ describe('the configuration', () => {
       publicUrl: 'http://127.0.0.1:8480',
       publicOrigin: 'http://127.0.0.1:8480',
       databaseUrl: null,
+      redisUrl: null,
+      redisPrefix: 'bellwether',
       logLevel: 'info',
       heartbeatMs: 15_000,
       permitLeaseMs: 10_000,
       artifactBytesMax: 209_715_200,
+      twoPersonAboveNodes: null,
     });
   });
 
@@ -44,6 +47,8 @@ describe('the configuration', () => {
       BELLWETHER_HOST: 'not a host',
       BELLWETHER_PUBLIC_URL: 'https://bellwether.example/path',
       DATABASE_URL: 'mysql://root:secret@db/x',
+      REDIS_URL: 'http://:secret@redis/0',
+      BELLWETHER_REDIS_PREFIX: 'two:words',
       BELLWETHER_LOG_LEVEL: 'loud',
       BELLWETHER_HEARTBEAT_MS: '15s',
       BELLWETHER_PERMIT_LEASE_MS: '-1',
@@ -57,7 +62,9 @@ describe('the configuration', () => {
       'BELLWETHER_PERMIT_LEASE_MS',
       'BELLWETHER_PORT',
       'BELLWETHER_PUBLIC_URL',
+      'BELLWETHER_REDIS_PREFIX',
       'DATABASE_URL',
+      'REDIS_URL',
     ]);
     expect(problems.find((line) => line.startsWith('BELLWETHER_PORT'))).toBe(
       'BELLWETHER_PORT: take a number from 0 to 65535',
@@ -88,11 +95,33 @@ describe('the configuration', () => {
     expect(withPort(given, 4711).publicUrl).toBe('https://bellwether.example');
   });
 
+  it('takes an address of Redis, with TLS or without, and nothing in it that it would overlook', () => {
+    for (const url of ['redis://cache', 'rediss://ann:p%40ss@cache:6380/2', 'redis://[::1]/']) {
+      expect(loadConfig({ REDIS_URL: url }).redisUrl).toBe(url);
+    }
+    for (const rest of ['/jobs', '/0?family=6', '/0#x', ':port', '/99999']) {
+      expect(problemsOf({ REDIS_URL: `redis://:s3cret@cache${rest}` })).toEqual([
+        'REDIS_URL: give redis://user:password@host:6379/0 (rediss:// with TLS), or leave the ' +
+          'variable out',
+      ]);
+    }
+    expect(problemsOf({ REDIS_URL: 'redis://:100%@cache' })).toHaveLength(1);
+    expect(problemsOf({ REDIS_URL: 'redis://' })).toHaveLength(1);
+  });
+
   it('shows no password when it is printed', () => {
-    const databaseUrl = 'postgres://ann:s3cret@db.example:5432/fleet?password=s3cret';
-    const shown = redactedConfig(loadConfig({ DATABASE_URL: databaseUrl }));
+    const shown = redactedConfig(
+      loadConfig({
+        DATABASE_URL: 'postgres://ann:s3cret@db.example:5432/fleet?password=s3cret',
+        REDIS_URL: 'rediss://ann:s3cret@redis.example:6380/2',
+      }),
+    );
     expect(shown['databaseUrl']).toBe('postgres://db.example:5432/fleet');
+    expect(shown['redisUrl']).toBe('rediss://redis.example:6380/2');
     expect(JSON.stringify(shown)).not.toContain('s3cret');
-    expect(redactedConfig(loadConfig({}))['databaseUrl']).toBe('sqlite');
+    expect(redactedConfig(loadConfig({}))).toMatchObject({
+      databaseUrl: 'sqlite',
+      redisUrl: 'none',
+    });
   });
 });

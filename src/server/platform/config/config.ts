@@ -12,10 +12,16 @@ export interface Config {
   readonly publicOrigin: string;
   /** Null means SQLite in the data directory. */
   readonly databaseUrl: string | null;
+  /** Null means that wake-ups are timers of this process. */
+  readonly redisUrl: string | null;
+  /** Keys in Redis begin with it. */
+  readonly redisPrefix: string;
   readonly logLevel: LogLevel;
   readonly heartbeatMs: number;
   readonly permitLeaseMs: number;
   readonly artifactBytesMax: number;
+  /** A rollout of more nodes than this needs two approvals; null: never. */
+  readonly twoPersonAboveNodes: number | null;
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
@@ -23,13 +29,15 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const GIB = 1024 ** 3;
 
-const whole = (fallback: number, min: number, max: number): z.ZodType<number> =>
+const number = (min: number, max: number) =>
   z
     .string()
     .regex(/^\d{1,15}$/, `write a whole number from ${min} to ${max}`)
     .transform(Number)
-    .refine((value) => value >= min && value <= max, `take a number from ${min} to ${max}`)
-    .default(fallback);
+    .refine((value) => value >= min && value <= max, `take a number from ${min} to ${max}`);
+
+const whole = (fallback: number, min: number, max: number): z.ZodType<number> =>
+  number(min, max).default(fallback);
 
 const isUrl = (text: string, ...schemes: string[]): boolean =>
   URL.canParse(text) && schemes.includes(new URL(text).protocol);
@@ -38,6 +46,14 @@ const isOrigin = (text: string): boolean => {
   if (!isUrl(text, 'http:', 'https:')) return false;
   const { pathname, search, hash, username, password } = new URL(text);
   return pathname === '/' && `${search}${hash}${username}${password}` === '';
+};
+
+/** Host, perhaps a port, a login and a number of the database; nothing that would be overlooked. */
+const isRedisUrl = (text: string): boolean => {
+  if (!isUrl(text, 'redis:', 'rediss:')) return false;
+  const { hostname, pathname, search, hash, username, password } = new URL(text);
+  const isPlain = hostname !== '' && /^\/?\d{0,4}$/.test(pathname) && `${search}${hash}` === '';
+  return isPlain && !/%(?![0-9a-f]{2})/i.test(`${username}${password}`);
 };
 
 /** Every variable with its limits; the message of a check is the fix that the operator reads. */
@@ -63,6 +79,17 @@ const Environment = z.object({
       'give postgres://user:password@host:5432/database, or leave the variable out for SQLite',
     )
     .optional(),
+  REDIS_URL: z
+    .string()
+    .refine(
+      isRedisUrl,
+      'give redis://user:password@host:6379/0 (rediss:// with TLS), or leave the variable out',
+    )
+    .optional(),
+  BELLWETHER_REDIS_PREFIX: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/, 'take up to 64 letters, digits, - and _')
+    .default('bellwether'),
   BELLWETHER_LOG_LEVEL: z
     .enum(LOG_LEVELS, { error: `take one of ${LOG_LEVELS.join(', ')}` })
     .default('info'),
@@ -70,6 +97,7 @@ const Environment = z.object({
   BELLWETHER_HEARTBEAT_MS: whole(15_000, 100, 600_000),
   BELLWETHER_PERMIT_LEASE_MS: whole(10_000, 100, 60_000),
   BELLWETHER_ARTIFACT_BYTES_MAX: whole(200 * 1024 * 1024, 1, 16 * GIB),
+  BELLWETHER_TWO_PERSON_ABOVE_NODES: number(0, 1_000_000).optional(),
 });
 
 const EVERYWHERE = new Set(['0.0.0.0', '::']);
@@ -102,10 +130,13 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     publicUrl: '',
     publicOrigin: '',
     databaseUrl: read.DATABASE_URL ?? null,
+    redisUrl: read.REDIS_URL ?? null,
+    redisPrefix: read.BELLWETHER_REDIS_PREFIX,
     logLevel: read.BELLWETHER_LOG_LEVEL,
     heartbeatMs: read.BELLWETHER_HEARTBEAT_MS,
     permitLeaseMs: read.BELLWETHER_PERMIT_LEASE_MS,
     artifactBytesMax: read.BELLWETHER_ARTIFACT_BYTES_MAX,
+    twoPersonAboveNodes: read.BELLWETHER_TWO_PERSON_ABOVE_NODES ?? null,
   };
   return reachedAt(config, read.BELLWETHER_PUBLIC_URL ?? listenUrl(config.host, config.port));
 }
@@ -135,10 +166,17 @@ export function withPort(config: Config, port: number): Config {
 export const invalidConfig = (problems: readonly string[], cause?: unknown): FleetError =>
   new FleetError('config_invalid', problems.join('\n'), { context: { problems }, cause });
 
-/** The configuration as it may be printed: the password of the database is left out. */
-export function redactedConfig(config: Config): Readonly<Record<string, string | number>> {
-  const { databaseUrl, ...rest } = config;
-  if (databaseUrl === null) return { ...rest, databaseUrl: 'sqlite' };
-  const url = new URL(databaseUrl);
-  return { ...rest, databaseUrl: `${url.protocol}//${url.host}${url.pathname}` };
+/** The configuration as it may be printed: logins and passwords are left out. */
+export function redactedConfig(config: Config): Readonly<Record<string, string | number | null>> {
+  const { databaseUrl, redisUrl, ...rest } = config;
+  return {
+    ...rest,
+    databaseUrl: databaseUrl === null ? 'sqlite' : withoutLogin(databaseUrl),
+    redisUrl: redisUrl === null ? 'none' : withoutLogin(redisUrl),
+  };
+}
+
+function withoutLogin(text: string): string {
+  const url = new URL(text);
+  return `${url.protocol}//${url.host}${url.pathname}`;
 }

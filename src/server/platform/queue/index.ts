@@ -1,2 +1,3 @@
 export { InProcessWakeups } from './in-process.js';
+export { openWakeups } from './open.js';
 export { WAKEUPS, type Wakeups } from './wakeups.port.js';

@@ -1,6 +1,7 @@
 /**
  * An alarm clock (DESIGN 3.3). It may lose, repeat or reorder alarms: they carry an id and nothing
  * else, whoever is woken looks up in SQL what there is to do, and a sweep finds what was lost.
+ * Nothing here waits for a server or throws because of one.
  * Every adapter passes `test/contract/wakeups.contract.ts`.
  */
 export interface Wakeups {

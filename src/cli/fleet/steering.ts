@@ -1,0 +1,118 @@
+import { FleetError } from '../../core/kernel/index.js';
+import type { Answer } from '../../protocol/api/index.js';
+import type { Command } from '../command.js';
+import { connect, MANAGER_OPTIONS, OUTPUT_OPTION, show } from '../connection.js';
+import { facts, table, type Column } from '../table.js';
+import { whole } from '../values.js';
+import type { Rollout } from './rollout-text.js';
+
+const statusLine = ({ id, status, reason }: Rollout): string => `${id} is ${status} (${reason})\n`;
+
+const control = (
+  verb: 'pause' | 'resume' | 'cancel' | 'retry_failed' | 'mark_rolled_back',
+  summary: string,
+): Command => ({
+  name: `rollouts ${verb.replaceAll('_', '-')}`,
+  summary,
+  operands: ['ID'],
+  options: { ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
+  run: async (given, terminal) => {
+    const client = await connect(given, terminal);
+    const rollout = await client.call(`rollouts.${verb}`, { params: { id: given.operand(0) } });
+    show(given, terminal, rollout, statusLine);
+  },
+});
+
+export const pauseRollout = control('pause', 'no new offer and no new permit');
+export const resumeRollout = control('resume', 'go on; failed nodes of the open wave try again');
+export const cancelRollout = control('cancel', 'withdraw what has not swapped, and end');
+export const retryFailed = control('retry_failed', 'try failed and silent nodes of any wave again');
+export const markRolledBack = control(
+  'mark_rolled_back',
+  'say that it was rolled back by other means; changes no node',
+);
+
+/** More than any rollout has: the manager knows how many there are. */
+const WAVES_MAX = 10_000;
+
+const ofWave = (
+  verb: 'approve' | 'skip_wave' | 'start_wave' | 'mark_done',
+  summary: string,
+): Command => ({
+  name: `rollouts ${verb.replaceAll('_', '-')}`,
+  summary,
+  operands: ['ID'],
+  options: {
+    wave: { value: 'N', help: 'the wave, counted from 1 as in the tables', isRequired: true },
+    ...MANAGER_OPTIONS,
+    ...OUTPUT_OPTION,
+  },
+  run: async (given, terminal) => {
+    const wave = given.need('wave', whole(1, WAVES_MAX)) - 1;
+    const params = { id: given.operand(0) };
+    const client = await connect(given, terminal);
+    const rollout = await client
+      .call(`rollouts.${verb}`, { params, body: { wave } })
+      .catch((error: unknown) => {
+        throw countedFromOne(error);
+      });
+    show(given, terminal, rollout, (now) => statusLine(now) + waveLine(now, wave));
+  },
+});
+
+/** Programs count waves from 0 and are told so; people are not. */
+function countedFromOne(error: unknown): unknown {
+  if (!(error instanceof FleetError) || error.code !== 'rollout_wave_unknown') return error;
+  const fix = 'Waves are counted from 1; `rollouts show` lists them.';
+  return new FleetError(error.code, error.message, { context: { ...error.context, fix } });
+}
+
+function waveLine({ waves }: Rollout, index: number): string {
+  const wave = waves[index];
+  if (wave === undefined) return '';
+  const approvals = wave.approved_by.length;
+  const told =
+    approvals === 0 ? '' : `, approved ${approvals === 1 ? 'once' : `${approvals} times`}`;
+  return `wave ${index + 1} is ${wave.status} (${wave.reason})${told}\n`;
+}
+
+export const approveWave = ofWave('approve', 'let a wave open that waits for approval');
+export const skipWave = ofWave('skip_wave', 'leave out a wave that has not begun');
+export const startWave = ofWave('start_wave', 'start a wave now, past its order, window and wait');
+export const markDone = ofWave('mark_done', 'call a wave done: its failures stop nothing more');
+
+type Reverted = Answer<'rollouts.revert'>;
+
+const SKIPPED_COLUMNS: readonly Column<Reverted['skipped'][number]>[] = [
+  ['skipped', (skipped) => skipped.node_id],
+  ['reason', (skipped) => skipped.reason],
+];
+
+const revertedText = ({ items, skipped }: Reverted): string =>
+  items
+    .map((rollout) => {
+      const nodes = rollout.waves.reduce((sum, { size }) => sum + size, 0);
+      return facts([
+        ['rollout', rollout.id],
+        ['brings', `${nodes} node${nodes === 1 ? '' : 's'} back`],
+        ['release', `${rollout.product} ${rollout.version} (${rollout.channel})`],
+        ['status', rollout.status],
+      ]);
+    })
+    .concat(skipped.length === 0 ? [] : [table(skipped, SKIPPED_COLUMNS, '')])
+    .join('\n');
+
+export const revertRollout: Command = {
+  name: 'rollouts revert',
+  summary: 'bring upgraded nodes back to the version that each came from',
+  operands: ['ID'],
+  options: { ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
+  notes: [
+    'A rollout that still runs is cancelled first. Each version becomes a rollout of its own.',
+  ],
+  run: async (given, terminal) => {
+    const client = await connect(given, terminal);
+    const made = await client.call('rollouts.revert', { params: { id: given.operand(0) } });
+    show(given, terminal, made, revertedText);
+  },
+};

@@ -1,0 +1,22 @@
+import type { Logger } from 'pino';
+import type { Config } from '../config/index.js';
+import type { Clock } from '../tokens.js';
+import { InProcessWakeups } from './in-process.js';
+import type { Wakeups } from './wakeups.port.js';
+
+/**
+ * On Redis when it is configured, else in this process. Does not wait for Redis: a manager starts
+ * without it and says so, and the sweep does what alarms would have done.
+ */
+export async function openWakeups(
+  config: Pick<Config, 'redisUrl' | 'redisPrefix'>,
+  clock: Clock,
+  log: Logger,
+): Promise<Wakeups> {
+  const now = (): number => clock.now();
+  const { redisUrl: url, redisPrefix: prefix } = config;
+  if (url === null) return new InProcessWakeups(now, log);
+  // Loaded only here: a manager without Redis need not pay for it at its start.
+  const { BullMqWakeups } = await import('./bullmq.js');
+  return new BullMqWakeups({ url, prefix, now, log });
+}

@@ -1,0 +1,27 @@
+import { describe, expect, it } from 'vitest';
+import { redisOptions } from './redis-connection.js';
+
+describe('the address of Redis', () => {
+  it('gives host, port, login and database', () => {
+    expect(redisOptions('redis://ann:p%40ss@redis.example:6380/3')).toMatchObject({
+      host: 'redis.example',
+      port: 6380,
+      username: 'ann',
+      password: 'p@ss',
+      db: 3,
+    });
+  });
+
+  it('may leave out all but the host', () => {
+    const options = redisOptions('redis://redis.example');
+    expect(options).toMatchObject({ host: 'redis.example', port: 6379, db: 0 });
+    for (const absent of ['username', 'password', 'tls'])
+      expect(options).not.toHaveProperty(absent);
+  });
+
+  it('asks for TLS as rediss, with the name that the certificate must have', () => {
+    expect(redisOptions('rediss://redis.example').tls).toEqual({ servername: 'redis.example' });
+    // An address has no name that could be asked for.
+    expect(redisOptions('rediss://[::1]:6380')).toMatchObject({ host: '::1', tls: {} });
+  });
+});

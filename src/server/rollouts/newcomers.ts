@@ -1,0 +1,107 @@
+import { Injectable } from '@nestjs/common';
+import { FleetError, type Instant } from '../../core/kernel/index.js';
+import { join, waveFor } from '../../core/rollout/index.js';
+import type { FleetNode } from '../fleet/index.js';
+import { Database, type Cursor } from '../platform/index.js';
+import { Releases, type StoredRelease } from '../releases/index.js';
+import { candidacyOf, memberOf, type Candidacy } from './planning.js';
+import { Orchestrator } from './rollouts.orchestrator.js';
+import { ORCHESTRATOR, RolloutUnits } from './rollout-units.js';
+import { openScheduled, type StoredRollout } from './rollouts.store.js';
+import { Scopes } from './scope.js';
+import { oneNode } from './one-node.js';
+import { claimTargets, insertTarget } from './targets.store.js';
+
+/** Nodes taken in one sweep, of each rollout. */
+const BATCH = 100;
+
+const LATER = ['upgrade_already_pending', 'upgrades_disabled'];
+
+type Fit = Extract<Candidacy, { reason: null }>;
+
+/**
+ * Nodes that enroll while a scheduled rollout runs take part in it: before their ring opens they get
+ * its start version, from then on the target. Other rollouts are of the nodes that were there.
+ */
+@Injectable()
+export class Newcomers {
+  /** The last one looked at, of each rollout: those that do not fit must not hide the others. */
+  #reached: ReadonlyMap<string, Cursor> = new Map();
+
+  constructor(
+    private readonly database: Database,
+    private readonly units: RolloutUnits,
+    private readonly orchestrator: Orchestrator,
+    private readonly scopes: Scopes,
+    private readonly releases: Releases,
+  ) {}
+
+  async adopt(now: Instant): Promise<void> {
+    const reached = new Map<string, Cursor>();
+    for (const stored of await openScheduled(this.database.read)) {
+      const { id, scope, createdAt, product, version, channel } = stored.meta;
+      const release = await this.releases.find(product, version, channel);
+      if (release === null) continue;
+      const after = this.#reached.get(id) ?? { at: createdAt, id: '' };
+      const { nodes, last } = await this.scopes.newcomers(
+        this.database.read,
+        { id, scope, after },
+        BATCH,
+      );
+      if (last !== null) reached.set(id, last);
+      for (const node of nodes) await this.#take(stored, { node, release, now });
+    }
+    this.#reached = reached;
+  }
+
+  async #take(
+    { meta, state }: StoredRollout,
+    { node, release, now }: { node: FleetNode; release: StoredRelease; now: Instant },
+  ): Promise<void> {
+    const fit = candidacyOf(node, release.manifest);
+    if (fit.reason !== null) return;
+    const wave = waveFor(state, memberOf(node, fit.version));
+    if (wave === null) return;
+    const hasOpened = state.waves[wave]?.openedAt !== null;
+    if (!hasOpened && meta.startVersion !== null && fit.version !== meta.startVersion) {
+      await this.#bringToStart(node, meta);
+      return;
+    }
+    await this.#join(meta.id, node, { fit, wave, now });
+  }
+
+  /** As an upgrade of its own; when that is over, the next sweep lets the node join. */
+  async #bringToStart(node: FleetNode, meta: StoredRollout['meta']): Promise<void> {
+    const start = await this.releases.find(meta.product, meta.startVersion ?? '', meta.channel);
+    if (start === null || candidacyOf(node, start.manifest).reason !== null) return;
+    await this.orchestrator.create(oneNode(node, start), ORCHESTRATOR).catch((error: unknown) => {
+      // Another rollout has it, or nothing may start here now: the sweep comes again.
+      if (!(error instanceof FleetError) || !LATER.includes(error.code)) throw error;
+    });
+  }
+
+  async #join(
+    rolloutId: string,
+    node: FleetNode,
+    { fit, wave, now }: { fit: Fit; wave: number; now: Instant },
+  ): Promise<void> {
+    await this.database.transaction(async (tx) => {
+      const unit = this.units.begin(tx, now);
+      const rollout = await unit.open(rolloutId);
+      const joined = rollout && join(rollout.state, { nodeId: node.id, wave }, now);
+      if (rollout === null || joined === null) return;
+      const { service } = fit;
+      const busy = await claimTargets(tx, rolloutId, [{ nodeId: node.id, service }]);
+      if (busy.length > 0) return;
+      await insertTarget(tx, rolloutId, {
+        ...joined.target,
+        nodeName: node.name,
+        service,
+        fromVersion: fit.version,
+        updatedAt: now,
+      });
+      await unit.apply(rollout, joined.decision);
+      await unit.finish();
+    });
+  }
+}

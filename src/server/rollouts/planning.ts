@@ -1,0 +1,239 @@
+import { FleetError, SECOND_MS, type Instant } from '../../core/kernel/index.js';
+import { artifactFor, type Manifest } from '../../core/release/index.js';
+import {
+  nextOpening,
+  planRollout,
+  problemsOfCut,
+  rulesOf,
+  skipReason,
+  type Circumstances,
+  type CutRules,
+  type Member,
+  type Plan,
+  type PresetSpec,
+  type RolloutState,
+  type RulePlan,
+  type StartSpec,
+  type Strategy,
+} from '../../core/rollout/index.js';
+import type { FleetNode } from '../fleet/index.js';
+import { newId, type Caller } from '../platform/index.js';
+import type { StoredRelease } from '../releases/index.js';
+import type { RolloutMeta, Scope } from './rollouts.store.js';
+import type { StoredTarget } from './targets.store.js';
+
+/** An upgraded node that is away for this long counts as offline: four heartbeats of 15 s. */
+export const OFFLINE_AFTER_MS = 60 * SECOND_MS;
+
+/** A rollout as somebody asks for it, with what was looked up for it. */
+export interface RolloutRequest {
+  readonly kind: 'node' | 'group';
+  readonly scope: Scope;
+  /** Every node of the scope, whether it can take part or not. */
+  readonly nodes: readonly FleetNode[];
+  readonly release: StoredRelease;
+  readonly preset: PresetSpec;
+  readonly start: StartSpec;
+  readonly terms: Omit<Plan, 'waves' | 'createdAt' | 'strategy' | 'order'>;
+  readonly cut: Pick<CutRules, 'domain' | 'strata'>;
+  readonly startVersion: string | null;
+  readonly reverts: string | null;
+  /** What is wrong with it as far as can be seen without looking at nodes. */
+  readonly problems?: readonly Problem[];
+}
+
+/** One thing that is wrong with a request, and where in it. */
+export interface Problem {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** What a request comes to: all that is stored when it is made, and nothing that is not. */
+export interface Planned {
+  readonly meta: RolloutMeta;
+  readonly rollout: RolloutState;
+  readonly targets: readonly StoredTarget[];
+}
+
+/** A service of a node that could take a release, or why it cannot. */
+export type Candidacy =
+  | { readonly service: string; readonly version: string | null; readonly reason: null }
+  | { readonly reason: string };
+
+/** Whether a node takes part in a rollout of this release, with which service. */
+export function candidacyOf(node: FleetNode, manifest: Manifest): Candidacy {
+  const service = node.services.find((one) => one.product === manifest.product);
+  const host = { os: node.host.os, arch: node.host.arch, variant: service?.variant ?? 'default' };
+  const reason = skipReason(
+    {
+      nodeId: node.id,
+      revoked: node.revokedAt !== null,
+      canUpgrade: node.capabilities.includes('upgrade'),
+      currentVersion: service?.version ?? null,
+      hasService: service !== undefined,
+      hasArtifact: artifactFor(manifest, host) !== undefined,
+    },
+    manifest.version,
+  );
+  if (reason !== null || service === undefined) return { reason: reason ?? 'no_such_service' };
+  return { service: service.name, version: service.version, reason: null };
+}
+
+export const memberOf = (node: FleetNode, fromVersion: string | null): Member => ({
+  nodeId: node.id,
+  groupId: node.groupId,
+  labels: node.labels,
+  os: node.host.os,
+  arch: node.host.arch,
+  fromVersion,
+});
+
+/**
+ * The same nodes go first whenever the same release is asked for the same scope: so a preview shows what
+ * will be, and another release draws other nodes.
+ */
+const seedOf = ({ release, scope }: RolloutRequest): string =>
+  [release.manifest.product, release.manifest.version, JSON.stringify(scope)].join('\n');
+
+/**
+ * Plans a rollout and writes nothing. Throws `rollout_empty` with the reason for each node when nobody
+ * is left to upgrade, `release_not_for_scope` when that is because of the release, and
+ * `rollout_plan_invalid` with every problem of the plan.
+ */
+export function plan(
+  request: RolloutRequest,
+  caller: Caller,
+  { now, circumstances }: { readonly now: Instant; readonly circumstances: Circumstances },
+): Planned {
+  const { manifest } = request.release;
+  const judged = request.nodes.map((node) => ({ node, ...candidacyOf(node, manifest) }));
+  const chosen = judged.flatMap((one) => (one.reason === null ? [one] : []));
+  const skipped = judged.flatMap(({ node, reason }) =>
+    reason === null ? [] : [{ node_id: node.id, reason }],
+  );
+  const id = newId('rol');
+  const seed = seedOf(request);
+  const members = chosen.map(({ node, version }) => memberOf(node, version));
+  const rules = rulesOf(request.preset, request.start);
+  const problems = [...(request.problems ?? [])];
+  // Without a node every wave would be empty; that is not the fault of the plan.
+  if (chosen.length > 0) {
+    problems.push(...problemsOfCut({ ...request.cut, waves: rules, seed }, members));
+  }
+  // A window that is none has no next opening.
+  if (problems.length === 0) problems.push(...neverOpening(rules, circumstances, now));
+  if (problems.length > 0) throw invalidPlan(asAsked(request.preset.strategy, problems));
+  if (chosen.length === 0) throw nobodyLeft(request, skipped);
+  const { rollout, targets, left } = planRollout({
+    id,
+    seed,
+    terms: {
+      ...request.terms,
+      strategy: request.preset.strategy,
+      order: request.start.order,
+    },
+    rules,
+    cut: request.cut,
+    members,
+    now,
+  });
+  const byId = new Map(chosen.map((one) => [one.node.id, one]));
+  const unplaced = left.map((nodeId) => ({ node_id: nodeId, reason: 'in_no_wave' }));
+  return {
+    meta: metaOf(request, id, { caller, now, skipped: [...skipped, ...unplaced] }),
+    rollout,
+    targets: targets.map((target): StoredTarget => {
+      const one = byId.get(target.nodeId);
+      return {
+        ...target,
+        nodeName: one?.node.name ?? '',
+        service: one?.service ?? '',
+        fromVersion: one?.version ?? null,
+        updatedAt: now,
+      };
+    }),
+  };
+}
+
+/** A window that freezes close for longer than anybody plans would wait in silence. */
+const neverOpening = (
+  rules: readonly RulePlan[],
+  { freezes }: Circumstances,
+  now: Instant,
+): { path: string; message: string }[] =>
+  rules.flatMap(({ opens }, index) =>
+    opens.some((gate) => gate.kind === 'window' && nextOpening(gate.rules, freezes, now) === null)
+      ? [{ path: `waves.${index}.opens`, message: 'the window never opens: a freeze covers it' }]
+      : [],
+  );
+
+/** Where each problem is in what was asked for; one a place. */
+function asAsked(strategy: Strategy, problems: readonly Problem[]): Problem[] {
+  const byPath = new Map<string, Problem>();
+  for (const problem of problems) {
+    const path = problem.path
+      .replace(/^waves\.(\d+)\..*$/, strategy === 'staged' ? 'wave_percents.$1' : '$&')
+      .replace(/^waves/, strategy === 'scheduled' ? 'rings' : '$&')
+      .replace(/\.selector\.key$/, '.label.key')
+      .replace('.selector', '')
+      .replace('canaryCount', 'canary_count')
+      .replace(/^domain\.limit.*$/, 'domain.max');
+    if (!byPath.has(path)) byPath.set(path, { ...problem, path });
+  }
+  return [...byPath.values()];
+}
+
+/** Every problem at once, so that nobody mends a plan line by line. */
+function invalidPlan(problems: readonly Problem[]): FleetError {
+  const list = problems.map(({ path, message }) => `${path}: ${message}`).join('; ');
+  return new FleetError('rollout_plan_invalid', list, { context: { problems } });
+}
+
+function nobodyLeft(request: RolloutRequest, skipped: RolloutMeta['skipped']): FleetError {
+  const isForRelease = skipped.some((one) => one.reason === 'no_artifact_for_host');
+  const { product, version } = request.release.manifest;
+  const count = request.nodes.length;
+  return new FleetError(
+    isForRelease ? 'release_not_for_scope' : 'rollout_empty',
+    `none of ${count} nodes in scope can take ${product} ${version}${countsOf(skipped)}`,
+    { context: { skipped: skipped.slice(0, 100) } },
+  );
+}
+
+/** Such as `: 2 already_current, 1 revoked`. */
+function countsOf(skipped: RolloutMeta['skipped']): string {
+  const counts = new Map<string, number>();
+  for (const { reason } of skipped) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  const parts = [...counts].map(([reason, count]) => `${count} ${reason}`);
+  return parts.length === 0 ? '' : `: ${parts.join(', ')}`;
+}
+
+function metaOf(
+  request: RolloutRequest,
+  id: string,
+  made: {
+    readonly caller: Caller;
+    readonly now: Instant;
+    readonly skipped: RolloutMeta['skipped'];
+  },
+): RolloutMeta {
+  const { manifest } = request.release;
+  const [only] = request.scope.nodeIds ?? [];
+  return {
+    id,
+    groupId: request.scope.groupId,
+    scopeKind: request.kind,
+    scopeId: request.kind === 'node' && only !== undefined ? only : request.scope.groupId,
+    scope: request.scope,
+    product: manifest.product,
+    version: manifest.version,
+    channel: manifest.channel,
+    strategy: request.preset.strategy,
+    startVersion: request.startVersion,
+    reverts: request.reverts,
+    skipped: made.skipped,
+    createdBy: made.caller.name,
+    createdById: made.caller.id,
+    createdAt: made.now,
+  };
+}

@@ -1,0 +1,145 @@
+import { durationInWords, toIso, type Instant } from '../../core/kernel/index.js';
+import { artifactFor } from '../../core/release/index.js';
+import { nextOpening, type Gate, type Limit, type WavePlan } from '../../core/rollout/index.js';
+import type { Answer } from '../../protocol/api/index.js';
+import type { FleetNode } from '../fleet/index.js';
+import type { StoredRelease } from '../releases/index.js';
+import type { Planned } from './planning.js';
+import { momentView } from './rollout.view.js';
+
+/** Of each wave only so many nodes are named: the rest is in the sizes. */
+const NODES_SHOWN_MAX = 100;
+/** Until the manager has seen upgrades of its own: fetch, swap and probation of a small service. */
+const NODE_TAKES_MS = 150_000;
+
+type Preview = Answer<'rollouts.preview'>;
+
+/**
+ * A plan as a person reads it before anything happens. Times are the earliest ones: as if every gate
+ * that waits for time alone opened at once and every node took as long as one usually does. From the
+ * first wave on that waits for people, nothing is known.
+ */
+export function previewView(
+  { meta, rollout, targets }: Planned,
+  looked: {
+    readonly nodes: readonly FleetNode[];
+    readonly release: StoredRelease;
+    readonly now: Instant;
+  },
+): Preview {
+  const times = timesOf(rollout.plan.waves, rollout.plan.spreadMs, looked.now);
+  return {
+    product: meta.product,
+    version: meta.version,
+    channel: meta.channel,
+    strategy: meta.strategy,
+    waves: rollout.plan.waves.map((wave, index) => {
+      const of = targets.filter((target) => target.wave === index);
+      return {
+        index,
+        name: wave.name,
+        ring: wave.ring,
+        part: wave.part,
+        size: of.length,
+        nodes: of.slice(0, NODES_SHOWN_MAX).map((target) => ({
+          id: target.nodeId,
+          name: target.nodeName,
+          from_version: target.fromVersion,
+        })),
+        opens_when: wave.opens.map(gateText),
+        passes_when: wave.passes.map(gateText),
+        opens_at: momentView(times.opens[index] ?? null),
+      };
+    }),
+    skipped: [...meta.skipped],
+    duration_seconds: times.ends === null ? null : Math.ceil((times.ends - looked.now) / 1_000),
+    download_bytes: bytesOf(targets, looked),
+  };
+}
+
+function timesOf(
+  waves: readonly WavePlan[],
+  spreadMs: number,
+  now: Instant,
+): { readonly opens: readonly (Instant | null)[]; readonly ends: Instant | null } {
+  let at: number | null = now;
+  let opened: number = now;
+  const opens: (Instant | null)[] = [];
+  for (const wave of waves) {
+    const before: number | null = at;
+    const openedBefore: number = opened;
+    const starts: number | null = wave.opens.reduce<number | null>(
+      (time, gate) => (time === null ? null : opensAt(gate, time, openedBefore)),
+      before,
+    );
+    opens.push(starts as Instant | null);
+    if (starts !== null) opened = starts;
+    at = starts === null ? null : starts + NODE_TAKES_MS + spreadMs + settleMsOf(wave);
+  }
+  return { opens, ends: at as Instant | null };
+}
+
+const settleMsOf = ({ passes }: WavePlan): number =>
+  passes.reduce((most, gate) => (gate.kind === 'settle' ? Math.max(most, gate.ms) : most), 0);
+
+function opensAt(gate: Gate, at: number, openedBefore: number): number | null {
+  switch (gate.kind) {
+    case 'approval':
+      return null;
+    case 'not_before':
+      return Math.max(at, gate.at);
+    case 'wait':
+      return Math.max(at, openedBefore + gate.ms);
+    case 'window':
+      return nextOpening(gate.rules, [], at as Instant);
+    default:
+      return at;
+  }
+}
+
+const textOfLimit = (limit: Limit | null, what: string): string => {
+  if (limit === null) return `any number of ${what}`;
+  return 'count' in limit ? `at most ${limit.count} ${what}` : `at most ${limit.percent} % ${what}`;
+};
+
+function gateText(gate: Gate): string {
+  switch (gate.kind) {
+    case 'settle':
+      return gate.ms === 0 ? 'at once' : `${durationInWords(gate.ms)} have passed quietly`;
+    case 'verdict':
+      return [
+        textOfLimit(gate.failures, 'failed'),
+        textOfLimit(gate.offline, 'away'),
+        textOfLimit(gate.silent, 'silent'),
+      ].join(', ');
+    case 'approval':
+      return `${gate.needed} approval(s)`;
+    case 'window':
+      return gate.rules
+        .map((rule) => {
+          const hour = String(Math.floor(rule.startMinute / 60)).padStart(2, '0');
+          const minute = String(rule.startMinute % 60).padStart(2, '0');
+          const length = durationInWords(rule.durationMinutes * 60_000);
+          return `${rule.days.join(', ')} from ${hour}:${minute} ${rule.timeZone} for ${length}`;
+        })
+        .join('; ');
+    case 'wait':
+      return `${durationInWords(gate.ms)} after the wave before it opened`;
+    case 'not_before':
+      return `not before ${toIso(gate.at)}`;
+  }
+}
+
+function bytesOf(
+  targets: Planned['targets'],
+  { nodes, release }: { readonly nodes: readonly FleetNode[]; readonly release: StoredRelease },
+): number {
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  return targets.reduce((sum, { nodeId, service }) => {
+    const node = byId.get(nodeId);
+    const variant = node?.services.find((one) => one.name === service)?.variant ?? 'default';
+    if (node === undefined) return sum;
+    const { os, arch } = node.host;
+    return sum + (artifactFor(release.manifest, { os, arch, variant })?.size ?? 0);
+  }, 0);
+}

@@ -1,0 +1,173 @@
+import { HOUR_MS, instant, plus, SECOND_MS, type Instant } from '../../core/kernel/index.js';
+import {
+  problemsOfWindow,
+  type CustomWaveSpec,
+  type Limit,
+  type PresetSpec,
+  type RingSpec,
+  type Selector,
+  type Tolerance,
+  type WindowRule,
+} from '../../core/rollout/index.js';
+import type { CreateRollout } from '../../protocol/api/index.js';
+import { OFFLINE_AFTER_MS, type Problem, type RolloutRequest } from './planning.js';
+
+type Asked = Omit<CreateRollout, 'scope'>;
+type AskedRing = Asked['rings'][number];
+type AskedWave = Asked['waves'][number];
+type AskedLimit = NonNullable<Asked['max_unavailable']>;
+type AskedWindow = NonNullable<AskedRing['window']>;
+
+/** How the ids of a group and of those below it are found. */
+export type Subtree = (groupId: string) => Promise<readonly string[]>;
+
+/** What somebody asked for over HTTP in the words of the machine. */
+export async function termsOf(
+  asked: Asked,
+  subtree: Subtree,
+  options: { readonly now: Instant; readonly approvals: number },
+): Promise<
+  Pick<
+    RolloutRequest,
+    'preset' | 'start' | 'terms' | 'cut' | 'startVersion' | 'reverts' | 'problems'
+  >
+> {
+  const { expires_after_seconds: expires, domain } = asked;
+  return {
+    preset: await presetOf(asked, subtree),
+    start: {
+      applyAfter: asked.apply_after === null ? null : momentOf(asked.apply_after),
+      approvals: options.approvals,
+      order: asked.strategy === 'scheduled' ? asked.order : 'sequential',
+    },
+    terms: {
+      nodeDeadlineMs: asked.node_deadline_seconds * SECOND_MS,
+      offlineAfterMs: OFFLINE_AFTER_MS,
+      maxUnavailable: asked.max_unavailable === null ? null : limitIn(asked.max_unavailable),
+      expiresAt: expires === null ? null : plus(options.now, expires * SECOND_MS),
+      spreadMs: asked.spread_seconds * SECOND_MS,
+    },
+    cut: {
+      domain: domain === null ? null : { label: domain.label, limit: limitIn(domain.max) },
+      strata: asked.strata,
+    },
+    startVersion: asked.strategy === 'scheduled' ? asked.start_version : null,
+    reverts: null,
+    problems: problemsOf(asked, options.now),
+  };
+}
+
+const momentOf = (text: string): Instant => instant(Date.parse(text));
+
+export const limitIn = (limit: AskedLimit): Limit =>
+  typeof limit === 'number' ? { count: limit } : { percent: Number(limit.slice(0, -1)) };
+
+const toleranceOf = (asked: Asked['tolerate']): Tolerance => ({
+  failures: asked.failures === null ? null : limitIn(asked.failures),
+  offline: asked.offline === null ? null : limitIn(asked.offline),
+  silent: asked.silent === null ? null : limitIn(asked.silent),
+});
+
+const windowOf = ({ days, start, duration_minutes, time_zone }: AskedWindow): WindowRule => ({
+  days,
+  startMinute: Number(start.slice(0, 2)) * 60 + Number(start.slice(3)),
+  durationMinutes: duration_minutes,
+  timeZone: time_zone,
+});
+
+function problemsOf(asked: Asked, now: Instant): Problem[] {
+  const problems: Problem[] = [];
+  const needs = (path: 'rings' | 'waves', strategy: Asked['strategy']): void => {
+    if (asked.strategy === strategy && asked[path].length === 0) {
+      problems.push({ path, message: `a ${strategy} rollout needs at least one` });
+    }
+  };
+  needs('rings', 'scheduled');
+  needs('waves', 'custom');
+  problems.push(...problemsOfWindows(asked), ...problemsOfTimes(asked, now));
+  return problems;
+}
+
+/** Whether there is time between the earliest start and the end. */
+export function problemsOfTimes(
+  asked: Pick<Asked, 'apply_after' | 'expires_after_seconds'>,
+  now: Instant,
+): Problem[] {
+  const { apply_after: after, expires_after_seconds: expires } = asked;
+  if (after === null || expires === null) return [];
+  if (momentOf(after) < now + expires * SECOND_MS) return [];
+  return [{ path: 'apply_after', message: 'is after the rollout has expired' }];
+}
+
+function problemsOfWindows(asked: Asked): Problem[] {
+  const rings = asked.rings.flatMap((ring, i) =>
+    ring.window === null ? [] : [{ path: `rings.${i}.window`, window: ring.window }],
+  );
+  const waves = asked.waves.flatMap((wave, i) =>
+    wave.windows.map((window, w) => ({ path: `waves.${i}.windows.${w}`, window })),
+  );
+  return [...rings, ...waves].flatMap(({ path, window }) =>
+    problemsOfWindow(windowOf(window)).map((message) => ({ path, message })),
+  );
+}
+
+async function presetOf(asked: Asked, subtree: Subtree): Promise<PresetSpec> {
+  const settleMs = asked.settle_seconds * SECOND_MS;
+  const tolerance = toleranceOf(asked.tolerate);
+  const proof = { settleMs, tolerance };
+  switch (asked.strategy) {
+    case 'staged':
+      return { strategy: 'staged', percents: asked.wave_percents, ...proof };
+    case 'rolling':
+      return { strategy: 'rolling', stepPercent: asked.step_percent, ...proof };
+    case 'canary':
+      return { strategy: 'canary', percent: asked.canary_percent, ...proof };
+    case 'immediate':
+      return { strategy: 'immediate' };
+    case 'scheduled':
+      return {
+        strategy: 'scheduled',
+        rings: await Promise.all(asked.rings.map((ring) => ringOf(ring, subtree))),
+        donePercent: asked.done_percent,
+        ...proof,
+      };
+    case 'custom':
+      return {
+        strategy: 'custom',
+        waves: await Promise.all(asked.waves.map((wave, i) => waveOf(wave, i, subtree))),
+      };
+  }
+}
+
+async function selectorOf(asked: AskedRing | AskedWave, subtree: Subtree): Promise<Selector> {
+  if (asked.percent !== undefined) return { by: 'percent', percent: asked.percent };
+  if (asked.count !== undefined) return { by: 'count', count: asked.count };
+  if (asked.label !== undefined) return { by: 'label', ...asked.label };
+  if (asked.ring !== undefined) return { by: 'ring', ring: asked.ring };
+  if (asked.group_id === undefined) return { by: 'rest' };
+  return { by: 'group', groupIds: await subtree(asked.group_id) };
+}
+
+const ringOf = async (ring: AskedRing, subtree: Subtree): Promise<RingSpec> => ({
+  name: ring.name,
+  selector: await selectorOf(ring, subtree),
+  window: ring.window === null ? null : windowOf(ring.window),
+  waitMs: ring.wait_hours * HOUR_MS,
+  canaryCount: ring.canary_count,
+});
+
+const waveOf = async (
+  wave: AskedWave,
+  index: number,
+  subtree: Subtree,
+): Promise<CustomWaveSpec> => ({
+  name: wave.name ?? `wave ${index + 1}`,
+  selector: await selectorOf(wave, subtree),
+  canaryCount: wave.canary_count,
+  settleMs: wave.settle_seconds * SECOND_MS,
+  tolerance: toleranceOf(wave.tolerate),
+  approvals: wave.approvals,
+  windows: wave.windows.map(windowOf),
+  waitMs: wave.wait_hours * HOUR_MS,
+  notBefore: wave.not_before === null ? null : momentOf(wave.not_before),
+});

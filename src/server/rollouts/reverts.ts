@@ -1,0 +1,97 @@
+import { Injectable } from '@nestjs/common';
+import { FleetError } from '../../core/kernel/index.js';
+import { Nodes, type FleetNode } from '../fleet/index.js';
+import { type Caller, Database } from '../platform/index.js';
+import { Releases, type StoredRelease } from '../releases/index.js';
+import { candidacyOf, type RolloutRequest } from './planning.js';
+import { Orchestrator } from './rollouts.orchestrator.js';
+import type { StoredRollout } from './rollouts.store.js';
+import { targetsInStates, type StoredTarget } from './targets.store.js';
+
+interface Skipped {
+  readonly node_id: string;
+  readonly reason: string;
+}
+
+/**
+ * The way back: rollouts that bring every node that a rollout has upgraded to the version that it
+ * came from, at once but within the same limit on nodes that are down. One rollout a version.
+ */
+@Injectable()
+export class Reverts {
+  constructor(
+    private readonly database: Database,
+    private readonly orchestrator: Orchestrator,
+    private readonly nodes: Nodes,
+    private readonly releases: Releases,
+  ) {}
+
+  /**
+   * Cancels the rollout when it still runs, then starts the way back. Throws `rollout_empty` when no node
+   * was upgraded, and what `create` throws.
+   */
+  async revert(
+    { meta, state }: StoredRollout,
+    caller: Caller,
+  ): Promise<{ readonly ids: readonly string[]; readonly skipped: readonly Skipped[] }> {
+    const upgraded = await targetsInStates(this.database.read, meta.id, ['succeeded'], {});
+    if (upgraded.length === 0) {
+      throw new FleetError('rollout_empty', 'this rollout has upgraded no node yet');
+    }
+    const skipped: Skipped[] = [];
+    const byVersion = new Map<string, StoredTarget[]>();
+    for (const target of upgraded) {
+      if (target.fromVersion === null) {
+        skipped.push({ node_id: target.nodeId, reason: 'no_previous_version' });
+      } else {
+        const of = byVersion.get(target.fromVersion) ?? [];
+        byVersion.set(target.fromVersion, [...of, target]);
+      }
+    }
+    const requests: RolloutRequest[] = [];
+    for (const [version, targets] of [...byVersion].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      const release = await this.releases.published(meta.product, version);
+      if (release === null) {
+        skipped.push(...targets.map((one) => ({ node_id: one.nodeId, reason: 'no_release' })));
+        continue;
+      }
+      const nodes: FleetNode[] = [];
+      for (const { nodeId } of targets) {
+        const node = await this.nodes.find(nodeId);
+        if (node === null) continue;
+        const { reason } = candidacyOf(node, release.manifest);
+        if (reason === null) nodes.push(node);
+        else skipped.push({ node_id: nodeId, reason });
+      }
+      if (nodes.length > 0) requests.push(wayBack({ meta, state }, release, nodes));
+    }
+    const ids = await this.orchestrator.revert(meta.id, requests, caller);
+    return { ids, skipped };
+  }
+}
+
+const wayBack = (
+  { meta, state }: Pick<StoredRollout, 'meta' | 'state'>,
+  release: StoredRelease,
+  nodes: readonly FleetNode[],
+): RolloutRequest => {
+  const { nodeDeadlineMs, offlineAfterMs, maxUnavailable } = state.plan;
+  return {
+    kind: 'group',
+    scope: {
+      groupId: meta.groupId,
+      subgroups: true,
+      labels: {},
+      nodeIds: nodes.map((node) => node.id),
+      exclude: [],
+    },
+    nodes,
+    release,
+    preset: { strategy: 'immediate' },
+    start: { applyAfter: null, approvals: 0, order: 'sequential' },
+    terms: { nodeDeadlineMs, offlineAfterMs, maxUnavailable, expiresAt: null, spreadMs: 0 },
+    cut: { domain: null, strata: [] },
+    startVersion: null,
+    reverts: meta.id,
+  };
+};

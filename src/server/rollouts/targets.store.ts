@@ -1,0 +1,312 @@
+import { instant, type Instant } from '../../core/kernel/index.js';
+import {
+  canRetry,
+  canWithdraw,
+  TARGET_STATES,
+  type Target,
+  type TargetState,
+} from '../../core/rollout/index.js';
+import type { Database, Sql, SqlValue, Tx } from '../platform/index.js';
+import { chunksOf, questionMarks } from './statements.js';
+
+export interface StoredTarget extends Target {
+  readonly nodeName: string;
+  readonly service: string;
+  readonly fromVersion: string | null;
+  readonly updatedAt: Instant;
+}
+
+interface TargetRow {
+  node_id: string;
+  node_name: string;
+  service: string;
+  wave: number;
+  state: TargetState;
+  reason: string;
+  error_code: string | null;
+  command_id: string | null;
+  from_version: string | null;
+  offline: number;
+  deadline_at: number | null;
+  updated_at: number;
+}
+
+const TARGET_COLUMNS =
+  'node_id, node_name, service, wave, state, reason, error_code, command_id, from_version, offline, deadline_at, updated_at';
+
+const RETRYABLE: readonly TargetState[] = TARGET_STATES.filter(canRetry);
+export const WITHDRAWABLE: readonly TargetState[] = TARGET_STATES.filter(canWithdraw);
+
+/** Adds the targets of a rollout, a bounded number with each statement. */
+export async function insertTargets(
+  tx: Tx,
+  rolloutId: string,
+  targets: readonly StoredTarget[],
+): Promise<void> {
+  for (const chunk of chunksOf(targets)) {
+    const params: SqlValue[] = [];
+    for (const t of chunk) {
+      params.push(rolloutId, t.nodeId, t.nodeName, t.service, t.wave, t.state, t.reason);
+      params.push(t.errorCode, t.commandId, t.fromVersion, t.offline ? 1 : 0, t.deadlineAt);
+      params.push(t.updatedAt);
+    }
+    const rows = chunk.map(() => `(${questionMarks(13)})`).join(', ');
+    await tx.run(
+      `INSERT INTO rollout_targets (rollout_id, ${TARGET_COLUMNS}) VALUES ${rows}`,
+      params,
+    );
+  }
+}
+
+/**
+ * Takes (node, service) for a rollout; the answer names those that another active rollout holds.
+ * When it is not empty the caller must roll back.
+ */
+export async function claimTargets(
+  tx: Tx,
+  rolloutId: string,
+  targets: readonly { readonly nodeId: string; readonly service: string }[],
+): Promise<string[]> {
+  const busy: string[] = [];
+  // In one order for everybody: two that want the same nodes wait for each other, once, in line.
+  const inOrder = [...targets].sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
+  for (const chunk of chunksOf(inOrder)) {
+    const params = chunk.flatMap((t) => [t.nodeId, t.service, rolloutId]);
+    const rows = chunk.map(() => '(?, ?, ?)').join(', ');
+    const taken = await tx.all<{ node_id: string }>(
+      `INSERT INTO active_targets (node_id, service, rollout_id) VALUES ${rows}
+       ON CONFLICT (node_id, service) DO NOTHING RETURNING node_id`,
+      params,
+    );
+    const ours = new Set(taken.map((row) => row.node_id));
+    for (const target of chunk) if (!ours.has(target.nodeId)) busy.push(target.nodeId);
+  }
+  return busy;
+}
+
+/** Whether an active rollout other than this one has claimed the (node, service). */
+export async function isHeldByAnother(
+  sql: Sql,
+  rolloutId: string,
+  target: { readonly nodeId: string; readonly service: string },
+): Promise<boolean> {
+  const row = await sql.get<{ rollout_id: string }>(
+    'SELECT rollout_id FROM active_targets WHERE node_id = ? AND service = ?',
+    [target.nodeId, target.service],
+  );
+  return row !== undefined && row.rollout_id !== rolloutId;
+}
+
+export async function releaseTargets(tx: Tx, rolloutId: string): Promise<void> {
+  await tx.run('DELETE FROM active_targets WHERE rollout_id = ?', [rolloutId]);
+}
+
+export async function findTarget(
+  sql: Sql,
+  rolloutId: string,
+  nodeId: string,
+): Promise<StoredTarget | null> {
+  const row = await sql.get<TargetRow>(
+    `SELECT ${TARGET_COLUMNS} FROM rollout_targets WHERE rollout_id = ? AND node_id = ?`,
+    [rolloutId, nodeId],
+  );
+  return row === undefined ? null : toTarget(row);
+}
+
+export async function saveTarget(
+  tx: Tx,
+  rolloutId: string,
+  target: Target,
+  now: Instant,
+): Promise<void> {
+  await tx.run(
+    `UPDATE rollout_targets SET state = ?, reason = ?, error_code = ?, command_id = ?, offline = ?,
+     deadline_at = ?, updated_at = ? WHERE rollout_id = ? AND node_id = ?`,
+    [
+      target.state,
+      target.reason,
+      target.errorCode,
+      target.commandId,
+      target.offline ? 1 : 0,
+      target.deadlineAt,
+      now,
+      rolloutId,
+      target.nodeId,
+    ],
+  );
+}
+
+/** Targets by wave, then node id; `after` is the last one seen. */
+export async function listTargets(
+  sql: Sql,
+  rolloutId: string,
+  after: { readonly wave: number; readonly nodeId: string } | null,
+  limit: number,
+): Promise<StoredTarget[]> {
+  const rows = await sql.all<TargetRow>(
+    `SELECT ${TARGET_COLUMNS} FROM rollout_targets WHERE rollout_id = ?
+     AND (wave > ? OR (wave = ? AND node_id > ?)) ORDER BY wave, node_id LIMIT ?`,
+    [rolloutId, after?.wave ?? -1, after?.wave ?? -1, after?.nodeId ?? '', limit],
+  );
+  return rows.map(toTarget);
+}
+
+/** In order of node id; of one wave or of all, at most `limit`. */
+export async function targetsInStates(
+  sql: Sql,
+  rolloutId: string,
+  states: readonly TargetState[],
+  { wave = null, limit = null }: { readonly wave?: number | null; readonly limit?: number | null },
+): Promise<StoredTarget[]> {
+  const rows = await sql.all<TargetRow>(
+    `SELECT ${TARGET_COLUMNS} FROM rollout_targets WHERE rollout_id = ?
+     AND state IN (${questionMarks(states.length)})${wave === null ? '' : ' AND wave = ?'}
+     ORDER BY node_id${limit === null ? '' : ' LIMIT ?'}`,
+    [rolloutId, ...states, ...(wave === null ? [] : [wave]), ...(limit === null ? [] : [limit])],
+  );
+  return rows.map(toTarget);
+}
+
+/**
+ * How many nodes of a rollout, other than one, are down for whatever cause: away, or between permit
+ * and verdict in any rollout. Stops counting at `most`. What a rollout that is over left without a
+ * verdict counts until its deadline only: nobody would ever correct it. CROSS JOIN: few are down, so SQLite must begin
+ * with those and not with the scope.
+ */
+export async function countDown(
+  sql: Sql,
+  rolloutId: string,
+  options: { readonly but: string; readonly most: number; readonly now: Instant },
+): Promise<number> {
+  const row = await sql.get<{ n: number }>(
+    `SELECT COUNT(*) AS n FROM (SELECT DISTINCT node_id FROM (
+       SELECT n.id AS node_id FROM nodes n CROSS JOIN rollout_targets t
+         WHERE n.status = 'offline' AND t.rollout_id = ? AND t.node_id = n.id AND n.id <> ?
+       UNION ALL
+       SELECT d.node_id FROM rollout_targets d CROSS JOIN rollout_targets t
+         WHERE t.rollout_id = ? AND t.node_id = d.node_id AND (d.state IN ('swapping', 'probation') OR d.reason = 'lost_after_permit')
+           AND d.node_id <> ?
+           AND (d.deadline_at > ? OR EXISTS (SELECT 1 FROM active_targets a
+             WHERE a.node_id = d.node_id AND a.rollout_id = d.rollout_id))
+     ) AS each_cause LIMIT ?) AS down`,
+    [rolloutId, options.but, rolloutId, options.but, options.now, options.most],
+  );
+  return row?.n ?? 0;
+}
+
+/**
+ * Until this transaction ends no other permit within a limit is granted, so that two of them never see
+ * the same room. SQLite has one writer anyway.
+ */
+export async function holdPermits(tx: Tx, database: Database['kind']): Promise<void> {
+  if (database === 'postgres') await tx.get('SELECT id FROM permit_lock WHERE id = 1 FOR UPDATE');
+}
+
+/** Upgraded targets of running rollouts whose node is away since `before` and not counted yet. */
+export async function goneTargets(
+  sql: Sql,
+  before: Instant,
+  limit: number,
+): Promise<{ readonly rolloutId: string; readonly nodeId: string }[]> {
+  const rows = await sql.all<{ rollout_id: string; node_id: string }>(
+    `SELECT t.rollout_id, t.node_id FROM nodes n
+       CROSS JOIN active_targets a CROSS JOIN rollout_targets t CROSS JOIN rollouts r
+     WHERE a.node_id = n.id AND t.rollout_id = a.rollout_id AND t.node_id = n.id
+       AND r.id = t.rollout_id AND n.status = 'offline' AND n.last_seen_at < ? AND t.state = 'succeeded' AND t.offline = 0
+       AND r.status = 'in_progress' LIMIT ?`,
+    [before, limit],
+  );
+  return rows.map((row) => ({ rolloutId: row.rollout_id, nodeId: row.node_id }));
+}
+
+/** The rollouts that have claimed a service of this node. */
+export async function activeOf(
+  sql: Sql,
+  nodeId: string,
+): Promise<{ readonly rolloutId: string; readonly service: string }[]> {
+  const rows = await sql.all<{ rollout_id: string; service: string }>(
+    'SELECT rollout_id, service FROM active_targets WHERE node_id = ? ORDER BY rollout_id',
+    [nodeId],
+  );
+  return rows.map((row) => ({ rolloutId: row.rollout_id, service: row.service }));
+}
+
+/** What failed or kept silent in a wave waits for a new command; what it had counts no more. */
+export async function retryTargets(
+  tx: Tx,
+  rolloutId: string,
+  wave: number,
+  now: Instant,
+): Promise<void> {
+  await tx.run(
+    `UPDATE rollout_targets SET state = 'pending', reason = 'retried', error_code = NULL,
+       command_id = NULL, offline = 0, deadline_at = NULL, updated_at = ?
+     WHERE rollout_id = ? AND wave = ? AND state IN (${questionMarks(RETRYABLE.length)})`,
+    [now, rolloutId, wave, ...RETRYABLE],
+  );
+}
+
+/** One more target for a rollout that runs. */
+export const insertTarget = (tx: Tx, rolloutId: string, target: StoredTarget): Promise<void> =>
+  insertTargets(tx, rolloutId, [target]);
+
+export async function overdueTargets(
+  sql: Sql,
+  rolloutId: string,
+  now: Instant,
+  limit: number,
+): Promise<StoredTarget[]> {
+  const rows = await sql.all<TargetRow>(
+    `SELECT ${TARGET_COLUMNS} FROM rollout_targets WHERE rollout_id = ? AND deadline_at <= ?
+     ORDER BY deadline_at LIMIT ?`,
+    [rolloutId, now, limit],
+  );
+  return rows.map(toTarget);
+}
+
+export async function firstDeadline(sql: Sql, rolloutId: string): Promise<Instant | null> {
+  const row = await sql.get<{ at: number | null }>(
+    'SELECT MIN(deadline_at) AS at FROM rollout_targets WHERE rollout_id = ? AND deadline_at > 0',
+    [rolloutId],
+  );
+  return typeof row?.at === 'number' ? instant(row.at) : null;
+}
+
+export async function extendDeadlines(
+  tx: Tx,
+  rolloutId: string,
+  deadlineAt: Instant,
+): Promise<void> {
+  await tx.run(
+    'UPDATE rollout_targets SET deadline_at = ? WHERE rollout_id = ? AND deadline_at > 0',
+    [deadlineAt, rolloutId],
+  );
+}
+
+const toTarget = (row: TargetRow): StoredTarget => ({
+  nodeId: row.node_id,
+  nodeName: row.node_name,
+  service: row.service,
+  wave: row.wave,
+  state: row.state,
+  reason: row.reason,
+  errorCode: row.error_code,
+  commandId: row.command_id,
+  fromVersion: row.from_version,
+  offline: row.offline === 1,
+  deadlineAt: row.deadline_at === null ? null : instant(row.deadline_at),
+  updatedAt: instant(row.updated_at),
+});
+
+/** What the nodes of a rollout last said of their services, as stored. */
+export async function servicesOfTargets(
+  sql: Sql,
+  rolloutId: string,
+): Promise<{ wave: number; service: string; services: string; isOnline: boolean }[]> {
+  const rows = await sql.all<{ wave: number; service: string; services: string; status: string }>(
+    `SELECT t.wave, t.service, n.services, n.status FROM rollout_targets t
+       JOIN nodes n ON n.id = t.node_id WHERE t.rollout_id = ?`,
+    [rolloutId],
+  );
+  return rows.map(({ status, ...row }) => ({ ...row, isOnline: status === 'online' }));
+}

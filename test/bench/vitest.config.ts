@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config';
+
+/** Measures, and asserts nothing: noise must not make a test fail. */
+export default defineConfig({
+  oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
+  test: {
+    include: ['test/bench/**/*.bench.ts'],
+    pool: 'forks',
+    execArgv: ['--expose-gc'],
+    maxWorkers: 1,
+    fileParallelism: false,
+    disableConsoleIntercept: true,
+    reporters: [['default', { summary: false }]],
+  },
+});
