@@ -11,6 +11,7 @@ export interface TargetRow {
   readonly reason: string;
   readonly command_id: string | null;
   readonly offline: number;
+  readonly deadline_at: number | null;
 }
 
 /** A rollout as it was just before an event; its targets as they are after the step. */

@@ -157,11 +157,14 @@ export class Watch implements NodeWatcher {
   /** The manager counts what it knows; this counts what is. */
   #limit({ meta, folded, targets }: WatchedRollout): void {
     const limit = folded.plan.maxUnavailable;
-    if (limit === null) return;
+    // In one that is over late nodes count until their deadline only, whatever they do then.
+    if (limit === null || isOver(folded.status)) return;
     const most = limitOf(limit, targets.size);
     const down = [...targets.keys()].filter((id) => {
-      const phase = this.nodes.get(id)?.machine.state.job?.phase ?? 'idle';
-      return ['swapping', 'probation', 'rolling_back'].includes(phase);
+      const job = this.nodes.get(id)?.machine.state.job ?? null;
+      // A rollback that failed once is a verdict to the manager, though the node is still at it.
+      if (job === null || job.rollback_failed) return false;
+      return ['swapping', 'probation', 'rolling_back'].includes(job.phase);
     });
     must(
       'limit_on_nodes_that_swap',

@@ -99,8 +99,12 @@ export class WatchedRollout implements CheckedRollout {
     const limit = this.folded.plan.maxUnavailable;
     if (limit === null) return;
     const most = limitOf(limit, rows.length);
-    const down = rows.filter(isDown).length;
-    const wasDown = [...before.values()].filter(isDown).length;
+    const { status, updatedAt: now } = this.folded;
+    // Once a rollout is over nobody turns silence into a verdict: a late node counts until its deadline.
+    const counts = (row: TargetRow): boolean =>
+      isDown(row) && (!isOver(status) || (row.deadline_at ?? 0) > now);
+    const down = rows.filter(counts).length;
+    const wasDown = [...before.values()].filter(counts).length;
     must(
       'limit_on_nodes_that_are_down',
       down <= most || down <= wasDown,
@@ -117,7 +121,7 @@ const isStop = ({ type }: RolloutEvent): boolean =>
 
 const readTargets = (database: Database, id: string): Promise<TargetRow[]> =>
   database.read.all<TargetRow>(
-    `SELECT node_id, wave, state, reason, command_id, offline FROM rollout_targets
+    `SELECT node_id, wave, state, reason, command_id, offline, deadline_at FROM rollout_targets
      WHERE rollout_id = ?`,
     [id],
   );
