@@ -1,21 +1,10 @@
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FleetError } from '../core/kernel/index.js';
+import { bornAt } from './process-birth.js';
 
 const LOCK_FILE = 'agent.lock';
 const TRIES_MAX = 5;
-
-/** When a process began, in ticks since boot; null when it is gone, or where there is no /proc. */
-function bornAt(pid: number): string | null {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    // A zombie has ended; only its parent has not looked yet.
-    return fields[0] === 'Z' ? null : (fields[19] ?? null);
-  } catch {
-    return null;
-  }
-}
 
 function isAlive(pid: number): boolean {
   try {

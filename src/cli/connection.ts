@@ -2,7 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { makeClient, type Client } from './client.js';
 import { usageError, type Given, type OptionSpec } from './command.js';
+import { table, type Column } from './table.js';
 import type { Terminal } from './terminal.js';
+import { whole } from './values.js';
 
 /** Which manager is meant. */
 export const MANAGER_OPTION: Readonly<Record<string, OptionSpec>> = {
@@ -67,27 +69,21 @@ export function show<T>(
   terminal.out(form === 'json' ? `${JSON.stringify(result, null, 2)}\n` : forPeople(result));
 }
 
-/** How many rows a list shows. */
-export const LIMIT_OPTION: Readonly<Record<string, OptionSpec>> = {
-  limit: { value: 'N', help: 'rows at most (default 50)' },
-};
-const Limit = z.coerce
-  .number({ error: 'take a number' })
-  .int('take a whole number')
-  .min(1, 'take 1 or more')
-  .max(100_000, 'take 100000 or less');
+const Limit = whole(1, 100_000);
 const PAGE_MAX = 500;
+
+type PageOf<Item> = (query: { limit: number; cursor?: string }) => Promise<{
+  items: readonly Item[];
+  next_cursor: string | null;
+}>;
 
 /**
  * Reads pages until `--limit` rows are there. `more` tells whether there would have been others, so
  * that a cut list can say so.
  */
-export async function collect<Item>(
+async function collect<Item>(
   given: Given,
-  page: (query: { limit: number; cursor?: string }) => Promise<{
-    items: readonly Item[];
-    next_cursor: string | null;
-  }>,
+  page: PageOf<Item>,
 ): Promise<{ items: Item[]; more: boolean }> {
   const limit = given.read('limit', Limit) ?? 50;
   const items: Item[] = [];
@@ -102,5 +98,31 @@ export async function collect<Item>(
 }
 
 /** The last line of a list that was cut. */
-export const moreLine = (more: boolean): string =>
+const moreLine = (more: boolean): string =>
   more ? '(there are more: give a larger --limit)\n' : '';
+
+/** What every list takes. */
+export const LIST_OPTIONS: Readonly<Record<string, OptionSpec>> = {
+  limit: { value: 'N', help: 'rows at most (default 50)' },
+  ...MANAGER_OPTIONS,
+  ...OUTPUT_OPTION,
+};
+
+/** Shows a list that the manager gives in pages, up to `--limit` rows of it. */
+export async function showList<Item>(
+  given: Given,
+  terminal: Terminal,
+  list: {
+    readonly page: PageOf<Item>;
+    readonly columns: readonly Column<Item>[];
+    readonly whenEmpty: string;
+  },
+): Promise<void> {
+  const found = await collect(given, list.page);
+  show(
+    given,
+    terminal,
+    found,
+    ({ items, more }) => table(items, list.columns, list.whenEmpty) + moreLine(more),
+  );
+}

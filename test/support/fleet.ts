@@ -1,17 +1,14 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import {
-  formatPublicKey,
-  manifestBytes,
-  publicKeyOf,
-  signMinisign,
-  type Manifest,
-} from '../../src/core/release/index.js';
+import { manifestBytes, signMinisign, type Manifest } from '../../src/core/release/index.js';
 import type { TestManager } from './manager.js';
+import { makeSigningKey, type SigningKey } from './release-source.js';
+
+export { makeSigningKey, type SigningKey };
 
 /** A manager, however it runs. */
 export type ManagerApi = Pick<TestManager, 'url' | 'admin' | 'call'>;
@@ -25,17 +22,6 @@ http.createServer((request, response) => {
   response.end(version);
 }).listen(Number(process.env.PORT), '127.0.0.1');
 `;
-
-export interface SigningKey {
-  readonly privateKey: KeyObject;
-  readonly publicKey: string;
-}
-
-export function makeSigningKey(): SigningKey {
-  const { privateKey } = generateKeyPairSync('ed25519');
-  const publicKey = formatPublicKey(publicKeyOf(privateKey)).split('\n')[1] ?? '';
-  return { privateKey, publicKey };
-}
 
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');

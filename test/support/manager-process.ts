@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeTempDir } from './databases.js';
 import { freePort } from './fleet.js';
-import { requestOf, type TestManager } from './manager.js';
+import { callRoute, type TestManager } from './manager.js';
 
 /** A manager in a process of its own, that can be killed and started again on its data. */
 export interface ManagerProcess extends Pick<TestManager, 'url' | 'admin' | 'call'> {
@@ -56,20 +56,8 @@ export async function startManagerProcess(
     child.kill(signal);
     await once(child, 'exit');
   };
-  const call: TestManager['call'] = async (name, given = {}, token = admin) => {
-    const { method, path } = requestOf(name, given);
-    const response = await fetch(url + path, {
-      method,
-      headers: {
-        ...(token === null ? {} : { authorization: `Bearer ${token}` }),
-        ...(given.body === undefined ? {} : { 'content-type': 'application/json' }),
-      },
-      body: given.body === undefined ? null : JSON.stringify(given.body),
-    });
-    const text = await response.text();
-    const body = (text === '' ? undefined : JSON.parse(text)) as never;
-    return { status: response.status, headers: response.headers, body };
-  };
+  const call: TestManager['call'] = (name, given = {}, token = admin) =>
+    callRoute(url, name, given, token);
 
   await start();
   const setupToken = readFileSync(join(dir.path, 'data', 'setup-token'), 'utf8').trim();

@@ -116,6 +116,30 @@ export function requestOf(
   return { method: route.method, path: query.size > 0 ? `${path}?${query.toString()}` : path };
 }
 
+/** Calls a route of whatever answers at `url`; the answer is told as it came, whatever its status. */
+export async function callRoute(
+  url: string,
+  name: RouteName,
+  given: { params?: unknown; query?: unknown; body?: unknown },
+  token: string | null,
+): Promise<Reply<never>> {
+  const { method, path } = requestOf(name, given);
+  const response = await fetch(url + path, {
+    method,
+    headers: {
+      ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+      ...(given.body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    body: given.body === undefined ? null : JSON.stringify(given.body),
+  });
+  const text = await response.text();
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: (text === '' ? undefined : JSON.parse(text)) as never,
+  };
+}
+
 /** A whole manager on a free port and in a directory of its own, with its first admin. */
 export async function startTestManager(
   env: Readonly<Record<string, string>> = {},
@@ -126,23 +150,8 @@ export async function startTestManager(
   const manager = await startManager({ config, log: silentLog, clock });
   const url = manager.config.publicUrl;
 
-  const call: TestManager['call'] = async (name, given = {}, token = admin) => {
-    const { method, path } = requestOf(name, given);
-    const response = await fetch(url + path, {
-      method,
-      headers: {
-        ...(token === null ? {} : { authorization: `Bearer ${token}` }),
-        ...(given.body === undefined ? {} : { 'content-type': 'application/json' }),
-      },
-      body: given.body === undefined ? null : JSON.stringify(given.body),
-    });
-    const text = await response.text();
-    return {
-      status: response.status,
-      headers: response.headers,
-      body: (text === '' ? undefined : JSON.parse(text)) as never,
-    };
-  };
+  const call: TestManager['call'] = (name, given = {}, token = admin) =>
+    callRoute(url, name, given, token);
   const expectOk = async <T>(reply: Promise<Reply<T>>): Promise<T> => {
     const { status, body } = await reply;
     if (status >= 300) throw new Error(`${status} ${JSON.stringify(body)}`);

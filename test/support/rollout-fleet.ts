@@ -81,7 +81,6 @@ export class RolloutFleet {
         strategy: options.preset.strategy,
         order: start.order,
         nodeDeadlineMs: 600_000,
-        offlineAfterMs: 60_000,
         maxUnavailable: null,
         expiresAt: null,
         spreadMs: 0,
@@ -143,8 +142,10 @@ export class RolloutFleet {
   }
 
   hear(nodeId: string, report: Report): void {
-    const seen = observe(this.rollout, this.target(nodeId), report, this.now);
+    const target = this.target(nodeId);
+    const seen = observe(this.rollout, target, report, this.now);
     this.targets.set(nodeId, seen.target);
+    if (target.state === 'pending' && seen.target !== target) this.#notPending(target);
     this.take(seen.decision);
     const at = nextWake(this.rollout, null);
     if (at !== null && at <= this.now) this.wake();
@@ -263,10 +264,14 @@ export class RolloutFleet {
     for (const target of this.targets.values()) {
       if (!holds(target)) continue;
       this.targets.set(target.nodeId, { ...target, state, reason, deadlineAt: null });
-      const pending = this.#pending.get(target.wave) ?? [];
-      const at = pending.indexOf(target.nodeId);
-      if (at >= 0) pending.splice(at, 1);
+      this.#notPending(target);
     }
+  }
+
+  #notPending({ nodeId, wave }: Target): void {
+    const pending = this.#pending.get(wave) ?? [];
+    const at = pending.indexOf(nodeId);
+    if (at >= 0) pending.splice(at, 1);
   }
 
   #firstDeadline(): Instant | null {

@@ -124,7 +124,6 @@ export const rollsOut = (asked: Asked): RolloutRequest => ({
   start: { applyAfter: null, approvals: 0, order: 'sequential', ...asked.start },
   terms: {
     nodeDeadlineMs: 60_000,
-    offlineAfterMs: 60_000,
     maxUnavailable: null,
     expiresAt: null,
     spreadMs: 0,

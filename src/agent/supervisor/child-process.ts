@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { bornAt } from '../process-birth.js';
 import type { ServiceDriver, ServiceStatus } from './driver.port.js';
 import type { ServiceConfig } from './service-config.js';
 
@@ -28,18 +29,6 @@ interface Running {
   /** From /proc: tells a process from a later one with the same number. */
   readonly born: string;
   readonly startedAtMs: number;
-}
-
-/** When a process began, in clock ticks since boot; null when there is no such process (any more). */
-function bornAt(pid: number): string | null {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    // A zombie has ended; only its parent has not looked yet.
-    return fields[0] === 'Z' ? null : (fields[19] ?? null);
-  } catch {
-    return null;
-  }
 }
 
 /**

@@ -1,15 +1,14 @@
 import type { Answer } from '../../protocol/api/index.js';
 import type { Command } from '../command.js';
 import {
-  collect,
   connect,
-  LIMIT_OPTION,
+  LIST_OPTIONS,
   MANAGER_OPTIONS,
-  moreLine,
   OUTPUT_OPTION,
   show,
+  showList,
 } from '../connection.js';
-import { table, type Column } from '../table.js';
+import type { Column } from '../table.js';
 
 type Group = Answer<'groups.create'>;
 
@@ -24,16 +23,14 @@ export const listGroups: Command = {
   name: 'groups list',
   summary: 'groups that you may see',
   operands: [],
-  options: { ...LIMIT_OPTION, ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
+  options: { ...LIST_OPTIONS },
   run: async (given, terminal) => {
     const client = await connect(given, terminal);
-    const found = await collect(given, (query) => client.call('groups.list', { query }));
-    show(
-      given,
-      terminal,
-      found,
-      ({ items, more }) => table(items, COLUMNS, 'no groups') + moreLine(more),
-    );
+    await showList(given, terminal, {
+      page: (query) => client.call('groups.list', { query }),
+      columns: COLUMNS,
+      whenEmpty: 'no groups',
+    });
   },
 };
 

@@ -1,21 +1,20 @@
-import { z } from 'zod';
 import type { Answer } from '../../protocol/api/index.js';
 import type { Command } from '../command.js';
 import {
-  collect,
   connect,
-  LIMIT_OPTION,
+  LIST_OPTIONS,
   MANAGER_OPTIONS,
-  moreLine,
   OUTPUT_OPTION,
   show,
+  showList,
 } from '../connection.js';
 import { facts, table, type Column } from '../table.js';
+import { oneOf } from '../values.js';
 
 type Node = Answer<'nodes.show'>;
 
 const STATUSES = ['pending', 'online', 'offline', 'revoked'] as const;
-const Status = z.enum(STATUSES, { error: `take one of ${STATUSES.join(', ')}` });
+const Status = oneOf(STATUSES);
 
 const COLUMNS: readonly Column<Node>[] = [
   ['id', (node) => node.id],
@@ -34,22 +33,16 @@ export const listNodes: Command = {
   options: {
     group: { value: 'ID', help: 'this group only' },
     status: { value: 'S', help: STATUSES.join(', ') },
-    ...LIMIT_OPTION,
-    ...MANAGER_OPTIONS,
-    ...OUTPUT_OPTION,
+    ...LIST_OPTIONS,
   },
   run: async (given, terminal) => {
     const filter = { group_id: given.optional('group'), status: given.read('status', Status) };
     const client = await connect(given, terminal);
-    const found = await collect(given, (page) =>
-      client.call('nodes.list', { query: { ...filter, ...page } }),
-    );
-    show(
-      given,
-      terminal,
-      found,
-      ({ items, more }) => table(items, COLUMNS, 'no nodes') + moreLine(more),
-    );
+    await showList(given, terminal, {
+      page: (page) => client.call('nodes.list', { query: { ...filter, ...page } }),
+      columns: COLUMNS,
+      whenEmpty: 'no nodes',
+    });
   },
 };
 

@@ -2,30 +2,26 @@ import { z } from 'zod';
 import type { Answer } from '../../protocol/api/index.js';
 import type { Command } from '../command.js';
 import {
-  collect,
   connect,
-  LIMIT_OPTION,
+  LIST_OPTIONS,
   MANAGER_OPTIONS,
-  moreLine,
   OUTPUT_OPTION,
   show,
+  showList,
 } from '../connection.js';
 import { table, type Column } from '../table.js';
+import { oneOf, whole } from '../values.js';
 
 type Event = Answer<'events.list'>['items'][number];
 type Entry = Answer<'audit.list'>['items'][number];
 
 const SEVERITIES = ['info', 'warning', 'critical'] as const;
-const Severity = z.enum(SEVERITIES, { error: `take one of ${SEVERITIES.join(', ')}` });
+const Severity = oneOf(SEVERITIES);
 const After = z.coerce
   .number({ error: 'take a number' })
   .int('take a whole number')
   .min(0, 'take 0 or more');
-const Rows = z.coerce
-  .number({ error: 'take a number' })
-  .int('take a whole number')
-  .min(1, 'take 1 or more')
-  .max(1_000, 'take 1000 or less');
+const Rows = whole(1, 1_000);
 
 const EVENT_COLUMNS: readonly Column<Event>[] = [
   ['id', (event) => event.id],
@@ -87,21 +83,15 @@ export const listAudit: Command = {
   operands: [],
   options: {
     action: { value: 'A', help: 'such as release.publish' },
-    ...LIMIT_OPTION,
-    ...MANAGER_OPTIONS,
-    ...OUTPUT_OPTION,
+    ...LIST_OPTIONS,
   },
   run: async (given, terminal) => {
     const action = given.optional('action');
     const client = await connect(given, terminal);
-    const found = await collect(given, (page) =>
-      client.call('audit.list', { query: { action, ...page } }),
-    );
-    show(
-      given,
-      terminal,
-      found,
-      ({ items, more }) => table(items, AUDIT_COLUMNS, 'no entries') + moreLine(more),
-    );
+    await showList(given, terminal, {
+      page: (page) => client.call('audit.list', { query: { action, ...page } }),
+      columns: AUDIT_COLUMNS,
+      whenEmpty: 'no entries',
+    });
   },
 };

@@ -1,15 +1,14 @@
 import type { Answer } from '../../protocol/api/index.js';
 import type { Command } from '../command.js';
 import {
-  collect,
   connect,
-  LIMIT_OPTION,
+  LIST_OPTIONS,
   MANAGER_OPTIONS,
-  moreLine,
   OUTPUT_OPTION,
   show,
+  showList,
 } from '../connection.js';
-import { table, type Column } from '../table.js';
+import type { Column } from '../table.js';
 import { oneOf } from '../values.js';
 import { rolloutText, type Rollout } from './rollout-text.js';
 
@@ -41,22 +40,16 @@ export const listRollouts: Command = {
   options: {
     group: { value: 'ID', help: 'this group only' },
     status: { value: 'S', help: STATUSES.join(', ') },
-    ...LIMIT_OPTION,
-    ...MANAGER_OPTIONS,
-    ...OUTPUT_OPTION,
+    ...LIST_OPTIONS,
   },
   run: async (given, terminal) => {
     const filter = { group_id: given.optional('group'), status: given.read('status', Status) };
     const client = await connect(given, terminal);
-    const found = await collect(given, (page) =>
-      client.call('rollouts.list', { query: { ...filter, ...page } }),
-    );
-    show(
-      given,
-      terminal,
-      found,
-      ({ items, more }) => table(items, COLUMNS, 'no rollouts') + moreLine(more),
-    );
+    await showList(given, terminal, {
+      page: (page) => client.call('rollouts.list', { query: { ...filter, ...page } }),
+      columns: COLUMNS,
+      whenEmpty: 'no rollouts',
+    });
   },
 };
 
@@ -89,18 +82,14 @@ export const listTargets: Command = {
   name: 'rollouts targets',
   summary: 'the nodes of a rollout, each with state and reason',
   operands: ['ID'],
-  options: { ...LIMIT_OPTION, ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
+  options: { ...LIST_OPTIONS },
   run: async (given, terminal) => {
     const params = { id: given.operand(0) };
     const client = await connect(given, terminal);
-    const found = await collect(given, (query) =>
-      client.call('rollouts.targets', { params, query }),
-    );
-    show(
-      given,
-      terminal,
-      found,
-      ({ items, more }) => table(items, TARGET_COLUMNS, 'no nodes') + moreLine(more),
-    );
+    await showList(given, terminal, {
+      page: (query) => client.call('rollouts.targets', { params, query }),
+      columns: TARGET_COLUMNS,
+      whenEmpty: 'no nodes',
+    });
   },
 };

@@ -2,21 +2,21 @@ import { z } from 'zod';
 import type { Answer } from '../../protocol/api/index.js';
 import type { Command } from '../command.js';
 import {
-  collect,
   connect,
-  LIMIT_OPTION,
+  LIST_OPTIONS,
   MANAGER_OPTIONS,
-  moreLine,
   OUTPUT_OPTION,
   show,
+  showList,
 } from '../connection.js';
 import { reserveSecretFile } from '../new-file.js';
-import { facts, table, type Column } from '../table.js';
+import { facts, type Column } from '../table.js';
+import { oneOf } from '../values.js';
 
 type Token = Answer<'tokens.list'>['items'][number];
 
 const ROLES = ['super_admin', 'release', 'viewer', 'operator', 'admin'] as const;
-const Role = z.enum(ROLES, { error: `take one of ${ROLES.join(', ')}` });
+const Role = oneOf(ROLES);
 const Days = z.coerce
   .number({ error: 'take a number' })
   .int('take whole days')
@@ -77,16 +77,14 @@ export const listTokens: Command = {
   name: 'tokens list',
   summary: 'API tokens, without their secrets',
   operands: [],
-  options: { ...LIMIT_OPTION, ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
+  options: { ...LIST_OPTIONS },
   run: async (given, terminal) => {
     const client = await connect(given, terminal);
-    const found = await collect(given, (query) => client.call('tokens.list', { query }));
-    show(
-      given,
-      terminal,
-      found,
-      ({ items, more }) => table(items, COLUMNS, 'no tokens') + moreLine(more),
-    );
+    await showList(given, terminal, {
+      page: (query) => client.call('tokens.list', { query }),
+      columns: COLUMNS,
+      whenEmpty: 'no tokens',
+    });
   },
 };
 

@@ -1,16 +1,8 @@
 import { Channel, ProductName } from '../../core/release/index.js';
 import type { Answer } from '../../protocol/api/index.js';
 import type { Command } from '../command.js';
-import {
-  collect,
-  connect,
-  LIMIT_OPTION,
-  MANAGER_OPTIONS,
-  moreLine,
-  OUTPUT_OPTION,
-  show,
-} from '../connection.js';
-import { table, type Column } from '../table.js';
+import { connect, LIST_OPTIONS, showList } from '../connection.js';
+import type { Column } from '../table.js';
 
 type Release = Answer<'releases.publish'>;
 
@@ -31,9 +23,7 @@ export const list: Command = {
   options: {
     product: { value: 'P', help: 'this product only' },
     channel: { value: 'C', help: 'this channel only' },
-    ...LIMIT_OPTION,
-    ...MANAGER_OPTIONS,
-    ...OUTPUT_OPTION,
+    ...LIST_OPTIONS,
   },
   run: async (given, terminal) => {
     const filter = {
@@ -41,14 +31,10 @@ export const list: Command = {
       channel: given.read('channel', Channel),
     };
     const client = await connect(given, terminal);
-    const found = await collect(given, (page) =>
-      client.call('releases.list', { query: { ...filter, ...page } }),
-    );
-    show(
-      given,
-      terminal,
-      found,
-      ({ items, more }) => table(items, COLUMNS, 'no releases') + moreLine(more),
-    );
+    await showList(given, terminal, {
+      page: (page) => client.call('releases.list', { query: { ...filter, ...page } }),
+      columns: COLUMNS,
+      whenEmpty: 'no releases',
+    });
   },
 };

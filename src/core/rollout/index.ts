@@ -27,10 +27,18 @@ export { advance, isHeldBack, nextWake, OFFERS_PER_PASS } from './flow.js';
 export { failuresIn, openIn, verdictOf } from './gates/index.js';
 export { join, waveFor } from './join.js';
 export { observe } from './observe.js';
-export { hasBudget, permit, type Denial, type PermitDenial, type PermitFacts } from './permit.js';
+export {
+  downMax,
+  hasBudget,
+  permit,
+  type Denial,
+  type PermitDenial,
+  type PermitFacts,
+} from './permit.js';
 export {
   noCounts,
   pendingTarget,
+  pendingWave,
   planRollout,
   skipReason,
   type Candidate,

@@ -1,5 +1,5 @@
 import { ok, plus, seededRandom, type Instant, type Result } from '../kernel/index.js';
-import { limitOf, type Limit } from './cut.js';
+import { limitOf } from './cut.js';
 import { heldBack } from './flow.js';
 import { isInWindow } from './gates/index.js';
 import {
@@ -49,6 +49,13 @@ const deny = (
 
 /** Whether the limit on nodes that are down needs to be looked at for this rollout. */
 export const hasBudget = (rollout: RolloutState): boolean => rollout.plan.maxUnavailable !== null;
+
+/** How many nodes of the scope may be down at once; infinite without a limit. */
+export function downMax({ plan, waves }: RolloutState): number {
+  if (plan.maxUnavailable === null) return Number.POSITIVE_INFINITY;
+  const scope = waves.reduce((sum, wave) => sum + wave.size, 0);
+  return limitOf(plan.maxUnavailable, scope);
+}
 
 /**
  * Whether a node may swap now. Granting is the caller's state change (a `swapping` report, in the
@@ -116,10 +123,7 @@ function slotOf(rollout: RolloutState, wave: WaveState, nodeId: string): Instant
 }
 
 function hasRoom(rollout: RolloutState, facts: PermitFacts): Result<'granted', Denial> {
-  const limit: Limit | null = rollout.plan.maxUnavailable;
-  if (limit === null) return ok('granted');
-  const scope = rollout.waves.reduce((sum, wave) => sum + wave.size, 0);
-  const most = limitOf(limit, scope);
+  const most = downMax(rollout);
   if (facts.otherNodesDown < most) return ok('granted');
   const are = `${facts.otherNodesDown} of at most ${most} nodes are down`;
   return deny('too_many_nodes_down', are);

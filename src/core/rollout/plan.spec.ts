@@ -11,7 +11,6 @@ const input = (count: number, change: Partial<PlanInput> = {}): PlanInput => ({
     strategy: 'staged',
     order: 'sequential',
     nodeDeadlineMs: 1,
-    offlineAfterMs: 1,
     maxUnavailable: null,
     expiresAt: null,
     spreadMs: 0,

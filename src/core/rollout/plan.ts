@@ -42,7 +42,8 @@ export function skipReason(candidate: Candidate, version: string): SkipReason | 
 export const noCounts = (): Record<TargetState, number> =>
   Object.fromEntries(TARGET_STATES.map((state) => [state, 0])) as Record<TargetState, number>;
 
-const pendingWave = (index: number, size: number): WaveState => ({
+/** A wave as it begins. */
+export const pendingWave = (index: number, size: number): WaveState => ({
   index,
   status: 'pending',
   reason: index === 0 ? 'created' : 'previous_waves_not_done',

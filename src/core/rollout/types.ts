@@ -105,8 +105,6 @@ export interface Plan {
   readonly order: 'sequential' | 'independent';
   /** An open target that reports nothing for this long is `silent`. */
   readonly nodeDeadlineMs: number;
-  /** An upgraded node that is away for this long counts as `offline`. */
-  readonly offlineAfterMs: number;
   /** How many nodes of the scope may be down at once, whatever the cause. */
   readonly maxUnavailable: Limit | null;
   /** Until then nodes that were away can catch up; then the rest is skipped. */
@@ -266,7 +264,7 @@ export type Report =
     }
   /** It said nothing before its deadline. */
   | { readonly kind: 'deadline' }
-  /** It is away for `offlineAfterMs`, or is back. */
+  /** It is away for longer than a reconnect takes, or is back. */
   | { readonly kind: 'presence'; readonly online: boolean }
   /** What it runs, by its own word; `atTarget` when that is the version of this rollout. */
   | { readonly kind: 'version'; readonly atTarget: boolean };

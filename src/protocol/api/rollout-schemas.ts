@@ -289,17 +289,6 @@ export const WhyNot = z.object({
   because: z.array(z.object({ code: z.string(), message: z.string(), until: Moment.nullable() })),
 });
 
-export const RolloutVerb = z.enum([
-  'pause',
-  'resume',
-  'cancel',
-  'mark_rolled_back',
-  'retry_failed',
-  'approve',
-  'skip_wave',
-  'start_wave',
-  'mark_done',
-]);
 /** The wave that a verb about one wave means, counted from 0. */
 export const WaveVerb = z.object({ wave: Count });
 export const Reverted = z.object({ items: z.array(Rollout), skipped: z.array(Skipped) });

@@ -1,6 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { instant } from '../../core/kernel/index.js';
-import { limitOf, type Circumstances, type NodeFacts } from '../../core/rollout/index.js';
+import {
+  downMax,
+  hasBudget,
+  type Circumstances,
+  type NodeFacts,
+} from '../../core/rollout/index.js';
 import type { ServiceReport } from '../../protocol/node/index.js';
 import { Nodes } from '../fleet/index.js';
 import { type Clock, CLOCK, Database } from '../platform/index.js';
@@ -47,15 +52,14 @@ export class NodeLook {
     const target = await findTarget(this.database.read, meta.id, nodeId);
     const node = await this.nodes.find(nodeId);
     if (target === null || node === null) return null;
-    const limit = state.plan.maxUnavailable;
-    const size = state.waves.reduce((sum, wave) => sum + wave.size, 0);
-    const most = limit === null ? 0 : limitOf(limit, size);
     return {
       target,
       facts: {
         now,
         circumstances: await this.book.of(this.database.read, node.groupId, now),
-        otherNodesDown: await countDown(this.database.read, meta.id, { but: nodeId, most, now }),
+        otherNodesDown: hasBudget(state)
+          ? await countDown(this.database.read, meta.id, { but: nodeId, most: downMax(state), now })
+          : 0,
         isOnline: node.status === 'online',
         lastSeenAt: node.lastSeenAt === null ? null : instant(node.lastSeenAt),
       },

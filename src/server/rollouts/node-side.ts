@@ -1,8 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { instant, type Instant } from '../../core/kernel/index.js';
 import {
-  limitOf,
-  observe,
+  downMax,
+  hasBudget,
   permit,
   type Denial,
   type PermitFacts,
@@ -22,7 +22,12 @@ import type {
 import type { NodeEventObserver, NodeNews } from '../events/index.js';
 import type { CommandHandler, NodeIdentity, PermitAnswer } from '../gateway/index.js';
 import { type Clock, CLOCK, CONFIG, type Config, Database, type Tx } from '../platform/index.js';
-import { findCommands, openCommands, setCommandStatus } from './commands.store.js';
+import {
+  findCommands,
+  openCommands,
+  setCommandStatus,
+  type StoredCommand,
+} from './commands.store.js';
 import { RolloutUnits, type OpenRollout, type RolloutUnit } from './rollout-units.js';
 import {
   activeOf,
@@ -87,10 +92,8 @@ export class NodeSide implements CommandHandler, NodeEventObserver {
   async observe(tx: Tx, news: readonly NodeNews[]): Promise<void> {
     const unit = this.units.begin(tx, instant(this.clock.now()));
     for (const { node, events } of news) {
-      for (const event of events) {
-        const report = reportOf(event);
-        if (report !== null) await this.#report(tx, unit, node, report);
-      }
+      const reports = events.flatMap((event) => reportOf(event) ?? []);
+      await this.#reports(tx, unit, node, reports);
     }
     await unit.finish();
   }
@@ -116,7 +119,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver {
     const reports = hello.services.flatMap(reportsOf);
     await this.database.transaction(async (tx) => {
       const unit = this.units.begin(tx, instant(this.clock.now()));
-      for (const report of reports) await this.#report(tx, unit, node, report);
+      await this.#reports(tx, unit, node, reports);
       await this.#hear(tx, unit, node.nodeId, () => ({ kind: 'presence', online: true }));
       await this.#hearVersions(tx, unit, node.nodeId, hello.services);
       await unit.finish();
@@ -143,7 +146,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver {
       const facts = await this.#facts(tx, unit, rollout, node);
       const answer = permit(rollout.state, target, request.command_id, facts);
       if (!answer.ok) {
-        await this.#stillThere(tx, unit, { rollout, target, node }, request.command_id);
+        await this.#stillThere(unit, rollout, target, request.command_id);
         await unit.finish();
         return this.#denied(answer.error.code, now, answer.error);
       }
@@ -151,12 +154,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver {
       const isOvertaken =
         command.status === 'closed' || (await isHeldByAnother(tx, rollout.meta.id, command));
       if (isOvertaken) return this.#denied('command_not_current', now);
-      await this.#report(
-        tx,
-        unit,
-        node,
-        progress(request.command_id, 'swapping', 'permit_granted'),
-      );
+      await unit.hear(rollout, target, progress(request.command_id, 'swapping', 'permit_granted'));
       await unit.finish();
       return { granted: true, leaseMs: this.config.permitLeaseMs };
     });
@@ -176,44 +174,29 @@ export class NodeSide implements CommandHandler, NodeEventObserver {
     { meta, state }: OpenRollout,
     node: NodeIdentity,
   ): Promise<PermitFacts> {
-    const limit = state.plan.maxUnavailable;
-    const size = state.waves.reduce((sum, wave) => sum + wave.size, 0);
-    const most = limit === null ? 0 : limitOf(limit, size);
-    const now = instant(this.clock.now());
+    const { now } = unit;
+    if (hasBudget(state)) await holdPermits(tx, this.database.kind);
     return {
       now,
       // Of the node's own group: it may be held back where the rest of the rollout is not.
       circumstances: await unit.circumstancesOf(node.groupId),
-      otherNodesDown:
-        limit === null ? 0 : await this.#down(tx, meta.id, { but: node.nodeId, most, now }),
+      otherNodesDown: hasBudget(state)
+        ? await countDown(tx, meta.id, { but: node.nodeId, most: downMax(state), now })
+        : 0,
     };
-  }
-
-  async #down(
-    tx: Tx,
-    rolloutId: string,
-    options: Parameters<typeof countDown>[2],
-  ): Promise<number> {
-    await holdPermits(tx, this.database.kind);
-    return countDown(tx, rolloutId, options);
   }
 
   /** Whoever asks for a permit is not silent. Written now and then only: nodes ask every few seconds. */
   async #stillThere(
-    tx: Tx,
     unit: RolloutUnit,
-    at: {
-      readonly rollout: OpenRollout;
-      readonly target: StoredTarget;
-      readonly node: NodeIdentity;
-    },
+    rollout: OpenRollout,
+    target: StoredTarget,
     commandId: string,
   ): Promise<void> {
-    const { deadlineAt, state } = at.target;
+    const { deadlineAt, state } = target;
     const leftMs = deadlineAt === null ? Infinity : deadlineAt - this.clock.now();
-    const isNews = state !== 'staged' || leftMs < at.rollout.state.plan.nodeDeadlineMs / 2;
-    if (isNews)
-      await this.#report(tx, unit, at.node, progress(commandId, 'staged', 'waits_for_permit'));
+    const isNews = state !== 'staged' || leftMs < rollout.state.plan.nodeDeadlineMs / 2;
+    if (isNews) await unit.hear(rollout, target, progress(commandId, 'staged', 'waits_for_permit'));
   }
 
   async #hearVersions(
@@ -243,9 +226,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver {
       if (rollout === null || target === null) continue;
       const report = reportFor(rollout, service);
       if (report === null) continue;
-      const seen = observe(rollout.state, target, report, instant(this.clock.now()));
-      if (seen.target !== target) await unit.store(rollout, seen.target);
-      await unit.apply(rollout, seen.decision);
+      await unit.hear(rollout, target, report);
     }
   }
 
@@ -258,22 +239,43 @@ export class NodeSide implements CommandHandler, NodeEventObserver {
       await setCommandStatus(tx, commandId, goesOn ? 'accepted' : 'closed');
       if (!isUpgrade) return;
       const unit = this.units.begin(tx, instant(this.clock.now()));
-      await this.#report(tx, unit, node, report);
+      await this.#report(tx, unit, { node, command, report });
       await unit.finish();
     });
   }
 
-  /** A report about a command of another node, or of none we know, is dropped. */
-  async #report(tx: Tx, unit: RolloutUnit, node: NodeIdentity, report: Progress): Promise<void> {
-    const [command] = await findCommands(tx, [report.commandId]);
-    if (command?.nodeId !== node.nodeId) return;
+  /** What one node says of commands. Those of another node, or of none we know, are dropped. */
+  async #reports(
+    tx: Tx,
+    unit: RolloutUnit,
+    node: NodeIdentity,
+    reports: readonly Progress[],
+  ): Promise<void> {
+    const commands = await findCommands(
+      tx,
+      reports.map((report) => report.commandId),
+    );
+    const byId = new Map(commands.map((command) => [command.id, command]));
+    for (const report of reports) {
+      const command = byId.get(report.commandId);
+      if (command !== undefined) await this.#report(tx, unit, { node, command, report });
+    }
+  }
+
+  async #report(
+    tx: Tx,
+    unit: RolloutUnit,
+    said: {
+      readonly node: NodeIdentity;
+      readonly command: StoredCommand;
+      readonly report: Progress;
+    },
+  ): Promise<void> {
+    const { node, command, report } = said;
+    if (command.nodeId !== node.nodeId) return;
     const rollout = await unit.open(command.rolloutId);
-    if (rollout === null) return;
-    const target = await findTarget(tx, rollout.meta.id, node.nodeId);
-    if (target === null) return;
-    const seen = observe(rollout.state, target, report, instant(this.clock.now()));
-    if (seen.target !== target) await unit.store(rollout, seen.target);
-    await unit.apply(rollout, seen.decision);
+    const target = rollout && (await findTarget(tx, rollout.meta.id, node.nodeId));
+    if (rollout !== null && target !== null) await unit.hear(rollout, target, report);
   }
 }
 

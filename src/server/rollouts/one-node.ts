@@ -1,7 +1,7 @@
 import { SECOND_MS } from '../../core/kernel/index.js';
 import type { FleetNode } from '../fleet/index.js';
 import type { StoredRelease } from '../releases/index.js';
-import { OFFLINE_AFTER_MS, type RolloutRequest } from './planning.js';
+import { type RolloutRequest } from './planning.js';
 
 /** For one node there is nobody to protect by waiting: half an hour until it counts as silent. */
 const ONE_NODE_DEADLINE_MS = 1_800 * SECOND_MS;
@@ -26,7 +26,6 @@ export const oneNode = (
   start: { applyAfter: null, approvals: 0, order: 'sequential' },
   terms: {
     nodeDeadlineMs: ONE_NODE_DEADLINE_MS,
-    offlineAfterMs: OFFLINE_AFTER_MS,
     maxUnavailable: null,
     expiresAt: null,
     spreadMs: 0,

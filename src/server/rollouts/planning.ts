@@ -1,4 +1,4 @@
-import { FleetError, SECOND_MS, type Instant } from '../../core/kernel/index.js';
+import { FleetError, type Instant } from '../../core/kernel/index.js';
 import { artifactFor, type Manifest } from '../../core/release/index.js';
 import {
   nextOpening,
@@ -21,9 +21,6 @@ import { newId, type Caller } from '../platform/index.js';
 import type { StoredRelease } from '../releases/index.js';
 import type { RolloutMeta, Scope } from './rollouts.store.js';
 import type { StoredTarget } from './targets.store.js';
-
-/** An upgraded node that is away for this long counts as offline: four heartbeats of 15 s. */
-export const OFFLINE_AFTER_MS = 60 * SECOND_MS;
 
 /** A rollout as somebody asks for it, with what was looked up for it. */
 export interface RolloutRequest {

@@ -10,7 +10,7 @@ import {
   type WindowRule,
 } from '../../core/rollout/index.js';
 import type { CreateRollout } from '../../protocol/api/index.js';
-import { OFFLINE_AFTER_MS, type Problem, type RolloutRequest } from './planning.js';
+import { type Problem, type RolloutRequest } from './planning.js';
 
 type Asked = Omit<CreateRollout, 'scope'>;
 type AskedRing = Asked['rings'][number];
@@ -42,7 +42,6 @@ export async function termsOf(
     },
     terms: {
       nodeDeadlineMs: asked.node_deadline_seconds * SECOND_MS,
-      offlineAfterMs: OFFLINE_AFTER_MS,
       maxUnavailable: asked.max_unavailable === null ? null : limitIn(asked.max_unavailable),
       expiresAt: expires === null ? null : plus(options.now, expires * SECOND_MS),
       spreadMs: asked.spread_seconds * SECOND_MS,

@@ -75,7 +75,7 @@ const wayBack = (
   release: StoredRelease,
   nodes: readonly FleetNode[],
 ): RolloutRequest => {
-  const { nodeDeadlineMs, offlineAfterMs, maxUnavailable } = state.plan;
+  const { nodeDeadlineMs, maxUnavailable } = state.plan;
   return {
     kind: 'group',
     scope: {
@@ -89,7 +89,7 @@ const wayBack = (
     release,
     preset: { strategy: 'immediate' },
     start: { applyAfter: null, approvals: 0, order: 'sequential' },
-    terms: { nodeDeadlineMs, offlineAfterMs, maxUnavailable, expiresAt: null, spreadMs: 0 },
+    terms: { nodeDeadlineMs, maxUnavailable, expiresAt: null, spreadMs: 0 },
     cut: { domain: null, strata: [] },
     startVersion: null,
     reverts: meta.id,

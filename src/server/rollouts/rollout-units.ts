@@ -5,9 +5,11 @@ import {
   isHeldBack,
   isOver,
   nextWake,
+  observe,
   type Circumstances,
   type Decision,
   type Effect,
+  type Report,
   type RolloutEvent,
   type RolloutState,
   type Target,
@@ -152,8 +154,15 @@ export class RolloutUnit {
     for (const effect of decision.effects) await this.#carryOut(rollout, effect);
   }
 
-  /** Stores a target that `observe` changed; a command that has ended is closed. */
-  async store(rollout: OpenRollout, target: Target): Promise<void> {
+  /** Tells the machine one thing about one target, and takes over what it makes of it. */
+  async hear(rollout: OpenRollout, target: Target, report: Report): Promise<void> {
+    const seen = observe(rollout.state, target, report, this.now);
+    if (seen.target !== target) await this.#store(rollout, seen.target);
+    await this.apply(rollout, seen.decision);
+  }
+
+  /** A command that has ended is closed. */
+  async #store(rollout: OpenRollout, target: Target): Promise<void> {
     const { tx, now } = this.#options;
     rollout.isTouched = true;
     await saveTarget(tx, rollout.meta.id, target, now);

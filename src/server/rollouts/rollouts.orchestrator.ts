@@ -6,7 +6,6 @@ import {
   decide,
   isOpen,
   isOver,
-  observe,
   type Circumstances,
   type Report,
   type RolloutState,
@@ -107,7 +106,7 @@ export class Orchestrator {
       if (rollout === null) return;
       // The alarm that rang is spent: it is set anew also when nothing happens.
       rollout.isTouched = true;
-      await this.#silence(tx, unit, rollout, now);
+      await this.#silence(tx, unit, rollout);
       const circumstances = await unit.circumstancesOf(rollout.meta.groupId);
       await unit.apply(rollout, advance(rollout.state, now, circumstances));
       await unit.finish();
@@ -122,15 +121,12 @@ export class Orchestrator {
 
   /** Tells the machine something about one target that no event of the node says. Idempotent. */
   async hear(rolloutId: string, nodeId: string, report: Report): Promise<void> {
-    const now = this.#now();
     await this.database.transaction(async (tx) => {
-      const unit = this.units.begin(tx, now, ORCHESTRATOR);
+      const unit = this.units.begin(tx, this.#now(), ORCHESTRATOR);
       const rollout = await unit.open(rolloutId);
       const target = rollout && (await findTarget(tx, rolloutId, nodeId));
       if (rollout === null || target === null) return;
-      const seen = observe(rollout.state, target, report, now);
-      if (seen.target !== target) await unit.store(rollout, seen.target);
-      await unit.apply(rollout, seen.decision);
+      await unit.hear(rollout, target, report);
       await unit.finish();
     });
   }
@@ -164,14 +160,12 @@ export class Orchestrator {
     await unit.apply(rollout, decision.value);
   }
 
-  async #silence(tx: Tx, unit: RolloutUnit, rollout: OpenRollout, now: Instant): Promise<void> {
-    for (const target of await overdueTargets(tx, rollout.meta.id, now, OVERDUE_BATCH)) {
+  async #silence(tx: Tx, unit: RolloutUnit, rollout: OpenRollout): Promise<void> {
+    for (const target of await overdueTargets(tx, rollout.meta.id, unit.now, OVERDUE_BATCH)) {
       // One silent node may have paused the rollout: then the others are not to blame.
       if (!isLed(rollout.state)) return;
       if (!isOpen(target.state)) continue;
-      const seen = observe(rollout.state, target, { kind: 'deadline' }, now);
-      await unit.store(rollout, seen.target);
-      await unit.apply(rollout, seen.decision);
+      await unit.hear(rollout, target, { kind: 'deadline' });
     }
   }
 

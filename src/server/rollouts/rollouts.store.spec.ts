@@ -77,7 +77,6 @@ function aPlan(id: string, nodeCount: number) {
       strategy: 'staged',
       order: 'sequential',
       nodeDeadlineMs: 60_000,
-      offlineAfterMs: 60_000,
       maxUnavailable: { percent: 5 },
       expiresAt: later(86_400_000),
       spreadMs: 0,

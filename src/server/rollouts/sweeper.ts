@@ -6,7 +6,6 @@ import { type Clock, CLOCK, Database, LOGGER } from '../platform/index.js';
 import { unansweredCommands } from './commands.store.js';
 import { Dispatcher } from './dispatcher.js';
 import { Newcomers } from './newcomers.js';
-import { OFFLINE_AFTER_MS } from './planning.js';
 import { Orchestrator } from './rollouts.orchestrator.js';
 import { dueRollouts } from './rollouts.store.js';
 import { goneTargets } from './targets.store.js';
@@ -17,6 +16,8 @@ const SWEEP_EVERY_MS = 5 * SECOND_MS;
 const DUE_BATCH = 100;
 const REPUSH_BATCH = 1_000;
 const GONE_BATCH = 500;
+/** An upgraded node that is away for this long counts as offline: four heartbeats of 15 s. */
+const OFFLINE_AFTER_MS = 60 * SECOND_MS;
 
 /**
  * Finds what nobody tells: alarms and commands that were lost on the way, nodes that stay away, nodes

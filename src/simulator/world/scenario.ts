@@ -161,7 +161,6 @@ export function termsOf(
     },
     terms: {
       nodeDeadlineMs: chance.spread(2 * MINUTE_MS, 40 * MINUTE_MS),
-      offlineAfterMs: 60_000,
       maxUnavailable: chance.hit(0.5) ? limit(chance) : null,
       expiresAt: chance.hit(0.25) ? plus(instant(now), chance.spread(HOUR_MS, 40 * HOUR_MS)) : null,
       spreadMs: chance.hit(0.2) ? chance.spread(1_000, 20 * MINUTE_MS) : 0,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { FleetError } from '../../../core/kernel/index.js';
+import { HEARTBEAT_INTERVAL_MS, PERMIT_LEASE_MS } from '../../../protocol/node/index.js';
 
 /** Everything that can be set, parsed and frozen. Units are in the names. */
 export interface Config {
@@ -94,8 +95,8 @@ const Environment = z.object({
     .enum(LOG_LEVELS, { error: `take one of ${LOG_LEVELS.join(', ')}` })
     .default('info'),
   // The link allows welcome messages of 100 ms to 10 minutes; shorter ones serve specs only.
-  BELLWETHER_HEARTBEAT_MS: whole(15_000, 100, 600_000),
-  BELLWETHER_PERMIT_LEASE_MS: whole(10_000, 100, 60_000),
+  BELLWETHER_HEARTBEAT_MS: whole(HEARTBEAT_INTERVAL_MS, 100, 600_000),
+  BELLWETHER_PERMIT_LEASE_MS: whole(PERMIT_LEASE_MS, 100, 60_000),
   BELLWETHER_ARTIFACT_BYTES_MAX: whole(200 * 1024 * 1024, 1, 16 * GIB),
   BELLWETHER_TWO_PERSON_ABOVE_NODES: number(0, 1_000_000).optional(),
 });

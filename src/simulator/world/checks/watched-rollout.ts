@@ -4,6 +4,7 @@ import {
   isOver,
   limitOf,
   noCounts,
+  pendingWave,
   TARGET_STATES,
   type RolloutEvent,
   type RolloutState,
@@ -132,25 +133,9 @@ function plannedAs({ meta, state }: StoredRollout, rows: readonly TargetRow[]): 
     id: meta.id,
     status: 'pending',
     reason: 'created',
-    waves: state.plan.waves.map((_, index) => {
-      const size = rows.filter((row) => row.wave === index).length;
-      return {
-        index,
-        status: 'pending',
-        reason: index === 0 ? 'created' : 'previous_waves_not_done',
-        until: null,
-        size,
-        counts: { ...noCounts(), pending: size },
-        lost: 0,
-        offline: 0,
-        openedAt: null,
-        doneAt: null,
-        endedAt: null,
-        byHand: false,
-        forced: false,
-        approvedBy: [],
-      };
-    }),
+    waves: state.plan.waves.map((_, index) =>
+      pendingWave(index, rows.filter((row) => row.wave === index).length),
+    ),
     startedAt: null,
     updatedAt: meta.createdAt,
     plan: state.plan,
