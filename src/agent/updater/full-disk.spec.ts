@@ -123,9 +123,12 @@ describe.skipIf(disk === null)('on a small disk', () => {
     await node.until(() => {
       expect(node.logged.join()).toContain('ENOSPC');
     });
+    // Decided, but not durable: nothing is claimed that a crash would undo.
+    expect(node.updater.report()).toMatchObject({ phase: 'probation', version: '1.1.0' });
     small.free();
     expect(await node.outcomeOf(command.command_id)).toBe('upgrade_unhealthy');
     expect([node.version, isRunning()]).toEqual(['1.0.0', true]);
+    expect(node.updater.report()).toMatchObject({ phase: 'idle', version: '1.0.0' });
   });
 
   it('that is full when the service ends by itself: it is started again', async () => {

@@ -134,9 +134,10 @@ export class Updater {
     await this.#take({ type: 'linked' });
   }
 
+  /** Tells what is durable only: a step that a full disk still holds up may yet be taken back by a crash. */
   report(): ServiceReport {
     const { service, driver } = this.#options;
-    const { current, previous, job, outcome } = this.#machine.state;
+    const { current, previous, job, outcome } = this.#saved;
     return {
       name: service.name,
       product: service.product,

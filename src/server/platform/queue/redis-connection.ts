@@ -9,6 +9,8 @@ const SILENCE_MAX_MS = 15_000;
 const CONNECT_MAX_MS = 5_000;
 /** Errors of a server that can be reached, such as a full one, come with every command. */
 const COMPLAIN_EVERY_MS = 10_000;
+/** A step that the outage cut short can fail moments after it. What is really wrong is still wrong later. */
+const AFTERMATH_MS = 2_000;
 
 /** What ioredis needs to know of `redis[s]://user:password@host:port/database`. */
 export function redisOptions(url: string): RedisOptions {
@@ -39,6 +41,7 @@ export class RedisConnections {
   readonly #open = new Set<Redis>();
   readonly #away = new Set<Redis>();
   #complainedAtMs = -Infinity;
+  #backAtMs = -Infinity;
   #isClosing = false;
 
   constructor(log: Logger) {
@@ -85,6 +88,7 @@ export class RedisConnections {
   complain(error: Error): void {
     const now = performance.now();
     if (this.#isClosing || this.isAway) return;
+    if (now - this.#backAtMs < AFTERMATH_MS) return;
     if (now - this.#complainedAtMs < COMPLAIN_EVERY_MS) return;
     this.#complainedAtMs = now;
     this.#log.warn({ reason: reasonOf(error) }, 'Redis refused a step of the wake-ups');
@@ -116,6 +120,7 @@ export class RedisConnections {
 
   #back(client: Redis): void {
     if (!this.#away.delete(client) || this.#away.size > 0 || this.#isClosing) return;
+    this.#backAtMs = performance.now();
     this.#log.info('Redis is back');
   }
 }

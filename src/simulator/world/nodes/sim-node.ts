@@ -265,7 +265,7 @@ export class SimNode implements Body {
   }
 
   report(): ServiceReport {
-    const { current, previous, job, outcome } = this.machine.state;
+    const { current, previous, job, outcome } = this.#saved;
     return {
       name: 'edge',
       product: 'edge',
