@@ -36,6 +36,9 @@ export class CreateRollouts1763712400000 implements MigrationInterface {
     await runner.query(`CREATE INDEX rollouts_by_wake ON rollouts (status, next_wake_at)`);
     await runner.query(`CREATE INDEX rollouts_by_age ON rollouts (created_at, id)`);
     await runner.query(
+      `CREATE INDEX rollouts_reverting ON rollouts (reverts, created_at) WHERE reverts IS NOT NULL`,
+    );
+    await runner.query(
       `CREATE TABLE rollout_targets (
         rollout_id text NOT NULL,
         node_id text NOT NULL,
@@ -62,7 +65,7 @@ export class CreateRollouts1763712400000 implements MigrationInterface {
     // Who is down because of an upgrade, whatever the rollout: few rows, asked for at every permit.
     await runner.query(
       `CREATE INDEX rollout_targets_down ON rollout_targets (node_id)
-       WHERE state IN ('swapping', 'probation') OR reason = 'lost_after_permit'`,
+       WHERE state IN ('swapping', 'probation') OR reason IN ('lost_after_permit', 'upgrade_rollback_failed')`,
     );
     await runner.query(
       `CREATE TABLE active_targets (
@@ -118,12 +121,19 @@ export class CreateRollouts1763712400000 implements MigrationInterface {
         generation bigint NOT NULL,
         status text NOT NULL,
         payload text NOT NULL,
+        product text,
         created_at bigint NOT NULL,
-        expires_at bigint NOT NULL
+        expires_at bigint NOT NULL,
+        succeeded_at bigint
       )`,
     );
     await runner.query(`CREATE INDEX commands_by_node ON commands (node_id, status)`);
     await runner.query(`CREATE INDEX commands_by_age ON commands (status, created_at)`);
+    // How long upgrades of a product take here: the last few, for previews.
+    await runner.query(
+      `CREATE INDEX commands_succeeded ON commands (product, succeeded_at)
+       WHERE succeeded_at IS NOT NULL`,
+    );
   }
 
   async down(): Promise<void> {

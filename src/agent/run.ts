@@ -111,11 +111,13 @@ class Agent {
         return { services: this.#reports(), disk_free_bytes: await freeBytes(parts.dir) };
       },
       onCommand: (command) => obey(this.#updaters, command),
-      onPermit: (commandId, leaseMs) => {
-        this.#tell(ownerOf(this.#updaters, commandId)?.permitGranted(commandId, leaseMs));
+      onPermit: ({ command_id, ask, lease_ms }) => {
+        const input = { type: 'permit_granted', command_id, ask, lease_ms } as const;
+        this.#tell(ownerOf(this.#updaters, command_id)?.hear(input));
       },
-      onPermitDenied: (commandId, retryMs) => {
-        this.#tell(ownerOf(this.#updaters, commandId)?.permitDenied(commandId, retryMs));
+      onPermitDenied: ({ command_id, ask, retry_after_ms: retry_ms }) => {
+        const input = { type: 'permit_denied', command_id, ask, retry_ms } as const;
+        this.#tell(ownerOf(this.#updaters, command_id)?.hear(input));
       },
       onSetBack: () => this.#tellSpoolRecovered('the manager knows newer events than the spool'),
     });
@@ -179,8 +181,8 @@ class Agent {
       driver: new ChildProcessDriver(service),
       clock: CLOCK,
       emit: (name, events) => this.#emit(name, events),
-      askPermit: ({ commandId, service: name, version }) => {
-        this.#link.askPermit({ command_id: commandId, service: name, version });
+      askPermit: (wanted) => {
+        this.#link.askPermit(wanted);
       },
       faults,
       log,

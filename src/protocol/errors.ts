@@ -253,6 +253,24 @@ export const ERRORS = {
     'The release is older than one this node already trusted.',
     'Publish it anew with a higher sequence.',
   ),
+  upgrade_release_expired: row(
+    null,
+    'warning',
+    'The signed manifest has expired.',
+    'Release again, or set the clock of the node right.',
+  ),
+  upgrade_hop_not_allowed: row(
+    null,
+    'warning',
+    'The release cannot be reached from the installed version in one step.',
+    'Upgrade to the version named in the message first.',
+  ),
+  upgrade_state_schema_mismatch: row(
+    null,
+    'warning',
+    'The release cannot read the state that the installed version writes.',
+    'Go by a version that reads both.',
+  ),
   upgrade_in_progress: row(
     null,
     'warning',

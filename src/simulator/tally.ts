@@ -5,7 +5,6 @@ export interface RunReport {
   readonly run: number;
   readonly steps: number;
   readonly rollouts: number;
-  readonly lateSwaps: number;
   readonly faults: Readonly<Record<string, number>>;
   /** What was reached: events of rollouts, commands, permits, swaps and their ends. */
   readonly deeds: Readonly<Record<string, number>>;
@@ -17,7 +16,6 @@ export const reportOf = (run: number, result: WorldResult): RunReport => ({
   run,
   steps: result.steps,
   rollouts: result.rollouts,
-  lateSwaps: result.lateSwaps,
   faults: Object.fromEntries(result.faults),
   deeds: Object.fromEntries(result.deeds),
   violation: result.violation?.message ?? null,
@@ -28,7 +26,6 @@ export class Tally {
   runs = 0;
   rollouts = 0;
   steps = 0;
-  lateSwaps = 0;
   readonly violations: RunReport[] = [];
   readonly #faults = new Map<string, number>();
   readonly #deeds = new Map<string, number>();
@@ -37,7 +34,6 @@ export class Tally {
     this.runs += 1;
     this.rollouts += report.rollouts;
     this.steps += report.steps;
-    this.lateSwaps += report.lateSwaps;
     addTo(this.#faults, report.faults);
     addTo(this.#deeds, report.deeds);
     if (report.violation !== null) this.violations.push(report);
@@ -70,7 +66,6 @@ export class Tally {
       ...listOf(this.#faults),
       'reached',
       ...listOf(this.#deeds),
-      `late swaps   ${this.lateSwaps} (after a pause by more than the lease: the permit was on its way)`,
       `violations   ${this.violations.length}`,
     ].join('\n');
   }

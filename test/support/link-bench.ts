@@ -184,9 +184,10 @@ export class LinkBench {
         this.commands.push(command);
         return this.answer(command);
       },
-      onPermit: (commandId, leaseMs) => this.permits.push(`${commandId} ${leaseMs}`),
-      onPermitDenied: (commandId, retryMs, reason) =>
-        this.permits.push(`${commandId} ${retryMs} ${reason}`),
+      onPermit: ({ command_id, ask, lease_ms }) =>
+        this.permits.push(`${command_id} ${ask} ${lease_ms}`),
+      onPermitDenied: ({ command_id, ask, retry_after_ms, reason }) =>
+        this.permits.push(`${command_id} ${ask} ${retry_after_ms} ${reason}`),
       clock: { now: () => Date.now(), monotonicMs: () => performance.now() },
       random: () => 0.5,
       log: (message, fields = {}) => this.said.push({ message, fields }),

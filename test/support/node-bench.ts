@@ -108,12 +108,13 @@ export class NodeBench {
         await spool.append(fitted);
         this.told.push(...events.filter(({ id }) => !this.told.some((one) => one.id === id)));
       },
-      askPermit: ({ commandId }) => {
+      askPermit: ({ command_id, ask }) => {
         this.permitsAsked += 1;
-        const leaseMs = this.permitLeaseMs;
-        if (leaseMs === null) return;
+        const lease_ms = this.permitLeaseMs;
+        if (lease_ms === null) return;
         setImmediate(() => {
-          this.updater.permitGranted(commandId, leaseMs).catch((error: unknown) => {
+          const input = { type: 'permit_granted', command_id, ask, lease_ms } as const;
+          this.updater.hear(input).catch((error: unknown) => {
             this.logged.push(String(error));
           });
         });

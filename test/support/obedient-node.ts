@@ -54,7 +54,7 @@ export class ObedientNode {
 
   /** Asks once whether it may swap: null when it may, otherwise the reason why not. */
   async ask({ command_id, service, version }: UpgradeBinary): Promise<string | null> {
-    this.link.send({ type: 'permit_request', command_id, service, version });
+    this.link.send({ type: 'permit_request', ask: 1, command_id, service, version });
     const { link } = this;
     while (link.waiting('permit') + link.waiting('permit_denied') === 0) await sleep(2);
     if (link.waiting('permit') === 0) return (await link.next('permit_denied')).reason;

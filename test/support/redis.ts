@@ -1,11 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { inject } from 'vitest';
 import type { TestProject } from 'vitest/node';
+import type { CertificateFiles } from './certificates.js';
 import { freePort } from './fleet.js';
 
 declare module 'vitest' {
@@ -33,15 +34,26 @@ export interface RedisServer {
 export interface RedisSettings {
   readonly password?: string;
   readonly settings?: readonly string[];
+  /** It then speaks TLS only, as `localhost`; `caFile` is whom its own `command` trusts. */
+  readonly tls?: CertificateFiles & { readonly caFile: string };
 }
+
+const tlsWords = (port: number, { certFile, keyFile, caFile }: RedisTls): string[] => [
+  ...['--port', '0', '--tls-port', String(port), '--tls-auth-clients', 'no'],
+  ...['--tls-cert-file', certFile, '--tls-key-file', keyFile, '--tls-ca-cert-file', caFile],
+];
+type RedisTls = NonNullable<RedisSettings['tls']>;
 
 /** An empty Redis on a free port, which keeps nothing. Ended by its own handle. */
 export async function startRedis(given: RedisSettings = {}): Promise<RedisServer> {
   const port = await freePort();
   const login = given.password === undefined ? '' : `:${encodeURIComponent(given.password)}@`;
-  const url = `redis://${login}127.0.0.1:${port}`;
+  const { tls } = given;
+  const url =
+    tls === undefined ? `redis://${login}127.0.0.1:${port}` : `rediss://${login}localhost:${port}`;
   const auth = given.password === undefined ? [] : ['--requirepass', given.password];
-  const words = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', ...auth];
+  const speaks = tls === undefined ? ['--port', String(port)] : tlsWords(port, tls);
+  const words = [...speaks, '--bind', '127.0.0.1', '--save', '', ...auth];
   let server: ChildProcess | null = null;
   let dir = '';
 
@@ -68,7 +80,13 @@ export async function startRedis(given: RedisSettings = {}): Promise<RedisServer
     freeze: () => void server?.kill('SIGSTOP'),
     resume: () => void server?.kill('SIGCONT'),
     command: async (name, ...args) => {
-      const client = new Redis(url, { maxRetriesPerRequest: 1 });
+      const client = new Redis(url, {
+        maxRetriesPerRequest: 1,
+        // Whatever name the certificate has: what is tested is not this connection.
+        ...(tls === undefined
+          ? {}
+          : { tls: { ca: readFileSync(tls.caFile), checkServerIdentity: () => undefined } }),
+      });
       try {
         return await client.call(name, ...args);
       } finally {

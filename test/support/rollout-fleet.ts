@@ -5,6 +5,7 @@ import {
   canWithdraw,
   decide,
   evolve,
+  isStuck,
   nextWake,
   observe,
   pendingTarget,
@@ -213,7 +214,8 @@ export class RolloutFleet {
           break;
         case 'retry':
           for (const id of this.of(effect.wave)) {
-            if (canRetry(this.target(id).state)) this.#retry(id, effect.wave);
+            const target = this.target(id);
+            if (canRetry(target.state) && !isStuck(target)) this.#retry(id, effect.wave);
           }
           break;
         case 'withdraw':

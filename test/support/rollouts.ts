@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import type { Logger } from 'pino';
 import { SECOND_MS } from '../../src/core/kernel/index.js';
 import type { Manifest } from '../../src/core/release/index.js';
 import { STRICT, TARGET_STATES, type PresetSpec } from '../../src/core/rollout/index.js';
@@ -31,7 +32,7 @@ import type { RolloutRequest } from '../../src/server/rollouts/planning.js';
 import { Reverts } from '../../src/server/rollouts/reverts.js';
 import { findRollout } from '../../src/server/rollouts/rollouts.store.js';
 import { Scopes } from '../../src/server/rollouts/scope.js';
-import { Sweeper } from '../../src/server/rollouts/sweeper.js';
+import { choresOf, Sweeper } from '../../src/server/rollouts/sweeper.js';
 import { findTarget, listTargets } from '../../src/server/rollouts/targets.store.js';
 import { silentLog } from './databases.js';
 import { aHost, makeClock, type TestClock } from './manager.js';
@@ -173,7 +174,11 @@ export interface TestRollouts {
 }
 
 /** Call it twice on one database for a manager that was restarted, or for two managers. */
-export function rolloutsOn(database: Database, clock: TestClock = makeClock()): TestRollouts {
+export function rolloutsOn(
+  database: Database,
+  clock: TestClock = makeClock(),
+  log: Logger = silentLog,
+): TestRollouts {
   const config = loadConfig({ BELLWETHER_DATA_DIR: '/nowhere' });
   const events = new EventLog();
   const audit = new AuditLog(clock);
@@ -189,14 +194,15 @@ export function rolloutsOn(database: Database, clock: TestClock = makeClock()): 
   const blobs = new BlobStore('/nowhere');
   const releases = new Releases(database, blobs, audit, events, clock);
   const newcomers = new Newcomers(database, units, orchestrator, scopes, releases);
-  const sweeper = new Sweeper(database, orchestrator, dispatcher, newcomers, clock, silentLog);
+  const reverts = new Reverts(database, orchestrator, nodes, releases);
+  const chores = choresOf(newcomers, reverts);
+  const sweeper = new Sweeper(database, orchestrator, dispatcher, chores, clock, log);
   const nodeSide = new NodeSide(database, units, config, clock);
   const ingest = new Ingest(database, events, clock, silentLog);
   ingest.addObserver(nodeSide);
 
   const health = new HealthBook(database, nodes, clock, silentLog);
   health.addObserver((tx, nodeId, services) => nodeSide.runs(tx, nodeId, services));
-  const reverts = new Reverts(database, orchestrator, nodes, releases);
   const groupOf = new Map<string, string>();
 
   const identity = (nodeId: string): NodeIdentity => ({
@@ -230,6 +236,7 @@ export function rolloutsOn(database: Database, clock: TestClock = makeClock()): 
     const target = await findTarget(database.read, rolloutId, nodeId);
     return nodeSide.permit(identity(nodeId), {
       type: 'permit_request',
+      ask: 1,
       command_id: target?.commandId ?? '',
       service: 'edge',
       version: '2.0.0',

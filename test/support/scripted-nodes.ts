@@ -153,7 +153,7 @@ export class ScriptedNode {
     const job = this.#job;
     if (job?.command.command_id !== commandId || job.isSwapped) return;
     const { service, version } = job.command;
-    this.#send({ type: 'permit_request', command_id: commandId, service, version });
+    this.#send({ type: 'permit_request', ask: 1, command_id: commandId, service, version });
   }
 
   #swap(commandId: string): void {

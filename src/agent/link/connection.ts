@@ -12,6 +12,8 @@ import {
   type Health,
   type Hello,
   type NodeMessage,
+  type Permit,
+  type PermitDenied,
   type Welcome,
 } from '../../protocol/node/index.js';
 import type { Spool } from '../report/index.js';
@@ -37,8 +39,8 @@ export interface ConnectionOptions {
   readonly hello: () => Promise<Hello>;
   readonly health: () => Promise<Health>;
   readonly onCommand: (command: IncomingCommand) => Promise<NodeMessage>;
-  readonly onPermit: (commandId: string, leaseMs: number) => void;
-  readonly onPermitDenied: (commandId: string, retryMs: number, reason: string) => void;
+  readonly onPermit: (permit: Permit) => void;
+  readonly onPermitDenied: (denied: PermitDenied) => void;
   readonly onWelcome: (welcome: Welcome) => void;
   readonly onSetBack: () => Promise<void>;
   /** The manager asked to come back at this time. */
@@ -228,10 +230,10 @@ export class Connection {
         void this.#obey(message.command);
         return;
       case 'permit':
-        onPermit(message.command_id, message.lease_ms);
+        onPermit(message);
         return;
       case 'permit_denied':
-        onPermitDenied(message.command_id, message.retry_after_ms, message.reason);
+        onPermitDenied(message);
         return;
       case 'events_ack':
         if (message.spool_id === spool.id) this.#acked(message.through);

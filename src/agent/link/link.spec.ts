@@ -35,11 +35,11 @@ describe('the link of a node', () => {
     bench.link.start();
     await bench.report('a');
     expect(
-      bench.link.askPermit({ command_id: 'cmd_000001', service: 'edge', version: '1.0.0' }),
+      bench.link.askPermit({ command_id: 'cmd_000001', ask: 1, service: 'edge', version: '1.0.0' }),
     ).toBe(false);
     const first = await bench.manager.peer();
     first.say({ type: 'command', command: aCommand('cmd_000001') });
-    first.say({ type: 'permit', command_id: 'cmd_000001', lease_ms: 1_000 });
+    first.say({ type: 'permit', command_id: 'cmd_000001', ask: 1, lease_ms: 1_000 });
     const second = await bench.manager.peer(2);
     expect(first.messages.map((message) => message.type)).toEqual(['hello']);
     expect([bench.commands, bench.permits]).toEqual([[], []]);
@@ -201,18 +201,19 @@ describe('the link of a node', () => {
     const peer = await bench.manager.peer();
     await peer.welcome();
     await until(() =>
-      bench.link.askPermit({ command_id: 'cmd_000001', service: 'edge', version: '1.0.0' }),
+      bench.link.askPermit({ command_id: 'cmd_000001', ask: 1, service: 'edge', version: '1.0.0' }),
     );
     expect((await peer.heard('permit_request')).version).toBe('1.0.0');
-    peer.say({ type: 'permit', command_id: 'cmd_000001', lease_ms: 900 });
+    peer.say({ type: 'permit', command_id: 'cmd_000001', ask: 1, lease_ms: 900 });
     peer.say({
       type: 'permit_denied',
       command_id: 'cmd_000001',
+      ask: 2,
       reason: 'paused',
       retry_after_ms: 700,
     });
     await until(() => bench.permits.length === 2);
-    expect(bench.permits).toEqual(['cmd_000001 900', 'cmd_000001 700 paused']);
+    expect(bench.permits).toEqual(['cmd_000001 1 900', 'cmd_000001 2 700 paused']);
   });
 
   it('tells its health at the interval that the manager chose', async () => {
@@ -258,7 +259,7 @@ describe('the link of a node', () => {
     const peer = await bench.manager.peer();
     await peer.welcome();
     await until(() =>
-      bench.link.askPermit({ command_id: 'cmd_000001', service: 'edge', version: '1.0.0' }),
+      bench.link.askPermit({ command_id: 'cmd_000001', ask: 1, service: 'edge', version: '1.0.0' }),
     );
     await bench.link.stop('shutdown');
     expect((await peer.heard('goodbye')).reason).toBe('shutdown');

@@ -8,6 +8,8 @@ import {
   type Health,
   type Hello,
   type NodeMessage,
+  type Permit,
+  type PermitDenied,
   type PermitRequest,
 } from '../../protocol/node/index.js';
 import type { Spool } from '../report/index.js';
@@ -32,8 +34,8 @@ export interface LinkOptions {
   readonly health: () => Promise<Omit<Health, 'type' | 'spool_backlog'>>;
   /** Answers when the command is durable; what it gives back is the `ack` or `reject`. */
   readonly onCommand: (command: IncomingCommand) => Promise<NodeMessage>;
-  readonly onPermit: (commandId: string, leaseMs: number) => void;
-  readonly onPermitDenied: (commandId: string, retryMs: number, reason: string) => void;
+  readonly onPermit: (permit: Permit) => void;
+  readonly onPermitDenied: (denied: PermitDenied) => void;
   /** The spool was begun anew because it was set back; the place to tell it. */
   readonly onSetBack?: () => Promise<void>;
   readonly onState?: (state: LinkState) => void;

@@ -15,6 +15,7 @@ export interface Judging {
   readonly policy: NodePolicy;
   readonly root: InstallRoot;
   readonly signal: AbortSignal;
+  readonly nowMs: number;
 }
 
 /**
@@ -27,7 +28,7 @@ export async function chooseArtifact(
     readonly host: { readonly os: string; readonly arch: string };
     readonly fetcher: Fetcher;
   },
-  { job, state, policy, root, signal }: Judging,
+  { job, state, policy, root, signal, nowMs }: Judging,
 ): Promise<NonNullable<Job['artifact']>> {
   const { service, host, fetcher } = node;
   const refusal = judgeEarly(policy, job);
@@ -44,7 +45,9 @@ export async function chooseArtifact(
     installed: {
       version: state.current?.version ?? null,
       sequenceFloor: state.floors[job.channel] ?? 0,
+      stateSchema: state.current?.state_schema ?? null,
     },
+    nowMs,
   });
   if (!judged.ok) throw new FleetError(judged.error.code, judged.error.message);
   const { sha256, size } = judged.value.artifact;
@@ -52,5 +55,6 @@ export async function chooseArtifact(
   if (free < needed) {
     throw new FleetError('upgrade_disk_full', `${free} bytes are free, ${needed} are needed`);
   }
-  return { sha256, size, sequence: judged.value.manifest.sequence };
+  const { sequence, compatibility } = judged.value.manifest;
+  return { sha256, size, sequence, state_schema: compatibility?.state_schema?.max ?? null };
 }

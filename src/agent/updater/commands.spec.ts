@@ -148,7 +148,10 @@ describe('a withdrawal', () => {
       expect(node.state.job?.phase).toBe('staged');
     });
     await node.updater.command(withdrawalOf(command.command_id, command.generation + 1));
-    await node.updater.permitGranted(command.command_id, 5_000);
+    // It answers the last question of this process.
+    const { command_id } = command;
+    const permit = { command_id, ask: node.permitsAsked, lease_ms: 5_000 };
+    await node.updater.hear({ type: 'permit_granted', ...permit });
     expect(node.state).toMatchObject({ job: null, current: { version: '1.0.0' } });
     expect(readdirSync(join(node.root, 'versions'))).toEqual(['1.0.0']);
     expect(node.version).toBe('1.0.0');

@@ -41,7 +41,7 @@ async function unpack(archive: Buffer | Iterable<Entry>): Promise<void> {
     archive: path,
     archiveBytes: bytes.length,
     version: '1.0.0',
-    marker: { version: '1.0.0', channel: 'stable', sequence: 3 },
+    marker: { version: '1.0.0', channel: 'stable', sequence: 3, state_schema: 2 },
     faults: NO_FAULTS,
   });
 }

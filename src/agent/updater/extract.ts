@@ -27,6 +27,7 @@ export interface Extraction {
     readonly version: string;
     readonly channel: string;
     readonly sequence: number;
+    readonly state_schema: number | null;
   };
   readonly faults: Faults;
 }

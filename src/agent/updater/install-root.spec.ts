@@ -29,7 +29,8 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const install = (version: string, marker: unknown = { version, channel: 'beta', sequence: 7 }) => {
+const MARK = { channel: 'beta', sequence: 7, state_schema: 4 } as const;
+const install = (version: string, marker: unknown = { version, ...MARK }) => {
   mkdirSync(root.versionPath(version), { recursive: true });
   writeFileSync(join(root.versionPath(version), MARKER), JSON.stringify(marker));
 };
@@ -115,7 +116,7 @@ describe('state.json', () => {
     install('0.9.0');
     await root.link('previous', '0.9.0');
     await root.link('current', '1.0.0');
-    const current = { version: '1.0.0', channel: 'beta', sequence: 7 } as const;
+    const current = { version: '1.0.0', ...MARK };
     const state = { ...freshState(NAMES), current, floors: { beta: 7 }, generation: 12 };
     await root.saveState(state);
     return state;
@@ -148,8 +149,8 @@ describe('state.json', () => {
     expect(damage).not.toBeNull();
     expect(state).toEqual({
       ...freshState(NAMES),
-      current: { version: '1.0.0', channel: 'beta', sequence: 7 },
-      previous: { version: '0.9.0', channel: 'beta', sequence: 7 },
+      current: { version: '1.0.0', ...MARK },
+      previous: { version: '0.9.0', ...MARK },
       floors: { beta: 7 },
     });
     expect(setAside()).toHaveLength(1);
@@ -176,7 +177,12 @@ describe('state.json', () => {
     writeFileSync(statePath(), '');
     writeFileSync(join(root.versionPath('1.0.0'), MARKER), marker);
     const { state } = await root.loadState(NAMES);
-    expect(state.current).toEqual({ version: '1.0.0', channel: 'stable', sequence: 0 });
+    expect(state.current).toEqual({
+      version: '1.0.0',
+      channel: 'stable',
+      sequence: 0,
+      state_schema: null,
+    });
     await root.saveState(state);
     expect((await root.loadState(NAMES)).damage).toBeNull();
   });

@@ -10,9 +10,8 @@ import {
   unlink,
 } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { z } from 'zod';
-import { Channel, Version } from '../../core/release/index.js';
-import { freshState, UpdateState } from '../../core/update/index.js';
+import { Version } from '../../core/release/index.js';
+import { freshState, InstalledVersion, UpdateState } from '../../core/update/index.js';
 import { replaceFile, syncDirectory } from '../durable-files.js';
 
 /** A state.json is some kilobytes; more than this is not ours. */
@@ -140,8 +139,8 @@ export class InstallRoot {
 
 /** Written last into a version directory: without it the directory is not a version. */
 export const MARKER = '.bellwether.json';
-const Marker = z.object({ channel: Channel, sequence: z.int().min(0) });
-const UNMARKED = { channel: 'stable', sequence: 0 } as const;
+const Marker = InstalledVersion.omit({ version: true });
+const UNMARKED = { channel: 'stable', sequence: 0, state_schema: null } as const;
 
 /** What an agent that was killed in the middle of a step may leave beside its files. */
 const TEMPORARY = /^(\.state\.json\..*|(current|previous)\.tmp)$/;

@@ -102,7 +102,10 @@ describe('the local policy', () => {
       expect(node.types).toContain('upgrade_staged_manual');
     });
     const asked = node.permitsAsked;
-    await node.updater.permitGranted(command.command_id, 5_000);
+    // It answers the last question of this process.
+    const { command_id } = command;
+    const permit = { command_id, ask: node.permitsAsked, lease_ms: 5_000 };
+    await node.updater.hear({ type: 'permit_granted', ...permit });
     await new Promise((resolve) => setTimeout(resolve, 600));
     expect(node.state.job?.phase).toBe('staged');
     expect([node.version, node.permitsAsked]).toEqual(['1.5.0', asked]);

@@ -11,10 +11,16 @@ import {
   type Facts,
   type Input,
   type Job,
+  type LinkInput,
   type Machine,
   type OutboxEvent,
 } from '../../core/update/index.js';
-import type { ServiceReport, UpgradeBinary, Withdraw } from '../../protocol/node/index.js';
+import type {
+  PermitRequest,
+  ServiceReport,
+  UpgradeBinary,
+  Withdraw,
+} from '../../protocol/node/index.js';
 import type { ErrorCode } from '../../protocol/index.js';
 import type { ServiceConfig, ServiceDriver } from '../supervisor/index.js';
 import { chooseArtifact } from './choose-artifact.js';
@@ -43,7 +49,7 @@ export interface UpdaterOptions {
   readonly clock: { now(): number; monotonicMs(): number };
   /** Makes events durable in the spool; those with an id that it knows already are dropped. */
   readonly emit: (service: string, events: readonly OutboxEvent[]) => Promise<void>;
-  readonly askPermit: (job: { commandId: string; service: string; version: string }) => void;
+  readonly askPermit: (wanted: Omit<PermitRequest, 'type'>) => void;
   readonly faults: Faults;
   readonly log: (message: string, fields?: Record<string, unknown>) => void;
 }
@@ -121,17 +127,9 @@ export class Updater {
     return { ok: false, code: answer.error_code as ErrorCode, message: answer.message };
   }
 
-  async permitGranted(commandId: string, leaseMs: number): Promise<void> {
-    await this.#take({ type: 'permit_granted', command_id: commandId, lease_ms: leaseMs });
-  }
-
-  async permitDenied(commandId: string, retryMs: number): Promise<void> {
-    await this.#take({ type: 'permit_denied', command_id: commandId, retry_ms: retryMs });
-  }
-
-  /** The link is open (again): what was asked before may have been lost. */
-  async linked(): Promise<void> {
-    await this.#take({ type: 'linked' });
+  /** What the link has to say: answers to questions for a permit, and that it is open (again). */
+  async hear(input: LinkInput): Promise<void> {
+    await this.#take(input);
   }
 
   /** Tells what is durable only: a step that a full disk still holds up may yet be taken back by a crash. */
@@ -302,9 +300,10 @@ export class Updater {
         await this.#guarded(action.job, () => this.#extract(action.job));
         return 0;
       case 'ask_permit': {
-        const { command_id: commandId, version } = action.job;
+        const { command_id, version } = action.job;
         await this.#take({ type: 'permit_asked' }, action.job);
-        this.#options.askPermit({ commandId, service: this.name, version });
+        const { asks: ask } = this.#machine.watch;
+        this.#options.askPermit({ command_id, ask, service: this.name, version });
         return 250;
       }
       case 'swap':
@@ -348,8 +347,8 @@ export class Updater {
     const { fetcher, faults } = this.#options;
     const policy = await this.#readPolicy();
     if (!policy.ok) throw new FleetError(policy.error.code, policy.error.message);
-    const { state } = this.#machine;
-    const judging = { job, state, policy: policy.value, root: this.#root, signal };
+    const [{ state }, nowMs] = [this.#machine, this.#options.clock.now()];
+    const judging = { job, state, policy: policy.value, root: this.#root, signal, nowMs };
     const artifact = await chooseArtifact(this.#options, judging);
     await this.#take({ type: 'judged', artifact }, job);
     const { sha256, size } = artifact;
@@ -366,12 +365,13 @@ export class Updater {
     const { artifact } = job;
     if (artifact === null) throw new FleetError('internal_error', 'no artifact to unpack');
     const { version, channel } = job;
+    const { sequence, state_schema } = artifact;
     await extract({
       root: this.#root,
       archive: join(this.#root.downloads, artifact.sha256),
       archiveBytes: artifact.size,
       version,
-      marker: { version, channel, sequence: artifact.sequence },
+      marker: { version, channel, sequence, state_schema },
       faults: this.#options.faults,
     });
     await this.#take({ type: 'extracted' }, job);

@@ -38,17 +38,20 @@ const whoText = ({ nodes, size }: Wave): string => {
   return more > 0 ? `${names.join(', ')} and ${more} more` : names.join(', ');
 };
 
-function opensText(wave: Wave, isIndependent: boolean): string {
-  const waitsFor = wave.index > 0 && !isIndependent ? [`wave ${wave.index} is through`] : [];
+/** Rings that are independent wait for their own waves only, which stand together. */
+function opensText(wave: Wave, waves: readonly Wave[], isIndependent: boolean): string {
+  const before = waves[wave.index - 1];
+  const isNext = before !== undefined && (!isIndependent || before.ring === wave.ring);
+  const waitsFor = isNext ? [`wave ${wave.index} is through`] : [];
   return [...waitsFor, ...wave.opens_when].join('; ') || 'at once';
 }
 
-const columnsOf = (isIndependent: boolean): readonly Column<Wave>[] => [
+const columnsOf = (waves: readonly Wave[], isIndependent: boolean): readonly Column<Wave>[] => [
   ['wave', (wave) => wave.index + 1],
   ['name', (wave) => wave.name],
   ['nodes', (wave) => wave.size],
   ['who', whoText],
-  ['opens when', (wave) => opensText(wave, isIndependent)],
+  ['opens when', (wave) => opensText(wave, waves, isIndependent)],
   ['passes when', (wave) => wave.passes_when.join('; ') || 'all have ended'],
   ['earliest', (wave) => wave.opens_at],
 ];
@@ -64,8 +67,18 @@ function countsOf(skipped: Preview['skipped']): [string, number][] {
   return [...counts].sort(([, a], [, b]) => b - a);
 }
 
+const RESTS_ON: Readonly<Record<Preview['duration_from'], string>> = {
+  history: 'as upgrades of it took here so far',
+  estimate: 'a guess: too few upgrades of it were seen here',
+};
+
+function takesText({ duration_seconds: seconds, duration_from: from }: Preview): string {
+  if (seconds === null) return 'unknown: it waits for people';
+  return `${durationInWords(seconds * SECOND_MS)} at least (${RESTS_ON[from]})`;
+}
+
 function previewText(preview: Preview, asked: RolloutBody): string {
-  const { waves, skipped, duration_seconds: seconds } = preview;
+  const { waves, skipped } = preview;
   const isIndependent = preview.strategy === 'scheduled' && asked.order === 'independent';
   const nodes = waves.reduce((sum, { size }) => sum + size, 0);
   return (
@@ -73,15 +86,10 @@ function previewText(preview: Preview, asked: RolloutBody): string {
       ['release', `${preview.product} ${preview.version} (${preview.channel})`],
       ['strategy', preview.strategy],
       ['nodes', `${nodes} in ${waves.length} wave${waves.length === 1 ? '' : 's'}`],
-      [
-        'takes',
-        seconds === null
-          ? 'unknown: it waits for people'
-          : `${durationInWords(seconds * SECOND_MS)} at least`,
-      ],
+      ['takes', takesText(preview)],
       ['downloads', bytesInWords(preview.download_bytes)],
     ]) +
-    `\n${table(waves, columnsOf(isIndependent), 'no waves')}` +
+    `\n${table(waves, columnsOf(waves, isIndependent), 'no waves')}` +
     (skipped.length === 0 ? '' : `\n${table(countsOf(skipped), SKIPPED_COLUMNS, '')}`)
   );
 }

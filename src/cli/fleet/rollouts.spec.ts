@@ -74,7 +74,7 @@ async function obey(nodeId: string): Promise<void> {
   player.link.send({ type: 'ack', command_id: id, result: 'accepted' });
   await tell(player, 'upgrade_started', id, version);
   await tell(player, 'upgrade_staged', id, version);
-  player.link.send({ type: 'permit_request', command_id: id, service: 'edge', version });
+  player.link.send({ type: 'permit_request', ask: 1, command_id: id, service: 'edge', version });
   await player.link.next('permit');
   await tell(player, 'upgrade_swapping', id, version);
   await tell(player, 'upgrade_completed', id, version);
@@ -255,6 +255,7 @@ describe('a rollout from the command line', () => {
     expect(lineOf(out, '1 ')).toMatch(/early +1 +edge-ams +tue from 02:00 Europe\/Berlin for 2 h /);
     expect(out).toMatch(/^4 +in_no_wave$/m);
     expect(await ok('rollouts', 'list', '--status=pending')).toBe('no rollouts\n');
+    expect(out).toMatch(/^takes: +\S.* at least \((a guess|as upgrades of it took here)/m);
   });
 
   it('is held by the switch of any group above, and refused where upgrades are off', async () => {

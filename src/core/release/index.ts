@@ -2,6 +2,7 @@ export { judgeRelease, judgeSignatures, type JudgeInput, type ReleaseErrorCode }
 export {
   Artifact,
   artifactFor,
+  Delta,
   Manifest,
   MANIFEST_BYTES_MAX,
   manifestBytes,
@@ -32,4 +33,5 @@ export {
   type MinisignSignature,
 } from './minisign.js';
 export { Arch, Channel, Os, ProductName, Sha256, Variant, Version } from './names.js';
+export { detourTo, type Detour } from './reach.js';
 export { NodePolicy, Signer } from './policy.js';

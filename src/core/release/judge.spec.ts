@@ -67,6 +67,7 @@ interface Case {
   request?: Partial<JudgeInput['request']>;
   host?: Partial<JudgeInput['host']>;
   installed?: Partial<JudgeInput['installed']>;
+  nowMs?: number;
 }
 
 function judge(change: Case): ReturnType<typeof judgeRelease> {
@@ -84,7 +85,8 @@ function judge(change: Case): ReturnType<typeof judgeRelease> {
     signatures: (change.signers ?? [ALICE]).map((key) => signed(key, bytes)),
     request: { product: 'edge', version: '1.4.0', channel: 'stable', ...change.request },
     host: { os: 'linux', arch: 'x64', variant: 'default', ...change.host },
-    installed: { version: '1.3.2', sequenceFloor: 13, ...change.installed },
+    installed: { version: '1.3.2', sequenceFloor: 13, stateSchema: null, ...change.installed },
+    nowMs: change.nowMs ?? Date.UTC(2026, 10, 21),
   });
 }
 
@@ -134,6 +136,29 @@ describe('a release', () => {
     ['it is below min_version', { policy: { min_version: '1.4.1' } }, 'upgrade_version_too_old'],
     ['it is two minors back', { installed: { version: '1.6.0' } }, 'upgrade_version_too_old'],
     ['it is a major back', { installed: { version: '2.0.0' } }, 'upgrade_version_too_old'],
+    [
+      'it has expired',
+      { manifest: { expires_at: '2026-11-21T00:00:00Z' } },
+      'upgrade_release_expired',
+    ],
+    [
+      'it is too far ahead',
+      { installed: { version: '0.9.0' }, manifest: { compatibility: { major_hops_max: 0 } } },
+      'upgrade_hop_not_allowed',
+    ],
+    [
+      'what runs is too old for it',
+      { manifest: { compatibility: { min_from: '1.3.3' } } },
+      'upgrade_hop_not_allowed',
+    ],
+    [
+      'it cannot read the state of what runs',
+      {
+        installed: { stateSchema: 5 },
+        manifest: { compatibility: { state_schema: { min: 2, max: 4 } } },
+      },
+      'upgrade_state_schema_mismatch',
+    ],
     ['its sequence was passed', { installed: { sequenceFloor: 15 } }, 'upgrade_sequence_too_old'],
     ['it has nothing for the host', { host: { arch: 'arm64' } }, 'upgrade_arch_mismatch'],
     ['it has not the variant', { host: { variant: 'tiny' } }, 'upgrade_variant_mismatch'],
@@ -218,7 +243,8 @@ describe('a release', () => {
       signatures: [signed(MALLORY, junk)],
       request: { product: 'edge', version: '1.4.0', channel: 'stable' },
       host: { os: 'linux', arch: 'x64', variant: 'default' },
-      installed: { version: null, sequenceFloor: 0 },
+      installed: { version: null, sequenceFloor: 0, stateSchema: null },
+      nowMs: 0,
     });
     expect(answer).toMatchObject({ ok: false, error: { code: 'upgrade_identity_not_allowed' } });
   });
@@ -234,7 +260,8 @@ describe('a release', () => {
       signatures: [signed(ALICE, junk)],
       request: { product: 'edge', version: '1.4.0', channel: 'stable' },
       host: { os: 'linux', arch: 'x64', variant: 'default' },
-      installed: { version: null, sequenceFloor: 0 },
+      installed: { version: null, sequenceFloor: 0, stateSchema: null },
+      nowMs: 0,
     });
     expect(answer).toMatchObject({ ok: false, error: { code: 'upgrade_manifest_invalid' } });
   });
@@ -287,7 +314,8 @@ describe('a release', () => {
           signatures: [inManifest ? signature.toString() : flipped.toString('latin1')],
           request: { product: 'edge', version: '1.4.0', channel: 'stable' },
           host: { os: 'linux', arch: 'x64', variant: 'default' },
-          installed: { version: null, sequenceFloor: 0 },
+          installed: { version: null, sequenceFloor: 0, stateSchema: null },
+          nowMs: 0,
         });
         expect(answer.ok).toBe(false);
       }),

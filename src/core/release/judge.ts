@@ -11,6 +11,7 @@ import {
   type MinisignSignature,
 } from './minisign.js';
 import type { NodePolicy } from './policy.js';
+import { detourTo } from './reach.js';
 
 export type ReleaseErrorCode =
   | 'upgrade_disabled'
@@ -20,6 +21,9 @@ export type ReleaseErrorCode =
   | 'upgrade_manifest_invalid'
   | 'upgrade_version_too_old'
   | 'upgrade_sequence_too_old'
+  | 'upgrade_release_expired'
+  | 'upgrade_hop_not_allowed'
+  | 'upgrade_state_schema_mismatch'
   | 'upgrade_arch_mismatch'
   | 'upgrade_variant_mismatch'
   | 'upgrade_artifact_too_large';
@@ -40,15 +44,23 @@ export interface JudgeInput {
     readonly channel: string;
   };
   readonly host: { readonly os: string; readonly arch: string; readonly variant: string };
-  /** `sequenceFloor` is the highest sequence that proved itself here; 0 before the first. */
-  readonly installed: { readonly version: string | null; readonly sequenceFloor: number };
+  readonly installed: {
+    readonly version: string | null;
+    /** The highest sequence that proved itself here; 0 before the first. */
+    readonly sequenceFloor: number;
+    /** The format of state that what is installed writes; null when that is not known. */
+    readonly stateSchema: number | null;
+  };
+  /** Wall clock of the node. */
+  readonly nowMs: number;
 }
 
 /**
  * Whether this node may run this release: the whole verification, in an order in which nothing is
  * parsed before it is known who signed it. Pure; the same function judges in every program. The
  * version that runs already is not refused: what that means is for the caller. The first thing
- * wrong is told, in the order: enabled, channel, signatures, manifest, version, sequence, artifact.
+ * wrong is told, in the order: enabled, channel, signatures, manifest, expiry, version, sequence,
+ * compatibility, artifact.
  */
 export function judgeRelease(
   input: JudgeInput,
@@ -74,8 +86,8 @@ export function judgeRelease(
       );
     }
   }
-  const age = judgeVersion(policy, manifest, input.installed);
-  if (!age.ok) return age;
+  const fit = judgeFit(manifest, input);
+  if (!fit.ok) return fit;
   const artifact = judgeArtifact(policy, manifest, input.host);
   if (!artifact.ok) return artifact;
   return ok({ manifest, artifact: artifact.value, signerNames: signers.value });
@@ -141,6 +153,16 @@ function namesOf(
   return [...signedBy.values()].sort();
 }
 
+/** Whether it may follow what is installed, today. */
+function judgeFit(manifest: Manifest, { policy, installed, nowMs }: JudgeInput): Judged<null> {
+  const { expires_at } = manifest;
+  if (expires_at !== undefined && Date.parse(expires_at) <= nowMs) {
+    return refuse('upgrade_release_expired', `the release expired at ${expires_at}`);
+  }
+  const age = judgeVersion(policy, manifest, installed);
+  return age.ok ? judgeCompatibility(manifest, installed) : age;
+}
+
 function judgeVersion(
   policy: NodePolicy,
   manifest: Manifest,
@@ -172,6 +194,24 @@ function judgeVersion(
       'upgrade_sequence_too_old',
       `sequence ${sequence} is below ${installed.sequenceFloor}, which this node has trusted before; ` +
         'a release that is not older must have at least that',
+    );
+  }
+  return ok(null);
+}
+
+function judgeCompatibility(
+  manifest: Manifest,
+  { version, stateSchema }: JudgeInput['installed'],
+): Judged<null> {
+  const detour = detourTo(manifest, version);
+  if (detour !== null) return refuse('upgrade_hop_not_allowed', detour.message);
+  const reads = manifest.compatibility?.state_schema;
+  if (reads === undefined || stateSchema === null) return ok(null);
+  if (stateSchema < reads.min || stateSchema > reads.max) {
+    return refuse(
+      'upgrade_state_schema_mismatch',
+      `the installed version writes state of format ${stateSchema}; ` +
+        `${manifest.version} reads ${reads.min} to ${reads.max}`,
     );
   }
   return ok(null);

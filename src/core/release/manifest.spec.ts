@@ -21,6 +21,36 @@ const MANIFEST: Manifest = {
   ],
 };
 
+const DELTA = {
+  os: 'linux',
+  arch: 'x64',
+  variant: 'default',
+  format: 'bellwether.delta.v1',
+  from_version: '1.3.0',
+  from_sha256: 'b'.repeat(64),
+  file: 'a-from-1.3.0.delta',
+  size: 10,
+  sha256: 'c'.repeat(64),
+} as const;
+const FULL: Manifest = {
+  ...MANIFEST,
+  expires_at: '2027-11-20T08:00:00Z',
+  compatibility: {
+    min_from: '1.2.0',
+    major_hops_max: 1,
+    state_schema: { min: 3, max: 4 },
+  },
+  artifacts: [
+    {
+      ...MANIFEST.artifacts[0]!,
+      url: 'https://releases.example.com/edge/1.4.0/a.tar.gz',
+      content: { size: 300, sha256: 'd'.repeat(64) },
+    },
+  ],
+  image: { reference: 'registry.example.com/fleet/edge', digest: `sha256:${'e'.repeat(64)}` },
+  deltas: [DELTA],
+};
+
 describe('a manifest', () => {
   const text = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
   it.each([
@@ -41,11 +71,29 @@ describe('a manifest', () => {
     ['has a product that climbs', text({ ...MANIFEST, product: '../etc' })],
     ['has a version with a v', text({ ...MANIFEST, version: 'v1.4.0' })],
     ['has a sequence that is no whole number', text({ ...MANIFEST, sequence: 1.5 })],
+    ['expires before it is released', text({ ...FULL, expires_at: '2026-11-19T08:00:00Z' })],
+    ['reads no state', text({ ...FULL, compatibility: { state_schema: { min: 4, max: 3 } } })],
+    ['has an image with a tag', text({ ...FULL, image: { ...FULL.image, reference: 'a/edge:1' } })],
+    ['has an image by tag only', text({ ...FULL, image: { ...FULL.image, digest: 'latest' } })],
+    ['has a delta to an artifact without content', text({ ...MANIFEST, deltas: [DELTA] })],
+    [
+      'has two deltas from one artifact',
+      text({ ...FULL, deltas: [DELTA, { ...DELTA, file: 'b' }] }),
+    ],
+    ['has one file twice', text({ ...FULL, deltas: [{ ...DELTA, file: 'a.tar.gz' }] })],
+    [
+      'has an address without TLS',
+      text({ ...MANIFEST, artifacts: [{ ...MANIFEST.artifacts[0], url: 'http://x.example/a' }] }),
+    ],
   ])('that %s is refused', (_why, bytes) => {
     expect(parseManifest(bytes)).toMatchObject({
       ok: false,
       error: { code: 'upgrade_manifest_invalid' },
     });
+  });
+
+  it('with everything in it comes back from its own bytes', () => {
+    expect(parseManifest(manifestBytes(FULL))).toEqual({ ok: true, value: FULL });
   });
 
   it('comes back from its own bytes', () => {

@@ -7,20 +7,74 @@ export const MANIFEST_BYTES_MAX = 1024 * 1024;
 /** 64 KiB: a minisign signature is below 1 KiB; later kinds (bundles) are about 10 KiB. */
 export const SIGNATURE_BYTES_MAX = 64 * 1024;
 
+const FileName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._+-]{0,199}$/);
+/** 4 GiB: more than any program has, and far from where numbers lose digits. */
+const Bytes = z
+  .int()
+  .min(1)
+  .max(4 * 1024 ** 3);
+/** What the archive holds when it is decompressed, before it is unpacked: deltas end in it. */
+const Content = z.strictObject({ size: Bytes, sha256: Sha256 });
+
 export const Artifact = z.strictObject({
   os: Os,
   arch: Arch,
   variant: Variant,
   format: z.literal('tar.gz'),
   /** File name inside a release folder; the manager itself stores by digest. */
-  file: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._+-]{0,199}$/),
-  size: z
-    .int()
-    .min(1)
-    .max(4 * 1024 ** 3),
+  file: FileName,
+  /** Where it lies besides; a node fetches from there only if its own policy allows the host. */
+  url: z
+    .url({ protocol: /^https$/ })
+    .max(2_048)
+    .optional(),
+  size: Bytes,
   sha256: Sha256,
+  content: Content.optional(),
 });
 export type Artifact = z.infer<typeof Artifact>;
+
+/** From one older artifact to one of this release. What it makes has the digest of `content`. */
+export const Delta = z.strictObject({
+  os: Os,
+  arch: Arch,
+  variant: Variant,
+  format: z.literal('bellwether.delta.v1'),
+  from_version: Version,
+  /** Digest of the content of the older artifact. */
+  from_sha256: Sha256,
+  file: FileName,
+  size: Bytes,
+  sha256: Sha256,
+});
+export type Delta = z.infer<typeof Delta>;
+
+const Compatibility = z.strictObject({
+  /** Nothing older goes here directly. */
+  min_from: Version.optional(),
+  /** How many major versions one step may cross; 1 when nothing is said. */
+  major_hops_max: z.int().min(0).max(100).optional(),
+  /** The formats of state on the disk that this release can read; it writes the highest. */
+  state_schema: z
+    .strictObject({ min: z.int().min(0), max: z.int().min(0).max(1_000_000) })
+    .refine(({ min, max }) => min <= max, 'min is above max')
+    .optional(),
+});
+
+/** For workloads: the image without tag, and the one digest that is meant. */
+const Image = z.strictObject({
+  reference: z
+    .string()
+    .max(255)
+    .regex(
+      /^[a-z0-9][a-z0-9.-]*(:\d{1,5})?(\/[a-z0-9]+([._-]+[a-z0-9]+)*)+$/,
+      'not an image name without tag',
+    ),
+  digest: z.string().regex(/^sha256:[0-9a-f]{64}$/, 'sha256: and 64 lower-case hex digits'),
+});
+
+const hostOf = ({ os, arch, variant }: Pick<Artifact, 'os' | 'arch' | 'variant'>): string =>
+  `${os}/${arch}/${variant}`;
 
 export const Manifest = z
   .strictObject({
@@ -32,13 +86,42 @@ export const Manifest = z
     released_at: z.iso.datetime(),
     /** Rises with every release of a product; nodes use it against replay. */
     sequence: z.int().min(1),
+    /** From then on no node begins to install it. */
+    expires_at: z.iso.datetime().optional(),
     notes: z.string().max(16_000).optional(),
+    compatibility: Compatibility.optional(),
     artifacts: z.array(Artifact).min(1).max(256),
+    image: Image.optional(),
+    deltas: z.array(Delta).max(1_024).optional(),
+  })
+  .refine(({ artifacts }) => new Set(artifacts.map(hostOf)).size === artifacts.length, {
+    path: ['artifacts'],
+    message: 'two artifacts for the same os, arch and variant',
   })
   .refine(
-    ({ artifacts }) =>
-      new Set(artifacts.map((a) => `${a.os}/${a.arch}/${a.variant}`)).size === artifacts.length,
-    'two artifacts for the same os, arch and variant',
+    ({ released_at, expires_at }) =>
+      expires_at === undefined || Date.parse(expires_at) > Date.parse(released_at),
+    { path: ['expires_at'], message: 'it expires before it is released' },
+  )
+  .refine(
+    ({ artifacts, deltas = [] }) => {
+      const withContent = artifacts.filter(({ content }) => content !== undefined).map(hostOf);
+      return deltas.every((delta) => withContent.includes(hostOf(delta)));
+    },
+    { path: ['deltas'], message: 'a delta leads to no artifact whose content is described' },
+  )
+  .refine(
+    ({ deltas = [] }) =>
+      new Set(deltas.map((delta) => `${hostOf(delta)} ${delta.from_sha256}`)).size ===
+      deltas.length,
+    { path: ['deltas'], message: 'two deltas from the same artifact to the same host' },
+  )
+  .refine(
+    ({ artifacts, deltas = [] }) => {
+      const files = [...artifacts, ...deltas].map(({ file }) => file);
+      return new Set(files).size === files.length;
+    },
+    { path: ['artifacts'], message: 'one file name stands there twice' },
   );
 export type Manifest = z.infer<typeof Manifest>;
 

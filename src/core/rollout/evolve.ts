@@ -43,9 +43,14 @@ function expired(wave: WaveState): Counts {
   return moveSome(counts, 'silent', 'skipped', counts.silent - wave.lost);
 }
 
+/** Whoever is stuck cannot be tried again yet. */
+const retried = (wave: WaveState): Counts =>
+  moveSome(moveAll(wave.counts, canRetry, 'pending'), 'pending', 'failed', wave.stuck);
+
 const movedOne = (wave: WaveState, event: EventOf<'target_moved'>): Partial<WaveState> => ({
   counts: moveSome(wave.counts, event.from, event.to, 1),
   lost: wave.lost + event.lost,
+  stuck: wave.stuck + event.stuck,
   offline: wave.offline + event.offline,
 });
 
@@ -89,7 +94,7 @@ function ofWave(
     case 'targets_offered':
       return { counts: moveSome(wave.counts, 'pending', 'offered', event.count) };
     case 'targets_retried':
-      return { lost: 0, counts: moveAll(wave.counts, canRetry, 'pending') };
+      return { lost: 0, counts: retried(wave) };
     case 'targets_expired':
       return { counts: expired(wave) };
     case 'target_joined':

@@ -24,6 +24,7 @@ export { sumOver } from './draft.js';
 export { countOf, evolve } from './evolve.js';
 export { whyNot, type Because, type NodeFacts } from './explain.js';
 export { advance, isHeldBack, nextWake, OFFERS_PER_PASS } from './flow.js';
+export { forecast, usualMs, type Forecast } from './forecast.js';
 export { failuresIn, openIn, verdictOf } from './gates/index.js';
 export { join, waveFor } from './join.js';
 export { observe } from './observe.js';
@@ -61,6 +62,7 @@ export {
   canWithdraw,
   isOpen,
   isOver,
+  isStuck,
   isSwapping,
   rankOf,
   TARGET_STATES,

@@ -6,6 +6,7 @@ import {
   advance,
   isOpen,
   isOver,
+  isStuck,
   isSwapping,
   nextWake,
   observe,
@@ -63,7 +64,10 @@ const preset: fc.Arbitrary<PresetSpec> = fc.oneof(
 
 type Step =
   | { readonly do: 'report'; readonly node: number; readonly state: TargetState }
-  | { readonly do: 'swap' | 'away' | 'back' | 'drift' | 'by_hand'; readonly node: number }
+  | {
+      readonly do: 'swap' | 'stuck' | 'away' | 'back' | 'drift' | 'by_hand';
+      readonly node: number;
+    }
   | { readonly do: 'verb'; readonly verb: Verb }
   | { readonly do: 'mode'; readonly mode: 'enabled' | 'suspended' }
   | { readonly do: 'pass'; readonly ms: number };
@@ -83,7 +87,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({
-      do: fc.constantFrom('away' as const, 'back', 'drift', 'by_hand'),
+      do: fc.constantFrom('stuck' as const, 'away', 'back', 'drift', 'by_hand'),
       node,
     }),
   },
@@ -148,6 +152,12 @@ function take(fleet: RolloutFleet, each: Step): void {
     case 'swap':
       fleet.swap(nodeId);
       break;
+    case 'stuck': {
+      const commandId = fleet.target(nodeId).commandId ?? 'cmd_none';
+      const said = { state: 'failed', reason: 'upgrade_rollback_failed', errorCode: null } as const;
+      fleet.hear(nodeId, { kind: 'progress', commandId, ...said });
+      break;
+    }
     case 'away':
     case 'back':
       fleet.hear(nodeId, { kind: 'presence', online: each.do === 'back' });
@@ -184,6 +194,7 @@ function check(fleet: RolloutFleet): void {
     expect(one.lost).toBe(
       of.filter((t) => t.state === 'silent' && t.reason === 'lost_after_permit').length,
     );
+    expect(one.stuck).toBe(of.filter(isStuck).length);
     expect(one.offline).toBe(of.filter((t) => t.offline).length);
     if (one.openedAt === null) {
       expect(
@@ -289,6 +300,7 @@ describe('once trouble ends', () => {
           }
           for (const target of [...fleet.targets.values()]) {
             if (target.offline) fleet.hear(target.nodeId, { kind: 'presence', online: true });
+            if (isStuck(target)) fleet.report(target.nodeId, 'rolled_back');
             if (isOpen(target.state)) fleet.report(target.nodeId, 'succeeded');
           }
           fleet.pass(86_400_000);

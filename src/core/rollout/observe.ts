@@ -5,6 +5,7 @@ import {
   canWithdraw,
   isOpen,
   isOver,
+  isStuck,
   isSwapping,
   rankOf,
   type Decision,
@@ -18,19 +19,19 @@ interface Move {
   readonly to: TargetState;
   readonly reason: string;
   readonly errorCode: string | null;
-  readonly lost: -1 | 0 | 1;
 }
 
 type Progress = Extract<Report, { kind: 'progress' }>;
 
 /** Where a node's own word leads, or null when it is an echo. */
 function afterProgress(target: Target, report: Progress): Move | null {
-  if (report.commandId !== target.commandId || !leadsOn(target.state, report.state)) return null;
+  if (report.commandId !== target.commandId || !leadsOn(target, report.state)) return null;
   const { state: to, reason, errorCode } = report;
-  return { to, reason, errorCode, lost: target.reason === 'lost_after_permit' ? -1 : 0 };
+  return { to, reason, errorCode };
 }
 
-function leadsOn(from: TargetState, to: TargetState): boolean {
+function leadsOn(target: Target, to: TargetState): boolean {
+  const { state: from } = target;
   if (from === to) return false;
   if (isOpen(from)) return !isOpen(to) || rankOf(to) > rankOf(from);
   switch (from) {
@@ -40,6 +41,9 @@ function leadsOn(from: TargetState, to: TargetState): boolean {
     // A node that had succeeded and fell back later is drift, and bad evidence.
     case 'succeeded':
       return to === 'rolled_back';
+    // The way back had failed, and was done in the end.
+    case 'failed':
+      return isStuck(target) && to === 'rolled_back';
     // Called back too late: the node had swapped already, and what it then reports is the truth.
     case 'cancelled':
     case 'skipped':
@@ -51,26 +55,22 @@ function leadsOn(from: TargetState, to: TargetState): boolean {
 
 function afterDeadline(target: Target): Move | null {
   if (!isOpen(target.state)) return null;
-  const lost = isSwapping(target.state);
-  return {
-    to: 'silent',
-    reason: lost ? 'lost_after_permit' : 'no_report_before_deadline',
-    errorCode: null,
-    lost: lost ? 1 : 0,
-  };
+  const reason = isSwapping(target.state) ? 'lost_after_permit' : 'no_report_before_deadline';
+  return { to: 'silent', reason, errorCode: null };
 }
 
 /** A node may come to the version without us, and may leave it without us. */
 function afterVersion(target: Target, atTarget: boolean): Move | null {
   const { state } = target;
   if (!atTarget) {
-    if (state !== 'succeeded') return null;
-    return { to: 'rolled_back', reason: 'drifted', errorCode: null, lost: 0 };
+    // Whoever was stuck and is idle now got back, by whatever hand.
+    if (isStuck(target))
+      return { to: 'rolled_back', reason: 'back_by_hand', errorCode: target.errorCode };
+    return state === 'succeeded' ? { to: 'rolled_back', reason: 'drifted', errorCode: null } : null;
   }
   // During the swap the new version already answers; it has proved nothing yet.
   if (state === 'succeeded' || isSwapping(state)) return null;
-  const lost = target.reason === 'lost_after_permit' ? -1 : 0;
-  return { to: 'succeeded', reason: 'arrived_by_hand', errorCode: null, lost };
+  return { to: 'succeeded', reason: 'arrived_by_hand', errorCode: null };
 }
 
 function moveFor(target: Target, report: Report): Move | null {
@@ -119,6 +119,14 @@ function withPresence(draft: Draft, target: Target, online: boolean, now: Instan
   return { ...target, offline: !online };
 }
 
+/** Fell silent after its permit: it may have died of the release. */
+const isLost = ({ reason }: Pick<Target, 'reason'>): boolean => reason === 'lost_after_permit';
+
+const change = (before: boolean, after: boolean): -1 | 0 | 1 => {
+  if (before === after) return 0;
+  return after ? 1 : -1;
+};
+
 function withMove(
   draft: Draft,
   target: Target,
@@ -133,8 +141,18 @@ function withMove(
     return isHeard && isOpen(target.state) ? { ...target, deadlineAt: deadline } : target;
   }
   const { nodeId, wave, state: from } = target;
-  const offline = target.offline ? -1 : 0;
-  draft.add({ type: 'target_moved', at: now, wave, nodeId, from, offline, ...move });
+  const after = { state: move.to, reason: move.reason };
+  draft.add({
+    type: 'target_moved',
+    at: now,
+    wave,
+    nodeId,
+    from,
+    ...move,
+    lost: change(isLost(target), isLost(after)),
+    stuck: change(isStuck(target), isStuck(after)),
+    offline: target.offline ? -1 : 0,
+  });
   return {
     ...target,
     state: move.to,

@@ -118,6 +118,7 @@ describe('a candidate', () => {
     currentVersion: '1.0.0',
     hasService: true,
     hasArtifact: true,
+    isReachable: true,
   };
   it.each([
     [{}, null],
@@ -125,7 +126,8 @@ describe('a candidate', () => {
     [{ hasService: false }, 'no_such_service'],
     [{ canUpgrade: false }, 'no_upgrade_capability'],
     [{ currentVersion: '1.1.0' }, 'already_current'],
-    [{ hasArtifact: false }, 'no_artifact_for_host'],
+    [{ hasArtifact: false, isReachable: false }, 'no_artifact_for_host'],
+    [{ isReachable: false }, 'hop_not_allowed'],
   ])('with %j is skipped because of %s', (change, reason) => {
     expect(skipReason({ ...fine, ...change }, '1.1.0')).toBe(reason);
   });

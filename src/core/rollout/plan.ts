@@ -20,6 +20,8 @@ export interface Candidate {
   readonly hasService: boolean;
   /** Whether the release has an artifact for its os, arch and variant. */
   readonly hasArtifact: boolean;
+  /** Whether it can come from what it runs to the release in one step. */
+  readonly isReachable: boolean;
 }
 
 export type SkipReason =
@@ -27,7 +29,8 @@ export type SkipReason =
   | 'no_upgrade_capability'
   | 'no_such_service'
   | 'already_current'
-  | 'no_artifact_for_host';
+  | 'no_artifact_for_host'
+  | 'hop_not_allowed';
 
 /** Why a candidate takes no part, or null when it does. The first reason in this order counts. */
 export function skipReason(candidate: Candidate, version: string): SkipReason | null {
@@ -36,6 +39,7 @@ export function skipReason(candidate: Candidate, version: string): SkipReason | 
   if (!candidate.canUpgrade) return 'no_upgrade_capability';
   if (candidate.currentVersion === version) return 'already_current';
   if (!candidate.hasArtifact) return 'no_artifact_for_host';
+  if (!candidate.isReachable) return 'hop_not_allowed';
   return null;
 }
 
@@ -51,6 +55,7 @@ export const pendingWave = (index: number, size: number): WaveState => ({
   size,
   counts: { ...noCounts(), pending: size },
   lost: 0,
+  stuck: 0,
   offline: 0,
   openedAt: null,
   doneAt: null,

@@ -51,6 +51,13 @@ export const canWithdraw = (state: TargetState): boolean =>
 export const canRetry = (state: TargetState): boolean =>
   state === 'failed' || state === 'rolled_back' || state === 'silent';
 
+/**
+ * The way back failed too: the node is down, and at it until it is done. It has failed for good, and
+ * counts as down, but takes no new command before it has said that it is back.
+ */
+export const isStuck = ({ state, reason }: Pick<Target, 'state' | 'reason'>): boolean =>
+  state === 'failed' && reason === 'upgrade_rollback_failed';
+
 export type Verdict = 'good' | 'bad' | 'unknown';
 export type WaveStatus = 'pending' | 'open' | 'settling' | 'passed' | 'skipped';
 export type Counts = Readonly<Record<TargetState, number>>;
@@ -126,6 +133,8 @@ export interface WaveState {
   readonly counts: Counts;
   /** Of the silent ones, those that fell silent after their permit: they count as bad. */
   readonly lost: number;
+  /** Of the failed ones, those that `isStuck`: a retry leaves them alone. */
+  readonly stuck: number;
   /** Of the succeeded ones, those that are away now. */
   readonly offline: number;
   readonly openedAt: Instant | null;
@@ -224,6 +233,7 @@ export type RolloutEvent =
       readonly reason: string;
       readonly errorCode: string | null;
       readonly lost: -1 | 0 | 1;
+      readonly stuck: -1 | 0 | 1;
       readonly offline: -1 | 0;
     })
   | (OfWave & {
@@ -236,7 +246,7 @@ export type RolloutEvent =
 export type Effect =
   /** Give so many pending targets of the wave a command, in order of node id. */
   | { readonly kind: 'offer'; readonly wave: number; readonly count: number }
-  /** Every target of the wave that `canRetry` is pending again; its command counts no more. */
+  /** Every target of the wave that `canRetry` and is not stuck is pending again; its command counts no more. */
   | { readonly kind: 'retry'; readonly wave: number }
   /** Start the deadline of every open target anew. */
   | { readonly kind: 'extend_deadlines' }

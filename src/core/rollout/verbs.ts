@@ -95,7 +95,10 @@ function doOfRollout(
       break;
     case 'retry_failed':
       if (sumOver(draft.rollout, retryable) === 0) {
-        return { code: 'rollout_wrong_state', message: 'no target has failed' };
+        return {
+          code: 'rollout_wrong_state',
+          message: 'no target has failed that can be tried again',
+        };
       }
       retry(draft, now, () => true);
       break;
@@ -112,7 +115,9 @@ function doOfRollout(
 }
 
 const retryable = (wave: WaveState): number =>
-  wave.status === 'pending' || wave.status === 'skipped' ? 0 : countOf(wave.counts, canRetry);
+  wave.status === 'pending' || wave.status === 'skipped'
+    ? 0
+    : countOf(wave.counts, canRetry) - wave.stuck;
 
 /** A wave that is through stays through when the rollout goes on: what failed there was tolerated. */
 const isTrying = (wave: WaveState): boolean => wave.status === 'open' || wave.status === 'settling';

@@ -1,6 +1,6 @@
 import { toIso } from '../kernel/index.js';
 import type { Job, OutboxEvent, UpdateOutcome, UpdateState } from './state.js';
-import { FRESH_WATCH, type Facts, type Machine } from './types.js';
+import { watchAnew, type Facts, type Machine } from './types.js';
 
 /** The service has not been touched yet: a job can still be given up without a trace. */
 export const isBeforeSwap = (job: Job): boolean =>
@@ -51,5 +51,5 @@ export function ended(
     ...how,
     at: toIso(facts.nowMs),
   };
-  return { state: { ...machine.state, job: null, outcome }, watch: FRESH_WATCH };
+  return { state: { ...machine.state, job: null, outcome }, watch: watchAnew(machine.watch) };
 }

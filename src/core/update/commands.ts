@@ -1,6 +1,6 @@
 import { ended, isBeforeSwap, tell, withJob } from './changes.js';
 import type { Job, UpdateState } from './state.js';
-import { FRESH_WATCH, type Facts, type Input, type Machine, type UpgradeOrder } from './types.js';
+import { watchAnew, type Facts, type Input, type Machine, type UpgradeOrder } from './types.js';
 
 /** Answers kept for repeated commands; a node gets a handful a day. */
 const ANSWERS_MAX = 64;
@@ -68,7 +68,7 @@ export function takeOrder(machine: Machine, order: UpgradeOrder, facts: Facts): 
     message: `Upgrade to ${order.version} started`,
     details,
   });
-  return withJob({ state: told, watch: FRESH_WATCH }, newJob(state, order));
+  return withJob({ state: told, watch: watchAnew(machine.watch) }, newJob(state, order));
 }
 
 function refusalOf(state: UpdateState, order: UpgradeOrder, facts: Facts): Refused | null {

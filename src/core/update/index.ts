@@ -16,6 +16,7 @@ export {
   type FailedStep,
   type Facts,
   type Input,
+  type LinkInput,
   type Machine,
   type UpgradeOrder,
   type Watch,

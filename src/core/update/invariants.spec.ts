@@ -76,7 +76,7 @@ class Node {
     const action = nextAction(this.machine, this.facts());
     if (action.do === 'fetch') {
       const sequence = Number(action.job.version.split('.')[1]);
-      const artifact = { sha256: 'a'.repeat(64), size: 1, sequence };
+      const artifact = { sha256: 'a'.repeat(64), size: 1, sequence, state_schema: null };
       this.take({ type: 'judged', artifact });
       if (dies) {
         this.crash();
@@ -91,8 +91,9 @@ class Node {
     } else if (action.do === 'ask_permit') {
       this.take({ type: 'permit_asked' });
       const { command_id } = action.job;
-      if (luck < 0.2) this.take({ type: 'permit_denied', command_id, retry_ms: 100 });
-      else if (luck < 0.9) this.take({ type: 'permit_granted', command_id, lease_ms: 200 });
+      const { asks: ask } = this.machine.watch;
+      if (luck < 0.2) this.take({ type: 'permit_denied', command_id, ask, retry_ms: 100 });
+      else if (luck < 0.9) this.take({ type: 'permit_granted', command_id, ask, lease_ms: 200 });
     } else if (action.do === 'swap') {
       expect(this.machine.watch.permitUntilMs, 'no fresh permit, no swap').toBeGreaterThanOrEqual(
         this.monotonicMs,

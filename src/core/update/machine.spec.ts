@@ -19,8 +19,13 @@ const FACTS: Facts = {
   bootAttemptsMax: 3,
   manualOnly: false,
 };
-const INSTALLED = { version: '1.0.0', channel: 'stable', sequence: 10 } as const;
-const ARTIFACT = { sha256: 'a'.repeat(64), size: 100, sequence: 11 };
+const INSTALLED = {
+  version: '1.0.0',
+  channel: 'stable',
+  sequence: 10,
+  state_schema: null,
+} as const;
+const ARTIFACT = { sha256: 'a'.repeat(64), size: 100, sequence: 11, state_schema: 3 };
 
 const order = (change: Partial<UpgradeOrder> = {}): UpgradeOrder => ({
   command_id: 'cmd_one111',
@@ -71,8 +76,14 @@ const staged = (change: Partial<UpgradeOrder> = {}): Bench =>
     { type: 'downloaded' },
     { type: 'extracted' },
   );
-const GRANT: Input = { type: 'permit_granted', command_id: 'cmd_one111', lease_ms: 5_000 };
-const onProbation = (): Bench => staged().take(GRANT, { type: 'swapped' });
+const ASKED: Input = { type: 'permit_asked' };
+const GRANT: Input = {
+  type: 'permit_granted',
+  command_id: 'cmd_one111',
+  ask: 1,
+  lease_ms: 5_000,
+};
+const onProbation = (): Bench => staged().take(ASKED, GRANT, { type: 'swapped' });
 const WELL: Input = { type: 'health', healthy: true };
 const ILL: Input = { type: 'health', healthy: false };
 
@@ -84,7 +95,7 @@ describe('an upgrade', () => {
     expect(bench.action).toBe('extract');
     bench.take({ type: 'extracted' });
     expect(bench.action).toBe('ask_permit');
-    bench.take(GRANT);
+    bench.take(ASKED, GRANT);
     expect(bench.action).toBe('swap');
     bench.take({ type: 'swapped' });
     expect(bench.action).toBe('watch');
@@ -168,22 +179,22 @@ describe('an upgrade', () => {
     expect(bench.told.at(-1)).toBe('upgrade_staged_manual');
     expect(bench.action).toBe('wait');
     // Not even a permit takes the place of the hand.
-    expect(bench.take(GRANT).machine.state.job?.phase).toBe('staged');
+    expect(bench.take({ ...GRANT, ask: 0 }).machine.state.job?.phase).toBe('staged');
     expect(bench.take({ type: 'apply_by_hand' }).action).toBe('ask_permit');
-    expect(bench.take(GRANT).action).toBe('swap');
+    expect(bench.take(ASKED, GRANT).action).toBe('swap');
   });
 
   it('staged before a person was wanted waits for one all the same', () => {
     const bench = staged();
     bench.facts = { ...FACTS, manualOnly: true };
     expect(bench.action).toBe('wait');
-    expect(bench.take(GRANT).machine.state.job?.phase).toBe('staged');
+    expect(bench.take(ASKED, GRANT).machine.state.job?.phase).toBe('staged');
   });
 
   it('whose swap failed half way goes back until it is back', () => {
     const stuck: Input = { type: 'restore_failed', code: 'upgrade_swap_failed', message: 'no' };
     expect(staged().take(stuck).machine.state.job?.phase).toBe('staged');
-    const bench = staged().take(GRANT, stuck);
+    const bench = staged().take(ASKED, GRANT, stuck);
     expect(bench.action).toBe('roll_back');
     bench.take({ type: 'rolled_back' });
     expect(bench.machine.state).toMatchObject({
@@ -251,28 +262,52 @@ describe('commands', () => {
 
 describe('a permit', () => {
   it('is asked for again when no answer comes', () => {
-    const bench = staged().take({ type: 'permit_asked' });
+    const bench = staged().take(ASKED);
     expect(bench.action).toBe('wait');
-    expect(bench.pass(5_000).action).toBe('ask_permit');
+    expect(bench.pass(10_000).action).toBe('ask_permit');
   });
 
   it('is asked for at once when the link is open again', () => {
-    expect(staged().take({ type: 'permit_asked' }, { type: 'linked' }).action).toBe('ask_permit');
+    expect(staged().take(ASKED, { type: 'linked' }).action).toBe('ask_permit');
   });
 
   it('that is denied is asked for again after the time that the manager gave', () => {
-    const bench = staged().take({ type: 'permit_denied', command_id: 'cmd_one111', retry_ms: 700 });
+    const denied = { command_id: 'cmd_one111', ask: 1, retry_ms: 700 };
+    const bench = staged().take(ASKED, { type: 'permit_denied', ...denied });
     expect(bench.pass(699).action).toBe('wait');
     expect(bench.pass(1).action).toBe('ask_permit');
   });
 
   it('for another command is nothing', () => {
-    const bench = staged().take({ type: 'permit_granted', command_id: 'cmd_other1', lease_ms: 1 });
+    const bench = staged().take(ASKED, { ...GRANT, command_id: 'cmd_other1' });
     expect(bench.machine.state.job?.phase).toBe('staged');
   });
 
+  it('counts from the question, however long the answer took', () => {
+    const bench = staged().take(ASKED).pass(3_000).take(GRANT);
+    expect(bench.pass(2_000).action).toBe('swap');
+    expect(bench.pass(1).action).toBe('ask_permit');
+  });
+
+  it('that comes when its time is over is asked for again at once', () => {
+    const bench = staged().take(ASKED).pass(5_001).take(GRANT);
+    expect(bench.machine.state.job?.phase).toBe('staged');
+    expect(bench.action).toBe('ask_permit');
+  });
+
+  it('that answers an older question is nothing, also after a lease has run out', () => {
+    const bench = staged().take(ASKED).pass(10_000).take(ASKED, GRANT);
+    expect(bench.machine.state.job?.phase).toBe('staged');
+    bench
+      .take({ ...GRANT, ask: 2 })
+      .pass(5_001)
+      .take({ type: 'tick' }, ASKED);
+    expect(bench.take(GRANT, { ...GRANT, ask: 2 }).machine.state.job?.phase).toBe('staged');
+    expect(bench.take({ ...GRANT, ask: 3 }).machine.state.job?.phase).toBe('swapping');
+  });
+
   it('that has run out before the swap began is asked for anew', () => {
-    const bench = staged().take(GRANT);
+    const bench = staged().take(ASKED, GRANT);
     bench.facts = { ...bench.facts, monotonicMs: bench.facts.monotonicMs + 5_001 };
     // A wait of no time at all would be a loop that never rests.
     expect(nextAction(bench.machine, bench.facts)).toMatchObject({ do: 'wait', ms: 250 });
@@ -336,9 +371,9 @@ describe('probation', () => {
 
 describe('a start of the agent', () => {
   it('in the middle of a swap looks which version the link names', () => {
-    const after = staged().take(GRANT, { type: 'booted', current: '1.1.0' });
+    const after = staged().take(ASKED, GRANT, { type: 'booted', current: '1.1.0' });
     expect(after.machine.state.job?.phase).toBe('probation');
-    const before = staged().take(GRANT, { type: 'booted', current: '1.0.0' });
+    const before = staged().take(ASKED, GRANT, { type: 'booted', current: '1.0.0' });
     expect(before.machine.state.job?.phase).toBe('staged');
     expect(before.action).toBe('ask_permit');
   });

@@ -3,7 +3,7 @@ import { takeOrder, takeWithdrawal } from './commands.js';
 import { judgedByTime, onProbation, swapEnded, turnedBack, watched } from './probation.js';
 import { failed, fetched, mayApply, permitted, staged, swapping } from './staging.js';
 import type { Job } from './state.js';
-import { FRESH_WATCH, type Facts, type Input, type JobInput, type Machine } from './types.js';
+import { watchAnew, type Facts, type Input, type JobInput, type Machine } from './types.js';
 
 /**
  * The update machine of one service (DESIGN 7): values in, values out. Taking an input twice, or
@@ -77,7 +77,10 @@ function ticked(machine: Machine, job: Job, facts: Facts): Machine {
   }
   if (job.phase === 'swapping' && machine.watch.permitUntilMs < facts.monotonicMs) {
     // The lease ran out before the swap began: no fresh permit, no swap.
-    return { ...withJob(machine, { ...job, phase: 'staged' }), watch: FRESH_WATCH };
+    return {
+      ...withJob(machine, { ...job, phase: 'staged' }),
+      watch: watchAnew(machine.watch),
+    };
   }
   return job.phase === 'probation' ? judgedByTime(machine, job, facts) : machine;
 }
@@ -88,7 +91,7 @@ function ticked(machine: Machine, job: Job, facts: Facts): Machine {
  * had happened.
  */
 function resumed(machine: Machine, job: Job, current: string | null, facts: Facts): Machine {
-  const restarted = { ...machine, watch: { ...FRESH_WATCH, since: facts.monotonicMs } };
+  const restarted = { ...machine, watch: watchAnew(machine.watch, facts.monotonicMs) };
   if (job.phase !== 'swapping') return restarted;
   if (current === job.version) return onProbation(restarted, job, facts);
   return withJob(restarted, { ...job, phase: 'staged' });

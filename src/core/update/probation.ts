@@ -1,6 +1,6 @@
 import { ended, tell, withJob } from './changes.js';
 import type { InstalledVersion, Job } from './state.js';
-import { FRESH_WATCH, type Facts, type JobInput, type Machine, type Watch } from './types.js';
+import { watchAnew, type Facts, type JobInput, type Machine, type Watch } from './types.js';
 
 /** Healthy results in a row that are needed at the end of the window. One could be luck. */
 export const HEALTHY_RESULTS_MIN = 3;
@@ -17,6 +17,7 @@ export function onProbation(machine: Machine, job: Job, facts: Facts): Machine {
     version: job.version,
     channel: job.channel,
     sequence: job.artifact?.sequence ?? 0,
+    state_schema: job.artifact?.state_schema ?? null,
   };
   const state = tell(machine.state, facts, job.command_id, {
     type: 'upgrade_probation',
@@ -31,7 +32,7 @@ export function onProbation(machine: Machine, job: Job, facts: Facts): Machine {
       previous: job.from,
       job: { ...job, phase: 'probation' },
     },
-    watch: { ...FRESH_WATCH, since: facts.monotonicMs },
+    watch: watchAnew(machine.watch, facts.monotonicMs),
   };
 }
 

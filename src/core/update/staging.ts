@@ -10,8 +10,11 @@ const EVENT_OF_STEP = {
   swap: 'upgrade_swap_failed',
 } as const satisfies Record<FailedStep, string>;
 
-/** No answer to the question for a permit for this long: it, or the answer, was lost. */
-const PERMIT_UNANSWERED_MS = 5_000;
+/**
+ * No answer to the question for a permit for this long: it, or the answer, was lost. As long as a
+ * permit usually counts, from the question on: one that comes later would be of no use.
+ */
+const PERMIT_UNANSWERED_MS = 10_000;
 
 export function fetched(machine: Machine, job: Job, input: JobInput, facts: Facts): Machine {
   if (input.type === 'judged') return withJob(machine, { ...job, artifact: input.artifact });
@@ -81,13 +84,20 @@ export function permitted(machine: Machine, job: Job, input: JobInput, facts: Fa
     ...machine,
     watch: { ...watch, askPermitAtMs: facts.monotonicMs + ms },
   });
-  if (input.type === 'permit_asked') return askAgainIn(PERMIT_UNANSWERED_MS);
+  if (input.type === 'permit_asked') {
+    const asked = { asks: watch.asks + 1, askedAtMs: facts.monotonicMs };
+    const askPermitAtMs = facts.monotonicMs + PERMIT_UNANSWERED_MS;
+    return { ...machine, watch: { ...watch, ...asked, askPermitAtMs } };
+  }
   if (input.type !== 'permit_granted' && input.type !== 'permit_denied') return machine;
-  if (input.command_id !== job.command_id) return machine;
+  if (input.command_id !== job.command_id || input.ask !== watch.asks) return machine;
   if (input.type === 'permit_denied') return askAgainIn(input.retry_ms);
   // A permit that nobody asked for does not stand in for the hand of a person.
   if (!mayApply(job, facts)) return machine;
-  return swapping(machine, job, facts, facts.monotonicMs + input.lease_ms);
+  // Counted from the question: the manager answered after it, so the permit ends here no later than
+  // there, however long the answer took. One that took too long is asked for again.
+  const untilMs = watch.askedAtMs + input.lease_ms;
+  return untilMs < facts.monotonicMs ? askAgainIn(0) : swapping(machine, job, facts, untilMs);
 }
 
 export function swapping(machine: Machine, job: Job, facts: Facts, permitUntilMs: number): Machine {

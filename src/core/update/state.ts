@@ -18,6 +18,8 @@ export const InstalledVersion = z.object({
   version: Version,
   channel: Channel,
   sequence: z.int().min(0),
+  /** The format of state that it writes; null when its release says nothing of it. */
+  state_schema: z.int().min(0).nullable(),
 });
 export type InstalledVersion = z.infer<typeof InstalledVersion>;
 
@@ -44,7 +46,14 @@ export const Job = z.object({
   needs_permit: z.boolean(),
   phase: z.enum(UPDATE_PHASES),
   /** Known once the manifest was judged. */
-  artifact: z.object({ sha256: Sha256, size: z.int(), sequence: z.int() }).nullable(),
+  artifact: z
+    .object({
+      sha256: Sha256,
+      size: z.int(),
+      sequence: z.int(),
+      state_schema: z.int().min(0).nullable(),
+    })
+    .nullable(),
   /** What `current` was when the job began, and what a rollback brings back. */
   from: InstalledVersion.nullable(),
   /** What `previous` was then. */

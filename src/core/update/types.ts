@@ -4,6 +4,10 @@ import type { Job, UpdateState } from './state.js';
 export interface Watch {
   /** Monotonic time until which the permit counts; 0 without one. */
   readonly permitUntilMs: number;
+  /** How many questions for a permit this process has asked: the number of the last one. */
+  readonly asks: number;
+  /** Monotonic time at which it was asked. */
+  readonly askedAtMs: number;
   /** Ask for a permit not before this monotonic time. */
   readonly askPermitAtMs: number;
   /** Monotonic time at which the window began. */
@@ -14,12 +18,17 @@ export interface Watch {
 }
 export const FRESH_WATCH: Watch = {
   permitUntilMs: 0,
+  asks: 0,
+  askedAtMs: 0,
   askPermitAtMs: 0,
   since: 0,
   healthyInARow: 0,
   sickInARow: 0,
   wasHealthy: false,
 };
+
+/** Begins to watch anew. Questions go on being counted, so that no old answer fits a new one. */
+export const watchAnew = ({ asks }: Watch, since = 0): Watch => ({ ...FRESH_WATCH, asks, since });
 
 export interface Machine {
   readonly state: UpdateState;
@@ -67,8 +76,20 @@ export type Input =
       readonly code: string;
       readonly message: string;
     }
-  | { readonly type: 'permit_granted'; readonly command_id: string; readonly lease_ms: number }
-  | { readonly type: 'permit_denied'; readonly command_id: string; readonly retry_ms: number }
+  /** `ask`: the number of the question that is answered. */
+  | {
+      readonly type: 'permit_granted';
+      readonly command_id: string;
+      readonly ask: number;
+      readonly lease_ms: number;
+    }
+  | {
+      readonly type: 'permit_denied';
+      readonly command_id: string;
+      readonly ask: number;
+      readonly retry_ms: number;
+    }
+  /** To be sent with the number that this makes: `watch.asks`. */
   | { readonly type: 'permit_asked' }
   /** The link is open (again): a question asked before may be lost. */
   | { readonly type: 'linked' }
@@ -84,6 +105,9 @@ export type Input =
   | { readonly type: 'spooled'; readonly ids: readonly string[] }
   /** The agent has started; `current` is what the link on the disk points to. */
   | { readonly type: 'booted'; readonly current: string | null };
+
+/** What the link has to say. */
+export type LinkInput = Extract<Input, { type: 'permit_granted' | 'permit_denied' | 'linked' }>;
 
 /** What only means something while there is a job. */
 export type JobInput = Exclude<Input, { type: 'upgrade' | 'withdraw' | 'spooled' }>;

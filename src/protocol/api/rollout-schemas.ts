@@ -254,6 +254,8 @@ export const Preview = z.object({
   skipped: z.array(Skipped),
   /** Null when it waits for people. */
   duration_seconds: Count.nullable(),
+  /** What all times rest on: upgrades of this product that were seen here, or a guess. */
+  duration_from: z.enum(['history', 'estimate']),
   /** Bytes that all nodes together download. */
   download_bytes: Count,
 });

@@ -56,6 +56,8 @@ export {
   type Health,
   type Hello,
   type NodeMessageType,
+  type Permit,
+  type PermitDenied,
   type PermitRequest,
   type Reject,
   type UpgradeBinary,

@@ -169,9 +169,13 @@ export const Events = z.object({
 });
 export type Events = z.infer<typeof Events>;
 
+/** Which question of this process is asked, or answered: an answer to an older one is dropped. */
+const Ask = z.int().min(1);
+
 export const PermitRequest = z.object({
   type: z.literal('permit_request'),
   command_id: Id,
+  ask: Ask,
   service: ProductName,
   version: Version,
 });
@@ -250,7 +254,8 @@ export const CommandMessage = z.object({ type: z.literal('command'), command: Co
 export const Permit = z.object({
   type: z.literal('permit'),
   command_id: Id,
-  /** Counted from arrival, by the monotonic clock of the node: no shared clock is needed. */
+  ask: Ask,
+  /** Counted from the question, by the monotonic clock of the node: no shared clock is needed. */
   lease_ms: z.int().min(100).max(60_000),
 });
 export type Permit = z.infer<typeof Permit>;
@@ -258,6 +263,7 @@ export type Permit = z.infer<typeof Permit>;
 export const PermitDenied = z.object({
   type: z.literal('permit_denied'),
   command_id: Id,
+  ask: Ask,
   reason: z.string().max(64),
   /** Ask again after this time. */
   retry_after_ms: z.int().min(100).max(3_600_000),

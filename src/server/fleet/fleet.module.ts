@@ -16,7 +16,7 @@ import { Revocation } from './revocation.js';
   imports: [GatewayModule, AuditModule, AccessModule, EventsModule],
   controllers: [NodesController],
   providers: [Nodes, HealthBook, InstalledVersions, LiveNodes, Presence, Revocation],
-  exports: [Nodes, HealthBook],
+  exports: [Nodes, HealthBook, LiveNodes],
 })
 export class FleetModule {
   constructor(links: Links, presence: Presence, ingest: Ingest, versions: InstalledVersions) {

@@ -14,7 +14,7 @@ import { Nodes } from './nodes.store.js';
 /** Changes wait at most this long, so that a thousand reports make one transaction. */
 const FLUSH_EVERY_MS = SECOND_MS;
 /** A report that changes nothing is written this often, for `last_seen_at` after a restart. */
-const REWRITE_AFTER_MS = MINUTE_MS;
+export const REWRITE_AFTER_MS = MINUTE_MS;
 
 /** Told in the transaction that records it, whenever what a node runs has changed. */
 export type ServicesObserver = (

@@ -1,3 +1,4 @@
 export { HealthBook, type ServicesObserver } from './health-book.js';
 export { FleetModule } from './fleet.module.js';
+export { LiveNodes } from './live-nodes.js';
 export { Nodes, type FleetNode, type NodeStatus } from './nodes.store.js';

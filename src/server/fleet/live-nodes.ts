@@ -1,16 +1,21 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import type { Node } from '../../protocol/api/index.js';
+import { HEARTBEATS_MISSED_MAX } from '../../protocol/node/index.js';
 import { Links } from '../gateway/index.js';
-import { HealthBook } from './health-book.js';
+import { CLOCK, CONFIG, type Clock, type Config } from '../platform/index.js';
+import { HealthBook, REWRITE_AFTER_MS } from './health-book.js';
 import { nodeView } from './node.view.js';
-import type { FleetNode } from './nodes.store.js';
+import { Nodes, type FleetNode } from './nodes.store.js';
 
-/** Shows a node with what this process knows of it right now. */
+/** Nodes with what this process knows of them right now. */
 @Injectable()
 export class LiveNodes {
   constructor(
     private readonly links: Links,
     private readonly book: HealthBook,
+    private readonly nodes: Nodes,
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   view(node: FleetNode): Node {
@@ -18,5 +23,18 @@ export class LiveNodes {
       online: this.links.online(node.id),
       seenAt: this.book.seenAt(node.id),
     });
+  }
+
+  /**
+   * Whether a node is here. Its link decides when this process has it, or had it a moment ago. Otherwise
+   * another one may: then what that stored counts, for as long as a node that lives can leave it as it is.
+   */
+  async isOnline(nodeId: string): Promise<boolean> {
+    if (this.links.online(nodeId)) return true;
+    if (this.links.isLeaving(nodeId)) return false;
+    const node = await this.nodes.find(nodeId);
+    if (node?.status !== 'online') return false;
+    const quietMs = this.clock.now() - (node.lastSeenAt ?? 0);
+    return quietMs <= this.config.heartbeatMs * HEARTBEATS_MISSED_MAX + REWRITE_AFTER_MS;
   }
 }

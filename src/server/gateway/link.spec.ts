@@ -82,9 +82,9 @@ describe('a link', () => {
       error_code: 'message_unknown',
     });
     socket.send(
-      '{"type":"permit_request","command_id":"cmd_000001","service":"edge","version":"1.0.0"}',
+      '{"type":"permit_request","command_id":"cmd_000001","ask":7,"service":"edge","version":"1.0.0"}',
     );
-    expect(await nextMessage(socket)).toMatchObject({ type: 'permit', lease_ms: 10_000 });
+    expect(await nextMessage(socket)).toMatchObject({ type: 'permit', ask: 7, lease_ms: 10_000 });
   });
 
   it('ignores fields that it does not know', async () => {

@@ -29,6 +29,8 @@ export interface OpenLink {
 @Injectable()
 export class Links {
   readonly #sessions = new Map<string, OpenLink>();
+  /** Links that have gone, until that is recorded. */
+  readonly #leaving = new Map<string, OpenLink>();
   readonly #counters = new Map<LinkCounter, number>();
   #identities: NodeIdentities | null = null;
   #presence: PresenceHandler | null = null;
@@ -66,6 +68,11 @@ export class Links {
     return this.#sessions.has(nodeId);
   }
 
+  /** Whether its link here has gone and that is not recorded yet: what is stored still says otherwise. */
+  isLeaving(nodeId: string): boolean {
+    return this.#leaving.has(nodeId);
+  }
+
   count(): number {
     return this.#sessions.size;
   }
@@ -96,8 +103,13 @@ export class Links {
 
   /** Forgets a session. False when a newer one has taken its place: then nothing is to be done. */
   dismiss(session: OpenLink): boolean {
-    if (this.#sessions.get(session.node.nodeId) !== session) return false;
-    this.#sessions.delete(session.node.nodeId);
+    const { nodeId } = session.node;
+    if (this.#sessions.get(nodeId) !== session) return false;
+    this.#sessions.delete(nodeId);
+    this.#leaving.set(nodeId, session);
+    void session.ended.then(() => {
+      if (this.#leaving.get(nodeId) === session) this.#leaving.delete(nodeId);
+    });
     return true;
   }
 

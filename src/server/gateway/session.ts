@@ -268,13 +268,14 @@ export class Session implements OpenLink {
 
   async #permit(request: PermitRequest): Promise<void> {
     const answer = await this.#options.links.commands.permit(this.node, request);
-    const command_id = request.command_id;
+    const { command_id, ask } = request;
     this.#send(
       answer.granted
-        ? { type: 'permit', command_id, lease_ms: answer.leaseMs }
+        ? { type: 'permit', command_id, ask, lease_ms: answer.leaseMs }
         : {
             type: 'permit_denied',
             command_id,
+            ask,
             reason: answer.reason,
             retry_after_ms: answer.retryAfterMs,
           },

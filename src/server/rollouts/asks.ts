@@ -1,8 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { FleetError, instant, plus, SECOND_MS } from '../../core/kernel/index.js';
 import type { CreateRollout, Input } from '../../protocol/api/index.js';
-import { Access, Groups } from '../access/index.js';
-import type { FleetNode } from '../fleet/index.js';
+import { Access } from '../access/index.js';
+import { LiveNodes, type FleetNode } from '../fleet/index.js';
 import { type Caller, type Clock, CLOCK, CONFIG, type Config } from '../platform/index.js';
 import { Releases, type StoredRelease } from '../releases/index.js';
 import { oneNode } from './one-node.js';
@@ -18,8 +18,8 @@ const APPROVALS_WHEN_LARGE = 2;
 export class Asks {
   constructor(
     private readonly access: Access,
-    private readonly groups: Groups,
     private readonly scopes: Scopes,
+    private readonly live: LiveNodes,
     private readonly releases: Releases,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
@@ -37,7 +37,7 @@ export class Asks {
     await this.access.require(caller, 'group.upgrade', scope.groupId);
     const release = await this.#release(asked.product, asked);
     const nodes = await this.scopes.nodesOf(scope);
-    const terms = await termsOf(asked, (id) => this.groups.subtree(id), {
+    const terms = await termsOf(asked, (id) => this.scopes.subtree(id), {
       now: instant(this.clock.now()),
       approvals: this.#approvals(nodes, release),
     });
@@ -56,8 +56,9 @@ export class Asks {
         { context: { current_version: current } },
       );
     }
-    if (body.only_online && node.status !== 'online') {
-      throw new FleetError('node_offline', `the node is ${node.status}`);
+    if (body.only_online && !(await this.live.isOnline(node.id))) {
+      const what = node.revokedAt === null ? 'offline' : 'revoked';
+      throw new FleetError('node_offline', `the node is ${what}`);
     }
     const now = instant(this.clock.now());
     const expires = body.expires_after_seconds;

@@ -106,6 +106,26 @@ describeOnBothDatabases('a limit on nodes that are down', (openTestDatabase) => 
     expect(await manager.ask(next, two)).toMatchObject(GRANTED);
   });
 
+  it('counts who is stuck on the way back until it says that it is done, and tries it no sooner', async () => {
+    const manager = managerOn(await openTestDatabase());
+    const nodes = await manager.enroll(3);
+    const [one, two] = nodes.map((node) => node.id);
+    if (!one || !two) throw new Error('no nodes');
+    const id = await manager.create({ nodes, preset: IMMEDIATE, terms: atMost(1) });
+    await manager.ask(id, one);
+    await manager.tell(id, one, 'upgrade_rollback_failed');
+    expect(await manager.ask(id, two)).toMatchObject(TOO_MANY);
+    await expect(
+      manager.orchestrator.verb(id, { verb: 'retry_failed' }, ann),
+    ).rejects.toMatchObject({ code: 'rollout_wrong_state' });
+    // Nor does the end of the rollout make it well.
+    await manager.orchestrator.verb(id, { verb: 'cancel' }, ann);
+    const next = await manager.create({ nodes, preset: IMMEDIATE, terms: atMost(1) });
+    expect(await manager.ask(next, two)).toMatchObject(TOO_MANY);
+    await manager.tell(id, one, 'upgrade_rolled_back');
+    expect(await manager.ask(next, two)).toMatchObject(GRANTED);
+  });
+
   it('counts who still swaps for a cancelled rollout, until its deadline', async () => {
     const manager = managerOn(await openTestDatabase());
     const nodes = await manager.enroll(3);

@@ -37,6 +37,9 @@ const toCommand = (row: CommandRow): StoredCommand => ({
   payload: JSON.parse(row.payload) as Command,
 });
 
+const productOf = (payload: Command): string | null =>
+  payload.action === 'upgrade_binary' ? payload.product : null;
+
 /**
  * Adds commands and closes every earlier one of the same (node, service): the newest decision
  * counts, and only it is told to the node again.
@@ -57,11 +60,11 @@ export async function insertCommands(
     const params: SqlValue[] = [];
     for (const c of chunk) {
       params.push(c.id, c.nodeId, c.service, c.rolloutId, 'open', JSON.stringify(c.payload));
-      params.push(c.payload.generation, at, expiresAt);
+      params.push(c.payload.generation, productOf(c.payload), at, expiresAt);
     }
     await tx.run(
-      `INSERT INTO commands (${COLUMNS}, generation, created_at, expires_at)
-       VALUES ${chunk.map(() => `(${questionMarks(9)})`).join(', ')}`,
+      `INSERT INTO commands (${COLUMNS}, generation, product, created_at, expires_at)
+       VALUES ${chunk.map(() => `(${questionMarks(10)})`).join(', ')}`,
       params,
     );
   }
@@ -111,4 +114,22 @@ export async function findCommands(sql: Sql, ids: readonly string[]): Promise<St
 /** Idempotent; a closed command stays closed. */
 export async function setCommandStatus(tx: Tx, id: string, status: CommandStatus): Promise<void> {
   await tx.run(`UPDATE commands SET status = ? WHERE id = ? AND status <> 'closed'`, [status, id]);
+}
+
+/** Closes a command that did what it was for. Idempotent; one that was closed before did not. */
+export async function commandSucceeded(tx: Tx, id: string, at: number): Promise<void> {
+  await tx.run(
+    `UPDATE commands SET status = 'closed', succeeded_at = ? WHERE id = ? AND status <> 'closed'`,
+    [at, id],
+  );
+}
+
+/** How long the last upgrades of a product took that succeeded, each from its offer on, newest first. */
+export async function lastTookMs(sql: Sql, product: string, limit: number): Promise<number[]> {
+  const rows = await sql.all<{ took_ms: number }>(
+    `SELECT succeeded_at - created_at AS took_ms FROM commands
+     WHERE product = ? AND succeeded_at IS NOT NULL ORDER BY succeeded_at DESC LIMIT ?`,
+    [product, limit],
+  );
+  return rows.map((row) => row.took_ms);
 }

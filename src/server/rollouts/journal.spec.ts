@@ -51,7 +51,13 @@ async function step(manager: TestRollouts, id: string, random: Random): Promise<
   } else if (dice < 12) {
     await manager.nodeSide.acked(node, { type: 'ack', command_id, result: 'accepted' });
   } else if (dice < 15) {
-    const request = { type: 'permit_request', command_id, service: 'edge', version: '2.0.0' };
+    const request = {
+      type: 'permit_request',
+      ask: 1,
+      command_id,
+      service: 'edge',
+      version: '2.0.0',
+    };
     await manager.nodeSide.permit(node, request as never);
   } else if (dice < 17) {
     manager.clock.advance(random.below(4) * 2 * SECOND_MS);

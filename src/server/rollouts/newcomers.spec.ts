@@ -1,9 +1,11 @@
+import { pino, type Logger } from 'pino';
 import { afterEach, expect, it } from 'vitest';
-import { describeOnBothDatabases } from '../../../test/support/databases.js';
+import { describeOnBothDatabases, silentLog } from '../../../test/support/databases.js';
+import { makeClock } from '../../../test/support/manager.js';
 import { aService } from '../../../test/support/node-link.js';
 import { ann, lookAt, rolloutsOn, type TestRollouts } from '../../../test/support/rollouts.js';
 import { HOUR_MS, instant, MINUTE_MS } from '../../core/kernel/index.js';
-import { STRICT, type PresetSpec } from '../../core/rollout/index.js';
+import { STRICT, type PresetSpec, type RingSpec } from '../../core/rollout/index.js';
 import { listRollouts } from './rollouts.store.js';
 
 const running: TestRollouts[] = [];
@@ -25,18 +27,22 @@ const EVERYBODY = {
   nodeIds: null,
   exclude: [],
 };
-/** Ring b waits an hour after ring a. */
-const SCHEDULED: PresetSpec = {
+const scheduled = (...rings: RingSpec[]): PresetSpec => ({
   strategy: 'scheduled',
-  rings: [ring('a'), ring('b', HOUR_MS)],
+  rings,
   donePercent: 100,
   settleMs: 0,
   tolerance: STRICT,
-};
+});
+/** Ring b waits an hour after ring a. */
+const SCHEDULED = scheduled(ring('a'), ring('b', HOUR_MS));
 
 describeOnBothDatabases('a node that comes later', (openTestDatabase) => {
-  async function setUp(over: { startVersion?: string; preset?: PresetSpec } = {}) {
-    const manager = rolloutsOn(await openTestDatabase());
+  async function setUp(
+    over: { startVersion?: string; preset?: PresetSpec } = {},
+    log: Logger = silentLog,
+  ) {
+    const manager = rolloutsOn(await openTestDatabase(), makeClock(), log);
     running.push(manager);
     await manager.wakeups.close();
     for (const version of ['1.0.0', '1.5.0', '2.0.0']) await manager.publish(version);
@@ -171,6 +177,33 @@ describeOnBothDatabases('a node that comes later', (openTestDatabase) => {
     await sweep();
     expect(await target(held)).toBeUndefined();
     expect(await target(node)).toMatchObject({ wave: 0 });
+  });
+
+  it('is not forgotten because another rollout cannot be read; that is told', async () => {
+    const lines: string[] = [];
+    const log = pino({}, { write: (line: string) => void lines.push(line) });
+    const { manager, id, late, sweep, target } = await setUp({}, log);
+    const closed = await manager.group('closed');
+    const [other] = await manager.enroll(1, { groupId: closed, labels: { ring: 'a' } });
+    if (other === undefined) throw new Error('no node');
+    const broken = await manager.create({
+      nodes: [other],
+      preset: scheduled(ring('a')),
+      scope: { groupId: closed },
+    });
+    // Older than the good one: it comes first in the sweep.
+    await manager.database.transaction((tx) =>
+      tx.run(`UPDATE rollouts SET plan = '{', created_at = 1, next_wake_at = NULL WHERE id = ?`, [
+        broken,
+      ]),
+    );
+    const node = await late('a');
+    await sweep();
+    expect(await target(node)).toMatchObject({ wave: 0 });
+    const told = lines.map((line) => JSON.parse(line) as { what: string; msg: string });
+    expect(told.map(({ what }) => what)).toEqual([`nodes that came later than rollout ${broken}`]);
+    expect(told[0]?.msg).toBe('the sweep could not see to this; it tries again');
+    expect(lines[0]).not.toContain(id);
   });
 
   it('does not wait for ever in a wave that was skipped: the rollout ends without it', async () => {

@@ -5,17 +5,16 @@ import type { FleetNode } from '../fleet/index.js';
 import { Database, type Cursor } from '../platform/index.js';
 import { Releases, type StoredRelease } from '../releases/index.js';
 import { candidacyOf, memberOf, type Candidacy } from './planning.js';
-import { Orchestrator } from './rollouts.orchestrator.js';
+import { LATER, Orchestrator } from './rollouts.orchestrator.js';
 import { ORCHESTRATOR, RolloutUnits } from './rollout-units.js';
-import { openScheduled, type StoredRollout } from './rollouts.store.js';
+import { findRollout, openScheduled, type StoredRollout } from './rollouts.store.js';
 import { Scopes } from './scope.js';
+import type { Task } from './chores.js';
 import { oneNode } from './one-node.js';
 import { claimTargets, insertTarget } from './targets.store.js';
 
 /** Nodes taken in one sweep, of each rollout. */
 const BATCH = 100;
-
-const LATER = ['upgrade_already_pending', 'upgrades_disabled'];
 
 type Fit = Extract<Candidacy, { reason: null }>;
 
@@ -26,7 +25,7 @@ type Fit = Extract<Candidacy, { reason: null }>;
 @Injectable()
 export class Newcomers {
   /** The last one looked at, of each rollout: those that do not fit must not hide the others. */
-  #reached: ReadonlyMap<string, Cursor> = new Map();
+  readonly #reached = new Map<string, Cursor>();
 
   constructor(
     private readonly database: Database,
@@ -36,22 +35,32 @@ export class Newcomers {
     private readonly releases: Releases,
   ) {}
 
-  async adopt(now: Instant): Promise<void> {
-    const reached = new Map<string, Cursor>();
-    for (const stored of await openScheduled(this.database.read)) {
-      const { id, scope, createdAt, product, version, channel } = stored.meta;
-      const release = await this.releases.find(product, version, channel);
-      if (release === null) continue;
-      const after = this.#reached.get(id) ?? { at: createdAt, id: '' };
-      const { nodes, last } = await this.scopes.newcomers(
-        this.database.read,
-        { id, scope, after },
-        BATCH,
-      );
-      if (last !== null) reached.set(id, last);
-      for (const node of nodes) await this.#take(stored, { node, release, now });
-    }
-    this.#reached = reached;
+  /** One for each rollout that takes nodes that come later. */
+  async tasks(now: Instant): Promise<readonly Task[]> {
+    const ids = await openScheduled(this.database.read);
+    for (const id of this.#reached.keys()) if (!ids.includes(id)) this.#reached.delete(id);
+    return ids.map((id) => ({
+      what: `nodes that came later than rollout ${id}`,
+      run: () => this.#adopt(id, now),
+    }));
+  }
+
+  /** Takes the next of those that one rollout has not looked at. */
+  async #adopt(id: string, now: Instant): Promise<void> {
+    const stored = await findRollout(this.database.read, id);
+    if (stored === null) return;
+    const { scope, createdAt, product, version, channel } = stored.meta;
+    const release = await this.releases.find(product, version, channel);
+    if (release === null) return;
+    const after = this.#reached.get(id) ?? { at: createdAt, id: '' };
+    const { nodes, last } = await this.scopes.newcomers(
+      this.database.read,
+      { id, scope, after },
+      BATCH,
+    );
+    for (const node of nodes) await this.#take(stored, { node, release, now });
+    if (last === null) this.#reached.delete(id);
+    else this.#reached.set(id, last);
   }
 
   async #take(

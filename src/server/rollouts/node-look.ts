@@ -7,7 +7,7 @@ import {
   type NodeFacts,
 } from '../../core/rollout/index.js';
 import type { ServiceReport } from '../../protocol/node/index.js';
-import { Nodes } from '../fleet/index.js';
+import { LiveNodes, Nodes } from '../fleet/index.js';
 import { type Clock, CLOCK, Database } from '../platform/index.js';
 import { CircumstancesBook } from './circumstances.js';
 import type { VersionCount } from './report.view.js';
@@ -20,6 +20,7 @@ export class NodeLook {
   constructor(
     private readonly database: Database,
     private readonly nodes: Nodes,
+    private readonly live: LiveNodes,
     private readonly book: CircumstancesBook,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -60,7 +61,7 @@ export class NodeLook {
         otherNodesDown: hasBudget(state)
           ? await countDown(this.database.read, meta.id, { but: nodeId, most: downMax(state), now })
           : 0,
-        isOnline: node.status === 'online',
+        isOnline: await this.live.isOnline(nodeId),
         lastSeenAt: node.lastSeenAt === null ? null : instant(node.lastSeenAt),
       },
     };

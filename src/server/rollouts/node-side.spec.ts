@@ -12,6 +12,7 @@ afterEach(async () => {
 
 const asking = (command_id: string | null): PermitRequest => ({
   type: 'permit_request',
+  ask: 1,
   command_id: command_id ?? '',
   service: 'edge',
   version: '2.0.0',

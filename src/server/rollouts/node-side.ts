@@ -3,6 +3,7 @@ import { instant, type Instant } from '../../core/kernel/index.js';
 import {
   downMax,
   hasBudget,
+  isOver,
   permit,
   type Denial,
   type PermitFacts,
@@ -186,13 +187,18 @@ export class NodeSide implements CommandHandler, NodeEventObserver {
     };
   }
 
-  /** Whoever asks for a permit is not silent. Written now and then only: nodes ask every few seconds. */
+  /**
+   * Whoever asks for a permit is not silent. Written now and then only: nodes ask every few seconds. Of
+   * a rollout that is over nobody is called silent any more: there a deadline only bounds how long a
+   * node counts as down, and one that was denied is not.
+   */
   async #stillThere(
     unit: RolloutUnit,
     rollout: OpenRollout,
     target: StoredTarget,
     commandId: string,
   ): Promise<void> {
+    if (isOver(rollout.state.status)) return;
     const { deadlineAt, state } = target;
     const leftMs = deadlineAt === null ? Infinity : deadlineAt - this.clock.now();
     const isNews = state !== 'staged' || leftMs < rollout.state.plan.nodeDeadlineMs / 2;

@@ -1,12 +1,14 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../../../test/support/fleet.js';
-import { connectNode } from '../../../test/support/node-link.js';
+import { aService, connectNode } from '../../../test/support/node-link.js';
 import {
   startRolloutManager,
   type ObedientNode,
   type RolloutManager,
 } from '../../../test/support/obedient-node.js';
 import type { UpgradeBinary } from '../../protocol/node/index.js';
+import { Links } from '../gateway/index.js';
 
 describe.each(['sqlite', 'postgres'] as const)('the upgrade of one node (%s)', (kind) => {
   let manager: RolloutManager;
@@ -49,20 +51,25 @@ describe.each(['sqlite', 'postgres'] as const)('the upgrade of one node (%s)', (
     });
   });
 
+  /** As another process would write it, which holds the link of the node. */
+  const write = (id: string, status: 'online' | 'offline') =>
+    manager.database.transaction((tx) =>
+      tx.run('UPDATE nodes SET status = ?, last_seen_at = ? WHERE id = ?', [
+        status,
+        manager.clock.now(),
+        id,
+      ]),
+    );
+  const stored = async (id: string): Promise<string | undefined> => {
+    const sql = 'SELECT status FROM nodes WHERE id = ?';
+    return (await manager.database.read.get<{ status: string }>(sql, [id]))?.status;
+  };
+
   it('waits for a node that is away, unless it must not', async () => {
     const known = await manager.node(east, 'away');
-    // As stored: that is what every process goes by, a moment after the link is gone.
-    const status = async () =>
-      (
-        await manager.database.read.get<{ status: string }>(
-          'SELECT status FROM nodes WHERE id = ?',
-          [known.id],
-        )
-      )?.status;
     const link = await connectNode(manager, known);
-    await expect.poll(status).toBe('online');
     await link.close();
-    await expect.poll(status).toBe('offline');
+    await expect.poll(() => stored(known.id)).toBe('offline');
     const only = await upgrade(known.id, { only_online: true });
     expect([only.status, only.body.code]).toEqual([409, 'node_offline']);
     const waits = await upgrade(known.id);
@@ -73,6 +80,28 @@ describe.each(['sqlite', 'postgres'] as const)('the upgrade of one node (%s)', (
     expect(why.body.because.map((one) => one.code)).toEqual(['node_offline']);
     const online = await join();
     expect((await upgrade(online.id, { only_online: true })).status).toBe(202);
+  });
+
+  it('must not wait for a node that has just gone, though that is not yet written', async () => {
+    const node = await join();
+    await manager.database.transaction(async (tx) => {
+      // Nobody else writes this row, and on SQLite none at all, until this has ended.
+      await tx.run('UPDATE nodes SET name = name WHERE id = ?', [node.id]);
+      await node.link.close();
+      await expect.poll(() => manager.manager.app.get(Links).online(node.id)).toBe(false);
+      expect(await stored(node.id)).toBe('online');
+      // One that is not refused waits for this transaction.
+      const asked = upgrade(node.id, { only_online: true });
+      const only = await Promise.race([asked, sleep(5_000, null)]);
+      expect([only?.status, only?.body.code]).toEqual([409, 'node_offline']);
+    });
+    await expect.poll(() => stored(node.id)).toBe('offline');
+  });
+
+  it('goes by the link that is here, whatever is written', async () => {
+    const node = await join();
+    await write(node.id, 'offline');
+    expect((await upgrade(node.id, { only_online: true })).status).toBe(202);
   });
 
   it('is over when its time is: skipped as expired, the command called back', async () => {
@@ -111,4 +140,26 @@ describe.each(['sqlite', 'postgres'] as const)('the upgrade of one node (%s)', (
     await node.obey();
     expect(await target(body.id)).toMatchObject({ state: 'succeeded' });
   }, 30_000);
+
+  it('goes by what another process wrote of a link, as long as a node that lives leaves it so', async () => {
+    const ids = [await manager.node(east, 'there'), await manager.node(east, 'was there')];
+    const [there = '', gone = ''] = ids.map(({ id }) => id);
+    // It may have reported in time: a node that changes nothing is written once a minute.
+    const quietMsMax = 3 * 600_000 + 60_000;
+    const services = JSON.stringify([aService()]);
+    for (const id of [there, gone]) {
+      await write(id, 'online');
+      await manager.database.transaction((tx) =>
+        tx.run(`UPDATE nodes SET services = ?, capabilities = '["upgrade"]' WHERE id = ?`, [
+          services,
+          id,
+        ]),
+      );
+    }
+    manager.clock.advance(quietMsMax - 10_000);
+    expect((await upgrade(there, { only_online: true })).status).toBe(202);
+    manager.clock.advance(20_000);
+    const late = await upgrade(gone, { only_online: true });
+    expect([late.status, late.body.code]).toEqual([409, 'node_offline']);
+  });
 });

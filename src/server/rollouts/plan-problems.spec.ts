@@ -72,6 +72,18 @@ describe('a plan that does not fit together', () => {
       ['rings.1.name'],
     ],
     [
+      'hours to wait for a ring that it is independent of',
+      {
+        strategy: 'scheduled',
+        order: 'independent',
+        rings: [
+          { name: 'one', ring: 'a' },
+          { name: 'two', ring: 'b', wait_hours: 1 },
+        ],
+      },
+      ['rings.1.wait_hours'],
+    ],
+    [
       'a wave without nodes',
       { strategy: 'custom', waves: [{ group_id: 'EMPTY' }, { ring: 'z' }, { rest: true }] },
       ['waves.0', 'waves.1'],

@@ -1,5 +1,5 @@
 import { FleetError, type Instant } from '../../core/kernel/index.js';
-import { artifactFor, type Manifest } from '../../core/release/index.js';
+import { artifactFor, detourTo, type Manifest } from '../../core/release/index.js';
 import {
   nextOpening,
   planRollout,
@@ -69,6 +69,7 @@ export function candidacyOf(node: FleetNode, manifest: Manifest): Candidacy {
       currentVersion: service?.version ?? null,
       hasService: service !== undefined,
       hasArtifact: artifactFor(manifest, host) !== undefined,
+      isReachable: detourTo(manifest, service?.version ?? null) === null,
     },
     manifest.version,
   );
@@ -186,8 +187,11 @@ function invalidPlan(problems: readonly Problem[]): FleetError {
   return new FleetError('rollout_plan_invalid', list, { context: { problems } });
 }
 
+/** What another release could mend. */
+const OF_THE_RELEASE = ['no_artifact_for_host', 'hop_not_allowed'];
+
 function nobodyLeft(request: RolloutRequest, skipped: RolloutMeta['skipped']): FleetError {
-  const isForRelease = skipped.some((one) => one.reason === 'no_artifact_for_host');
+  const isForRelease = skipped.some(({ reason }) => OF_THE_RELEASE.includes(reason));
   const { product, version } = request.release.manifest;
   const count = request.nodes.length;
   return new FleetError(

@@ -1,10 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { aService } from '../../../test/support/node-link.js';
 import {
   startRolloutManager,
   type ObedientNode,
   type RolloutManager,
 } from '../../../test/support/obedient-node.js';
 import type { CreateRollout } from '../../protocol/api/index.js';
+
+/** Health reports are written once a second. */
+const POLL = { timeout: 10_000 };
 
 type Wanted = Partial<Parameters<RolloutManager['call']>[1]> & Partial<CreateRollout>;
 
@@ -93,6 +97,7 @@ describe.each(['sqlite', 'postgres'] as const)('a preview (%s)', (kind) => {
     const step = (second ?? 0) - (first ?? 0);
     expect(step).toBeGreaterThan(60_000);
     expect(body.duration_seconds).toBe((2 * step) / 1_000);
+    expect(body.duration_from).toBe('estimate');
     const releases = await manager.call('releases.list', {});
     const size = releases.body.items.find((one) => one.version === '1.1.0')?.artifacts[0]?.size;
     expect(body.download_bytes).toBe(5 * (size ?? NaN));
@@ -156,5 +161,55 @@ describe.each(['sqlite', 'postgres'] as const)('a preview (%s)', (kind) => {
       ];
       for (const reply of replies) expect([reply.status, reply.body.code]).toEqual([status, code]);
     }
+  });
+
+  it('goes by how long upgrades of the product took here, when enough are known', async () => {
+    const own = await manager.group('history');
+    const scope = { group_id: own };
+    const upgraded: ObedientNode[] = [];
+    for (let i = 0; i < 6; i += 1) upgraded.push(await manager.join(own, `known ${i}`));
+    const made = await manager.call('rollouts.create', {
+      body: { product: 'edge', version: '1.1.0', scope, strategy: 'immediate' },
+    });
+    const seen = async () => {
+      const { body } = await preview({ wave_percents: [100], settle_seconds: 0 });
+      return [body.duration_from, body.duration_seconds];
+    };
+    const [late, byHand, ...others] = upgraded;
+    // One comes to the version by other hands: that says nothing of how long a command takes.
+    byHand?.link.send({
+      type: 'health',
+      services: [aService({ version: '1.1.0' })],
+      disk_free_bytes: 1,
+      spool_backlog: 0,
+    });
+    const succeeded = async () => {
+      const { body } = await manager.call('rollouts.show', { params: { id: made.body.id } });
+      return body.waves[0]?.counts.succeeded;
+    };
+    await expect.poll(succeeded, POLL).toBe(1);
+    manager.clock.advance(40_000);
+    for (const node of others) await node.obey();
+    expect(await seen()).toEqual(['estimate', 150]);
+    manager.clock.advance(600_000);
+    await late?.obey();
+    const [from, seconds] = await seen();
+    expect(from).toBe('history');
+    expect(seconds).toBeGreaterThanOrEqual(40);
+    expect(seconds).toBeLessThan(60);
+  }, 30_000);
+
+  it('of rings that are independent gives each its own time', async () => {
+    const rings = [
+      { name: 'first', ring: 'a', canary_count: 1 },
+      { name: 'others', rest: true },
+    ] as never;
+    const opens = async (order: 'independent' | 'sequential') => {
+      const { body } = await preview({ strategy: 'scheduled', rings, order });
+      const times = body.waves.map((wave) => Date.parse(wave.opens_at ?? ''));
+      return times.map((at) => at > (times[0] ?? 0));
+    };
+    expect(await opens('sequential')).toEqual([false, true, true]);
+    expect(await opens('independent')).toEqual([false, true, false]);
   });
 });

@@ -1,6 +1,6 @@
 import { durationInWords, toIso, type Instant } from '../../core/kernel/index.js';
 import { artifactFor } from '../../core/release/index.js';
-import { nextOpening, type Gate, type Limit, type WavePlan } from '../../core/rollout/index.js';
+import { forecast, usualMs, type Gate, type Limit } from '../../core/rollout/index.js';
 import type { Answer } from '../../protocol/api/index.js';
 import type { FleetNode } from '../fleet/index.js';
 import type { StoredRelease } from '../releases/index.js';
@@ -9,25 +9,27 @@ import { momentView } from './rollout.view.js';
 
 /** Of each wave only so many nodes are named: the rest is in the sizes. */
 const NODES_SHOWN_MAX = 100;
-/** Until the manager has seen upgrades of its own: fetch, swap and probation of a small service. */
+/** Until the manager has seen enough upgrades: fetch, swap and probation of a small service. */
 const NODE_TAKES_MS = 150_000;
 
 type Preview = Answer<'rollouts.preview'>;
 
 /**
- * A plan as a person reads it before anything happens. Times are the earliest ones: as if every gate
- * that waits for time alone opened at once and every node took as long as one usually does. From the
- * first wave on that waits for people, nothing is known.
+ * A plan as a person reads it before anything happens. Times are the earliest ones (see `forecast`), with
+ * nodes that take as long as they usually did here.
  */
 export function previewView(
   { meta, rollout, targets }: Planned,
   looked: {
     readonly nodes: readonly FleetNode[];
     readonly release: StoredRelease;
+    /** How long the last upgrades of this product took, each from offer to success. */
+    readonly tookMs: readonly number[];
     readonly now: Instant;
   },
 ): Preview {
-  const times = timesOf(rollout.plan.waves, rollout.plan.spreadMs, looked.now);
+  const usual = usualMs(looked.tookMs);
+  const times = forecast(rollout, looked.now, usual ?? NODE_TAKES_MS);
   return {
     product: meta.product,
     version: meta.version,
@@ -53,48 +55,9 @@ export function previewView(
     }),
     skipped: [...meta.skipped],
     duration_seconds: times.ends === null ? null : Math.ceil((times.ends - looked.now) / 1_000),
+    duration_from: usual === null ? 'estimate' : 'history',
     download_bytes: bytesOf(targets, looked),
   };
-}
-
-function timesOf(
-  waves: readonly WavePlan[],
-  spreadMs: number,
-  now: Instant,
-): { readonly opens: readonly (Instant | null)[]; readonly ends: Instant | null } {
-  let at: number | null = now;
-  let opened: number = now;
-  const opens: (Instant | null)[] = [];
-  for (const wave of waves) {
-    const before: number | null = at;
-    const openedBefore: number = opened;
-    const starts: number | null = wave.opens.reduce<number | null>(
-      (time, gate) => (time === null ? null : opensAt(gate, time, openedBefore)),
-      before,
-    );
-    opens.push(starts as Instant | null);
-    if (starts !== null) opened = starts;
-    at = starts === null ? null : starts + NODE_TAKES_MS + spreadMs + settleMsOf(wave);
-  }
-  return { opens, ends: at as Instant | null };
-}
-
-const settleMsOf = ({ passes }: WavePlan): number =>
-  passes.reduce((most, gate) => (gate.kind === 'settle' ? Math.max(most, gate.ms) : most), 0);
-
-function opensAt(gate: Gate, at: number, openedBefore: number): number | null {
-  switch (gate.kind) {
-    case 'approval':
-      return null;
-    case 'not_before':
-      return Math.max(at, gate.at);
-    case 'wait':
-      return Math.max(at, openedBefore + gate.ms);
-    case 'window':
-      return nextOpening(gate.rules, [], at as Instant);
-    default:
-      return at;
-  }
 }
 
 const textOfLimit = (limit: Limit | null, what: string): string => {

@@ -108,6 +108,86 @@ describe.each(['sqlite', 'postgres'] as const)('the report of a rollout (%s)', (
     await manager.call('rollouts.cancel', { params: { id } });
   }, 30_000);
 
+  it('tells of a ring that is paused, skipped or done why, since when, and what is there', async () => {
+    const id = await setUp();
+    const startedAt = (await report(id)).rings[0]?.started_at;
+    const { body } = await manager.call('rollouts.show', { params: { id } });
+    expect(startedAt).toBe(body.waves[0]?.opened_at);
+    expect(startedAt).not.toBeNull();
+    const [canary] = await inWave(id, 0);
+    await canary?.obey('upgrade_rolled_back');
+    await canary?.link.close();
+    await expect.poll(async () => (await report(id)).rings[0]?.present_count).toBe(2);
+    const first = {
+      ring: 'first',
+      until: null,
+      started_at: startedAt,
+      initial_count: 3,
+      present_count: 2,
+      up_to_date_count: 0,
+      failed_count: 1,
+      versions: { '1.0.0': 3 },
+    };
+    const others = {
+      ring: 'others',
+      until: null,
+      started_at: null,
+      initial_count: 1,
+      present_count: 1,
+      up_to_date_count: 0,
+      failed_count: 0,
+      versions: { '1.0.0': 1 },
+    };
+    const paused = await report(id);
+    expect([paused.status, paused.reason]).toEqual(['paused', 'wave_failed']);
+    expect(paused.rings).toEqual([
+      { ...first, state: 'paused', reason: 'wave_failed' },
+      { ...others, state: 'unstarted', reason: 'previous_waves_not_done' },
+    ]);
+    // The canary is called done: it is not tried again, and the others follow.
+    await manager.call('rollouts.mark_done', { params: { id }, body: { wave: 0 } });
+    await manager.call('rollouts.skip_wave', { params: { id }, body: { wave: 2 } });
+    expect((await report(id)).rings[1]).toEqual({
+      ...others,
+      state: 'skipped',
+      reason: 'skipped_by_operator',
+    });
+    await manager.call('rollouts.resume', { params: { id } });
+    const rest = await inWave(id, 1);
+    expect((await report(id)).rings[0]).toEqual({ ...first, state: 'active', reason: 'wave_open' });
+    for (const node of rest) await node.obey();
+    await expect.poll(async () => (await report(id)).status, { timeout: 10_000 }).toBe('complete');
+    expect((await report(id)).rings[0]).toEqual({
+      ...first,
+      state: 'done',
+      reason: 'wave_passed',
+      up_to_date_count: 2,
+      versions: { '1.0.0': 1, '1.1.0': 2 },
+    });
+  }, 30_000);
+
+  it('calls a ring unstarted of which only the canaries were skipped', async () => {
+    const id = await setUp();
+    await manager.call('rollouts.cancel', { params: { id } });
+    const { body } = await manager.call('rollouts.create', {
+      body: {
+        product: 'edge',
+        version: '1.1.0',
+        scope: { group_id: east },
+        strategy: 'scheduled',
+        apply_after: new Date(manager.clock.now() + 3_600_000).toISOString(),
+        rings: [{ name: 'first', ring: 'a', canary_count: 1 }],
+      },
+    });
+    const params = { id: body.id };
+    await manager.call('rollouts.pause', { params });
+    await manager.call('rollouts.skip_wave', { params, body: { wave: 0 } });
+    expect((await report(body.id)).rings).toMatchObject([
+      { state: 'unstarted', started_at: null, initial_count: 3 },
+    ]);
+    await manager.call('rollouts.cancel', { params });
+  }, 30_000);
+
   it('names the switch that holds, and counts who is here', async () => {
     const id = await setUp();
     const params = { id: east };

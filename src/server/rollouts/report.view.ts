@@ -35,7 +35,7 @@ export function reportView(
       const of = state.waves.filter((wave) => state.plan.waves[wave.index]?.ring === name);
       const indexes = new Set(of.map((wave) => wave.index));
       return ringView(name, of, {
-        isPaused: state.status === 'paused',
+        pausedBecause: state.status === 'paused' ? state.reason : null,
         isCanary: (wave) => state.plan.waves[wave.index]?.part === 'canary',
         versions: versions.filter((one) => indexes.has(one.wave)),
         target: meta.version,
@@ -48,7 +48,8 @@ function ringView(
   ring: string,
   waves: readonly WaveState[],
   look: {
-    readonly isPaused: boolean;
+    /** Null when the rollout is not paused. */
+    readonly pausedBecause: string | null;
     readonly isCanary: (wave: WaveState) => boolean;
     readonly versions: readonly VersionCount[];
     readonly target: string;
@@ -62,10 +63,13 @@ function ringView(
     const key = version ?? 'none';
     versions[key] = (versions[key] ?? 0) + count;
   }
+  const state = stateOf(waves, look);
+  // What its wave said before the pause is not why nothing goes on.
+  const paused = state === 'paused' ? look.pausedBecause : null;
   return {
     ring,
-    state: stateOf(waves, look),
-    reason: current?.reason ?? '',
+    state,
+    reason: paused ?? current?.reason ?? '',
     until: momentView(current?.until ?? null),
     started_at: momentView(opened[0] ?? null),
     initial_count: sum((wave) => wave.size),
@@ -81,12 +85,16 @@ const isThrough = (wave: WaveState): boolean =>
 
 function stateOf(
   waves: readonly WaveState[],
-  look: { readonly isPaused: boolean; readonly isCanary: (wave: WaveState) => boolean },
+  look: {
+    readonly pausedBecause: string | null;
+    readonly isCanary: (wave: WaveState) => boolean;
+  },
 ): Ring['state'] {
   if (waves.every((wave) => wave.status === 'skipped')) return 'skipped';
   if (waves.every(isThrough)) return 'done';
-  if (waves.every((wave) => wave.status === 'pending')) return 'unstarted';
-  if (look.isPaused) return 'paused';
+  // Canaries may be skipped before the others begin.
+  if (waves.every((wave) => wave.openedAt === null)) return 'unstarted';
+  if (look.pausedBecause !== null) return 'paused';
   const current = waves.find((wave) => !isThrough(wave));
   return current !== undefined && look.isCanary(current) ? 'canary' : 'active';
 }

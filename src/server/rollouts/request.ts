@@ -83,8 +83,19 @@ function problemsOf(asked: Asked, now: Instant): Problem[] {
   };
   needs('rings', 'scheduled');
   needs('waves', 'custom');
-  problems.push(...problemsOfWindows(asked), ...problemsOfTimes(asked, now));
+  problems.push(...problemsOfWindows(asked), ...problemsOfWaits(asked));
+  problems.push(...problemsOfTimes(asked, now));
   return problems;
+}
+
+/** Hours are counted from the ring before; whoever asks for both has not decided yet. */
+function problemsOfWaits({ strategy, order, rings }: Asked): Problem[] {
+  if (strategy !== 'scheduled' || order !== 'independent') return [];
+  return rings.flatMap(({ wait_hours: hours }, i) =>
+    hours === 0
+      ? []
+      : [{ path: `rings.${i}.wait_hours`, message: 'independent rings wait for no other' }],
+  );
 }
 
 /** Whether there is time between the earliest start and the end. */

@@ -74,6 +74,35 @@ describeOnBothDatabases('the way back', (openTestDatabase) => {
     });
   });
 
+  it('takes a node that was in the middle of its swap back when it is through', async () => {
+    const { manager, revert, upgrade } = await setUp();
+    const nodes = await manager.enroll(3);
+    const [one = '', two = '', three = ''] = nodes.map((node) => node.id);
+    const id = await manager.create({ nodes, preset: IMMEDIATE });
+    await upgrade(id, [one]);
+    for (const nodeId of [two, three]) await manager.ask(id, nodeId);
+    await revert(id);
+    const waysBack = () =>
+      manager.database.read.all(
+        `SELECT t.node_id, r.version FROM rollouts r JOIN rollout_targets t ON t.rollout_id = r.id
+         WHERE r.reverts IS NOT NULL ORDER BY r.created_at`,
+      );
+    await manager.sweeper.sweep();
+    expect(await waysBack()).toEqual([{ node_id: one, version: '1.0.0' }]);
+    manager.clock.advance(1_000);
+    await manager.tell(id, two, 'upgrade_completed');
+    await manager.presence(two, true, [aService({ version: '2.0.0' })]);
+    // One that went back by itself needs no help.
+    await manager.tell(id, three, 'upgrade_rolled_back');
+    for (let sweeps = 0; sweeps < 3; sweeps += 1) await manager.sweeper.sweep();
+    expect(await waysBack()).toEqual([
+      { node_id: one, version: '1.0.0' },
+      { node_id: two, version: '1.0.0' },
+    ]);
+    const [command] = await manager.nodeSide.open(manager.identity(two));
+    expect((command as UpgradeBinary).version).toBe('1.0.0');
+  });
+
   it('cancels a rollout that still runs, and takes back who was upgraded only', async () => {
     const { manager, revert, upgrade, audit } = await setUp();
     const nodes = await manager.enroll(4);

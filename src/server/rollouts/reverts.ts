@@ -1,12 +1,19 @@
 import { Injectable } from '@nestjs/common';
-import { FleetError } from '../../core/kernel/index.js';
+import { FleetError, HOUR_MS, plus, type Instant } from '../../core/kernel/index.js';
 import { Nodes, type FleetNode } from '../fleet/index.js';
 import { type Caller, Database } from '../platform/index.js';
 import { Releases, type StoredRelease } from '../releases/index.js';
 import { candidacyOf, type RolloutRequest } from './planning.js';
-import { Orchestrator } from './rollouts.orchestrator.js';
-import type { StoredRollout } from './rollouts.store.js';
-import { targetsInStates, type StoredTarget } from './targets.store.js';
+import { ORCHESTRATOR } from './rollout-units.js';
+import { LATER, Orchestrator } from './rollouts.orchestrator.js';
+import { findRollout, type StoredRollout } from './rollouts.store.js';
+import type { Task } from './chores.js';
+import { findTarget, lateForRevert, targetsInStates, type StoredTarget } from './targets.store.js';
+
+/** A node that comes out of its swap later than this after a revert is left to people. */
+const LATE_MS = 24 * HOUR_MS;
+/** Nodes followed in one sweep. */
+const LATE_BATCH = 100;
 
 interface Skipped {
   readonly node_id: string;
@@ -15,7 +22,8 @@ interface Skipped {
 
 /**
  * The way back: rollouts that bring every node that a rollout has upgraded to the version that it
- * came from, at once but within the same limit on nodes that are down. One rollout a version.
+ * came from, at once but within the same limit on nodes that are down. One rollout a version. A node
+ * that is in the middle of its swap at that moment follows when it is through.
  */
 @Injectable()
 export class Reverts {
@@ -38,6 +46,37 @@ export class Reverts {
     if (upgraded.length === 0) {
       throw new FleetError('rollout_empty', 'this rollout has upgraded no node yet');
     }
+    const { requests, skipped } = await this.#waysBack({ meta, state }, upgraded);
+    const ids = await this.orchestrator.revert(meta.id, requests, caller);
+    return { ids, skipped };
+  }
+
+  /** One for each node that came out of its swap after the revert. */
+  async tasks(now: Instant): Promise<readonly Task[]> {
+    const late = await lateForRevert(this.database.read, plus(now, -LATE_MS), LATE_BATCH);
+    return late.map(({ rolloutId, nodeId }) => ({
+      what: `taking node ${nodeId} back, of rollout ${rolloutId}`,
+      run: () => this.#follow(rolloutId, nodeId),
+    }));
+  }
+
+  async #follow(rolloutId: string, nodeId: string): Promise<void> {
+    const stored = await findRollout(this.database.read, rolloutId);
+    const target = await findTarget(this.database.read, rolloutId, nodeId);
+    if (stored === null || target === null) return;
+    const { requests } = await this.#waysBack(stored, [target]);
+    for (const request of requests) {
+      await this.orchestrator.create(request, ORCHESTRATOR).catch((error: unknown) => {
+        if (!(error instanceof FleetError) || !LATER.includes(error.code)) throw error;
+      });
+    }
+  }
+
+  /** One request a version that nodes came from, in the order of versions. */
+  async #waysBack(
+    { meta, state }: Pick<StoredRollout, 'meta' | 'state'>,
+    upgraded: readonly StoredTarget[],
+  ): Promise<{ readonly requests: RolloutRequest[]; readonly skipped: Skipped[] }> {
     const skipped: Skipped[] = [];
     const byVersion = new Map<string, StoredTarget[]>();
     for (const target of upgraded) {
@@ -65,8 +104,7 @@ export class Reverts {
       }
       if (nodes.length > 0) requests.push(wayBack({ meta, state }, release, nodes));
     }
-    const ids = await this.orchestrator.revert(meta.id, requests, caller);
-    return { ids, skipped };
+    return { requests, skipped };
   }
 }
 

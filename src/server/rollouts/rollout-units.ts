@@ -18,7 +18,7 @@ import { type Caller, Database, type Tx } from '../platform/index.js';
 import { WAKEUPS, type Wakeups } from '../platform/queue/index.js';
 import { Chronicle } from './chronicle.js';
 import { CircumstancesBook } from './circumstances.js';
-import { setCommandStatus } from './commands.store.js';
+import { commandSucceeded, setCommandStatus } from './commands.store.js';
 import { Dispatcher } from './dispatcher.js';
 import { appendJournal, findRollout, saveRollout, type RolloutMeta } from './rollouts.store.js';
 import {
@@ -167,9 +167,11 @@ export class RolloutUnit {
     rollout.isTouched = true;
     await saveTarget(tx, rollout.meta.id, target, now);
     const hasEnded = !isOpen(target.state) && target.state !== 'silent';
-    if (hasEnded && target.commandId !== null) {
-      await setCommandStatus(tx, target.commandId, 'closed');
-    }
+    if (!hasEnded || target.commandId === null) return;
+    // Who came to the version by hand says nothing of how long a command takes.
+    const isOurs = target.state === 'succeeded' && target.reason !== 'arrived_by_hand';
+    if (isOurs) await commandSucceeded(tx, target.commandId, now);
+    else await setCommandStatus(tx, target.commandId, 'closed');
   }
 
   /** Writes everything that was decided, and nothing where nothing was; to be called once, last. */

@@ -25,7 +25,8 @@ import { Orchestrator } from './rollouts.orchestrator.js';
 import { RolloutUnits } from './rollout-units.js';
 import { RolloutsController } from './rollouts.controller.js';
 import { Scopes } from './scope.js';
-import { Sweeper } from './sweeper.js';
+import { choresOf, Sweeper } from './sweeper.js';
+import { CHORES } from './chores.js';
 import { UpgradesController } from './upgrades.controller.js';
 import { VerbsController } from './verbs.controller.js';
 import { Visible } from './visible.js';
@@ -48,6 +49,7 @@ import { Visible } from './visible.js';
     Scopes,
     Sweeper,
     Visible,
+    { provide: CHORES, useFactory: choresOf, inject: [Newcomers, Reverts] },
     {
       provide: WAKEUPS,
       useFactory: openWakeups,

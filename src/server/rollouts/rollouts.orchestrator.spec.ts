@@ -166,6 +166,11 @@ describeOnBothDatabases('a rollout', (openTestDatabase) => {
       code: 'release_not_for_scope',
       context: { skipped: [{ reason: 'no_artifact_for_host' }] },
     });
+    // From 1.0.0 a release of the next major can be reached, not the one after it.
+    await expect(manager.create({ nodes, version: '3.0.0' })).rejects.toMatchObject({
+      code: 'release_not_for_scope',
+      context: { skipped: [{ reason: 'hop_not_allowed' }] },
+    });
     expect(await rowsOf(manager.database, 'rollouts')).toEqual([0]);
   });
 });

@@ -18,6 +18,13 @@ import { ORCHESTRATOR, RolloutUnits, type OpenRollout, type RolloutUnit } from '
 import { insertRollout, openRollouts } from './rollouts.store.js';
 import { claimTargets, findTarget, overdueTargets } from './targets.store.js';
 
+/** Refusals of `create` that pass by themselves: another rollout has the node, or nothing may start. */
+export const LATER: readonly string[] = [
+  'upgrade_already_pending',
+  'rollout_node_busy',
+  'upgrades_disabled',
+];
+
 /** Targets taken in one go, so that one transaction stays short. */
 const OVERDUE_BATCH = 500;
 

@@ -191,13 +191,16 @@ export async function listRollouts(
   return rows.map(toRollout);
 }
 
-/** Scheduled rollouts that run: only those take nodes that come later. */
-export async function openScheduled(sql: Sql): Promise<StoredRollout[]> {
-  const rows = await sql.all<RolloutRow>(
-    `SELECT ${ROLLOUT_COLUMNS} FROM rollouts
+/**
+ * Ids of scheduled rollouts that run, oldest first: only those take nodes that come later. Ids alone, so
+ * that a row that cannot be read stops no other.
+ */
+export async function openScheduled(sql: Sql): Promise<string[]> {
+  const rows = await sql.all<{ id: string }>(
+    `SELECT id FROM rollouts
      WHERE status IN ('pending', 'in_progress') AND strategy = 'scheduled' ORDER BY created_at, id`,
   );
-  return rows.map(toRollout);
+  return rows.map((row) => row.id);
 }
 
 /** Ids of every rollout that is not over. */

@@ -51,7 +51,12 @@ export class Scopes {
     return { nodes, last: end === undefined ? null : { at: end.enrolled_at, id: end.id } };
   }
 
+  /** Ids of a group and of those below it. */
+  subtree(groupId: string): Promise<readonly string[]> {
+    return this.groups.subtree(groupId);
+  }
+
   async #groupsOf(scope: Scope): Promise<readonly string[]> {
-    return scope.subgroups ? this.groups.subtree(scope.groupId) : [scope.groupId];
+    return scope.subgroups ? this.subtree(scope.groupId) : [scope.groupId];
   }
 }

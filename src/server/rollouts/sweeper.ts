@@ -3,9 +3,11 @@ import type { Logger } from 'pino';
 import { instant, plus, SECOND_MS, type Instant } from '../../core/kernel/index.js';
 import { ACK_TIMEOUT_MS } from '../../protocol/node/index.js';
 import { type Clock, CLOCK, Database, LOGGER } from '../platform/index.js';
+import { CHORES, type Chore } from './chores.js';
 import { unansweredCommands } from './commands.store.js';
 import { Dispatcher } from './dispatcher.js';
 import { Newcomers } from './newcomers.js';
+import { Reverts } from './reverts.js';
 import { Orchestrator } from './rollouts.orchestrator.js';
 import { dueRollouts } from './rollouts.store.js';
 import { goneTargets } from './targets.store.js';
@@ -19,9 +21,14 @@ const GONE_BATCH = 500;
 /** An upgraded node that is away for this long counts as offline: four heartbeats of 15 s. */
 const OFFLINE_AFTER_MS = 60 * SECOND_MS;
 
+export const choresOf = (newcomers: Newcomers, reverts: Reverts): readonly Chore[] => [
+  { what: 'nodes that came later', find: (now) => newcomers.tasks(now) },
+  { what: 'nodes to be taken back', find: (now) => reverts.tasks(now) },
+];
+
 /**
  * Finds what nobody tells: alarms and commands that were lost on the way, nodes that stay away, nodes
- * that came later. Everything it does can be done twice.
+ * that came later, or too late for a revert. Everything it does can be done twice.
  */
 @Injectable()
 export class Sweeper {
@@ -33,7 +40,7 @@ export class Sweeper {
     private readonly database: Database,
     private readonly orchestrator: Orchestrator,
     private readonly dispatcher: Dispatcher,
-    private readonly newcomers: Newcomers,
+    @Inject(CHORES) private readonly chores: readonly Chore[],
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(LOGGER) private readonly log: Logger,
   ) {}
@@ -60,7 +67,7 @@ export class Sweeper {
     const now = this.#now();
     await this.#try('due rollouts', () => this.#wakeDue(now));
     await this.#try('nodes that are gone', () => this.#hearGone(now));
-    await this.#try('nodes that came later', () => this.newcomers.adopt(now));
+    for (const chore of this.chores) await this.#see(chore, now);
     await this.#try('unanswered commands', () => this.#pushAgain(now));
   }
 
@@ -79,6 +86,12 @@ export class Sweeper {
         this.orchestrator.hear(rolloutId, nodeId, { kind: 'presence', online: false }),
       );
     }
+  }
+
+  async #see({ what, find }: Chore, now: Instant): Promise<void> {
+    await this.#try(what, async () => {
+      for (const task of await find(now)) await this.#try(task.what, task.run);
+    });
   }
 
   async #pushAgain(now: Instant): Promise<void> {

@@ -169,9 +169,9 @@ export async function targetsInStates(
 
 /**
  * How many nodes of a rollout, other than one, are down for whatever cause: away, or between permit
- * and verdict in any rollout. Stops counting at `most`. What a rollout that is over left without a
- * verdict counts until its deadline only: nobody would ever correct it. CROSS JOIN: few are down, so SQLite must begin
- * with those and not with the scope.
+ * and verdict, or stuck on the way back, in any rollout. Stops counting at `most`. What a rollout that is over
+ * left without a verdict counts until its deadline only: nobody would ever correct it. CROSS JOIN: few
+ * are down, so SQLite must begin with those and not with the scope.
  */
 export async function countDown(
   sql: Sql,
@@ -184,10 +184,11 @@ export async function countDown(
          WHERE n.status = 'offline' AND t.rollout_id = ? AND t.node_id = n.id AND n.id <> ?
        UNION ALL
        SELECT d.node_id FROM rollout_targets d CROSS JOIN rollout_targets t
-         WHERE t.rollout_id = ? AND t.node_id = d.node_id AND (d.state IN ('swapping', 'probation') OR d.reason = 'lost_after_permit')
+         WHERE t.rollout_id = ? AND t.node_id = d.node_id
+           AND (d.state IN ('swapping', 'probation') OR d.reason IN ('lost_after_permit', 'upgrade_rollback_failed'))
            AND d.node_id <> ?
-           AND (d.deadline_at > ? OR EXISTS (SELECT 1 FROM active_targets a
-             WHERE a.node_id = d.node_id AND a.rollout_id = d.rollout_id))
+           AND (d.reason = 'upgrade_rollback_failed' OR d.deadline_at > ? OR EXISTS (
+             SELECT 1 FROM active_targets a WHERE a.node_id = d.node_id AND a.rollout_id = d.rollout_id))
      ) AS each_cause LIMIT ?) AS down`,
     [rolloutId, options.but, rolloutId, options.but, options.now, options.most],
   );
@@ -219,6 +220,29 @@ export async function goneTargets(
   return rows.map((row) => ({ rolloutId: row.rollout_id, nodeId: row.node_id }));
 }
 
+/**
+ * Targets that succeeded only after their rollout was reverted, since some moment, and that no way
+ * back has: they were in the middle of the swap. The newest first.
+ */
+export async function lateForRevert(
+  sql: Sql,
+  since: Instant,
+  limit: number,
+): Promise<{ readonly rolloutId: string; readonly nodeId: string }[]> {
+  const rows = await sql.all<{ rollout_id: string; node_id: string }>(
+    `SELECT t.rollout_id, t.node_id
+     FROM (SELECT reverts, MAX(created_at) AS at FROM rollouts
+       WHERE reverts IS NOT NULL AND created_at > ? GROUP BY reverts) w
+     JOIN rollout_targets t ON t.rollout_id = w.reverts
+     WHERE t.state = 'succeeded' AND t.updated_at >= w.at AND t.from_version IS NOT NULL
+       AND NOT EXISTS (SELECT 1 FROM rollouts x JOIN rollout_targets y ON y.rollout_id = x.id
+         WHERE x.reverts = w.reverts AND y.node_id = t.node_id)
+     ORDER BY t.updated_at DESC LIMIT ?`,
+    [since, limit],
+  );
+  return rows.map((row) => ({ rolloutId: row.rollout_id, nodeId: row.node_id }));
+}
+
 /** The rollouts that have claimed a service of this node. */
 export async function activeOf(
   sql: Sql,
@@ -231,7 +255,7 @@ export async function activeOf(
   return rows.map((row) => ({ rolloutId: row.rollout_id, service: row.service }));
 }
 
-/** What failed or kept silent in a wave waits for a new command; what it had counts no more. */
+/** What failed or kept silent in a wave, and is not stuck, waits for a new command; what it had counts no more. */
 export async function retryTargets(
   tx: Tx,
   rolloutId: string,
@@ -241,7 +265,8 @@ export async function retryTargets(
   await tx.run(
     `UPDATE rollout_targets SET state = 'pending', reason = 'retried', error_code = NULL,
        command_id = NULL, offline = 0, deadline_at = NULL, updated_at = ?
-     WHERE rollout_id = ? AND wave = ? AND state IN (${questionMarks(RETRYABLE.length)})`,
+     WHERE rollout_id = ? AND wave = ? AND state IN (${questionMarks(RETRYABLE.length)})
+       AND reason <> 'upgrade_rollback_failed'`,
     [now, rolloutId, wave, ...RETRYABLE],
   );
 }

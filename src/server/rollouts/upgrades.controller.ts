@@ -13,11 +13,15 @@ import {
   Who,
 } from '../platform/index.js';
 import { Asks } from './asks.js';
+import { lastTookMs } from './commands.store.js';
 import type { RolloutRequest } from './planning.js';
 import { previewView } from './preview.view.js';
 import { Orchestrator } from './rollouts.orchestrator.js';
 import { findRollout } from './rollouts.store.js';
 import { rolloutView } from './rollout.view.js';
+
+/** What a preview goes by: so many upgrades of the product, the last ones. */
+const TOOK_LOOKED_AT = 50;
 
 /** Asking for upgrades: of one node, of a group, of any part of a fleet. All are rollouts. */
 @Controller()
@@ -73,7 +77,9 @@ export class UpgradesController {
     const request = await this.asks.rollout(body, caller);
     const planned = await this.orchestrator.preview(request, caller);
     const { nodes, release } = request;
-    return previewView(planned, { nodes, release, now: instant(this.clock.now()) });
+    const { product } = release.manifest;
+    const tookMs = await lastTookMs(this.database.read, product, TOOK_LOOKED_AT);
+    return previewView(planned, { nodes, release, tookMs, now: instant(this.clock.now()) });
   }
 
   async #create(request: RolloutRequest, caller: Caller): Promise<Rollout> {

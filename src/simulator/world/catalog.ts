@@ -34,6 +34,7 @@ const manifestOf = (version: string): Manifest => ({
   channel: 'stable',
   released_at: '2026-03-01T08:00:00Z',
   sequence: Number(version.charAt(0)),
+  compatibility: { major_hops_max: 9 },
   artifacts: [
     {
       os: 'linux',

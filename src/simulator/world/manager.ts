@@ -22,6 +22,7 @@ import {
   RolloutUnits,
   Scopes,
   Session,
+  choresOf,
   Sweeper,
   type BlobStore,
   type Clock,
@@ -99,9 +100,10 @@ export class Manager {
     this.scopes = new Scopes(new Groups(database, clock), nodes);
     this.releases = new Releases(database, options.blobs, audit, events, clock);
     this.reverts = new Reverts(database, this.orchestrator, nodes, this.releases);
-    const { orchestrator, scopes, releases } = this;
+    const { orchestrator, scopes, releases, reverts } = this;
     const newcomers = new Newcomers(database, units, orchestrator, scopes, releases);
-    this.#sweeper = new Sweeper(database, orchestrator, dispatcher, newcomers, clock, log);
+    const chores = choresOf(newcomers, reverts);
+    this.#sweeper = new Sweeper(database, orchestrator, dispatcher, chores, clock, log);
     const nodeSide = new NodeSide(database, units, config, clock);
     const ingest = new Ingest(database, events, clock, log);
     this.#health = new HealthBook(database, nodes, clock, log);

@@ -43,7 +43,7 @@ export {
   type StoredRollout,
 } from '../../server/rollouts/rollouts.store.js';
 export { Scopes } from '../../server/rollouts/scope.js';
-export { Sweeper } from '../../server/rollouts/sweeper.js';
+export { choresOf, Sweeper } from '../../server/rollouts/sweeper.js';
 export { Backoff } from '../../agent/link/backoff.js';
 export { toSpoolEvent, type SpoolEvent } from '../../agent/report/index.js';
 export { inputOf } from '../../agent/updater/translate.js';

@@ -36,7 +36,6 @@ export interface WorldResult {
   readonly faults: ReadonlyMap<FaultKind, number>;
   /** What was reached. */
   readonly deeds: ReadonlyMap<string, number>;
-  readonly lateSwaps: number;
   readonly violation: Violation | null;
   readonly history: readonly string[];
 }
@@ -148,7 +147,6 @@ class World {
       virtualMs: this.#agenda.now - T0,
       faults: this.#faults.counts,
       deeds: this.#watch.deeds,
-      lateSwaps: this.#watch.lateSwaps,
       violation,
       history: this.#history,
     };

@@ -39,4 +39,4 @@ export {
   verdictGate,
   verdictOf,
 } from './verdict.js';
-export { isInWindow } from './window.js';
+export { isInWindow, opensInWindow } from './window.js';

@@ -1,5 +1,5 @@
 import type { Instant } from '../../kernel/index.js';
-import { nextOpening, windowAt, type Span } from '../calendar.js';
+import { nextOpening, windowAt, type Freeze, type Span } from '../calendar.js';
 import type { Gate, RolloutState } from '../types.js';
 import { OPEN, type GateRule } from './contract.js';
 
@@ -16,16 +16,31 @@ export const isInWindow = (gate: WindowGate, rollout: RolloutState, now: Instant
   return span !== null && !(gate.notTheFirst && rollout.plan.createdAt >= span.from);
 };
 
+/** The first moment from `now` on at which it is open; null when there is none. */
+export function opensInWindow(
+  gate: WindowGate,
+  look: {
+    readonly rollout: RolloutState;
+    readonly now: Instant;
+    readonly freezes: readonly Freeze[];
+  },
+): Instant | null {
+  const { rollout, now, freezes } = look;
+  if (isInWindow(gate, rollout, now)) return now;
+  const span = spanAt(gate, now);
+  return nextOpening(gate.rules, freezes, span === null ? now : span.to);
+}
+
 /**
  * Opens inside a maintenance window. A rollout that was made in the middle of one waits for the
  * next when `notTheFirst` is set: nobody expects a new release to start in the hour it is published.
  */
 export const window: GateRule<'window'> = (gate, { rollout, now, circumstances }) => {
   if (isInWindow(gate, rollout, now)) return OPEN;
-  const span = spanAt(gate, now);
+  const { freezes } = circumstances;
   return {
     say: 'wait',
-    reason: span === null ? 'outside_window' : 'rollout_changed_during_window',
-    until: nextOpening(gate.rules, circumstances.freezes, span === null ? now : span.to),
+    reason: spanAt(gate, now) === null ? 'outside_window' : 'rollout_changed_during_window',
+    until: opensInWindow(gate, { rollout, now, freezes }),
   };
 };

@@ -23,6 +23,7 @@ describe('the configuration', () => {
       publicOrigin: 'http://127.0.0.1:8480',
       databaseUrl: null,
       redisUrl: null,
+      redisCaFile: null,
       redisPrefix: 'bellwether',
       logLevel: 'info',
       heartbeatMs: 15_000,
@@ -107,6 +108,18 @@ describe('the configuration', () => {
     }
     expect(problemsOf({ REDIS_URL: 'redis://:100%@cache' })).toHaveLength(1);
     expect(problemsOf({ REDIS_URL: 'redis://' })).toHaveLength(1);
+  });
+
+  it('takes an authority for Redis only where Redis speaks TLS', () => {
+    const given = { BELLWETHER_REDIS_CA_FILE: '/etc/redis/ca.pem' };
+    expect(loadConfig({ ...given, REDIS_URL: 'rediss://cache' }).redisCaFile).toBe(
+      given.BELLWETHER_REDIS_CA_FILE,
+    );
+    for (const url of ['', 'redis://cache']) {
+      expect(problemsOf({ ...given, REDIS_URL: url })).toEqual([
+        expect.stringMatching(/^BELLWETHER_REDIS_CA_FILE: give REDIS_URL as rediss:/),
+      ]);
+    }
   });
 
   it('shows no password when it is printed', () => {

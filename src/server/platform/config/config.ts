@@ -15,6 +15,8 @@ export interface Config {
   readonly databaseUrl: string | null;
   /** Null means that wake-ups are timers of this process. */
   readonly redisUrl: string | null;
+  /** Certificates (PEM) of whom to trust when Redis speaks TLS; null: whom Node trusts. */
+  readonly redisCaFile: string | null;
   /** Keys in Redis begin with it. */
   readonly redisPrefix: string;
   readonly logLevel: LogLevel;
@@ -87,6 +89,10 @@ const Environment = z.object({
       'give redis://user:password@host:6379/0 (rediss:// with TLS), or leave the variable out',
     )
     .optional(),
+  BELLWETHER_REDIS_CA_FILE: z
+    .string()
+    .refine((text) => !text.includes('\0'), 'take the NUL character out')
+    .optional(),
   BELLWETHER_REDIS_PREFIX: z
     .string()
     .regex(/^[A-Za-z0-9_-]{1,64}$/, 'take up to 64 letters, digits, - and _')
@@ -122,6 +128,13 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
         `BELLWETHER_HOST=${host}`,
     );
   }
+  const redis = given['REDIS_URL'] ?? '';
+  if (given['BELLWETHER_REDIS_CA_FILE'] !== undefined && !redis.startsWith('rediss:')) {
+    problems.push(
+      'BELLWETHER_REDIS_CA_FILE: give REDIS_URL as rediss://, or leave this one out; without TLS ' +
+        'nobody proves anything',
+    );
+  }
   if (!parsed.success || problems.length > 0) throw invalidConfig(problems);
   const read = parsed.data;
   const config: Config = {
@@ -132,6 +145,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     publicOrigin: '',
     databaseUrl: read.DATABASE_URL ?? null,
     redisUrl: read.REDIS_URL ?? null,
+    redisCaFile: read.BELLWETHER_REDIS_CA_FILE ?? null,
     redisPrefix: read.BELLWETHER_REDIS_PREFIX,
     logLevel: read.BELLWETHER_LOG_LEVEL,
     heartbeatMs: read.BELLWETHER_HEARTBEAT_MS,

@@ -29,6 +29,8 @@ const CLOSE_GRACE_MS = 2_000;
 
 export interface BullMqOptions {
   readonly url: string;
+  /** Certificates (PEM) of whom to trust with TLS; null or left out: whom Node trusts. */
+  readonly ca?: string | null;
   /** Installations on one Redis tell their queues apart by it. */
   readonly prefix: string;
   readonly now: () => number;
@@ -58,7 +60,7 @@ export class BullMqWakeups implements Wakeups {
   constructor(options: BullMqOptions) {
     this.#options = options;
     this.#redis = new RedisConnections(options.log);
-    this.#client = this.#redis.open(redisOptions(options.url));
+    this.#client = this.#redis.open(redisOptions(options.url, options.ca));
     this.#redis.checkEviction(this.#client);
     this.#queue = new Queue(QUEUE, {
       connection: this.#client,

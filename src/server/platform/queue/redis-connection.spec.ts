@@ -21,6 +21,8 @@ describe('the address of Redis', () => {
 
   it('asks for TLS as rediss, with the name that the certificate must have', () => {
     expect(redisOptions('rediss://redis.example').tls).toEqual({ servername: 'redis.example' });
+    expect(redisOptions('rediss://redis.example', 'PEM').tls).toMatchObject({ ca: 'PEM' });
+    expect(redisOptions('redis://redis.example', 'PEM')).not.toHaveProperty('tls');
     // An address has no name that could be asked for.
     expect(redisOptions('rediss://[::1]:6380')).toMatchObject({ host: '::1', tls: {} });
   });

@@ -12,8 +12,11 @@ const COMPLAIN_EVERY_MS = 10_000;
 /** A step that the outage cut short can fail moments after it. What is really wrong is still wrong later. */
 const AFTERMATH_MS = 2_000;
 
-/** What ioredis needs to know of `redis[s]://user:password@host:port/database`. */
-export function redisOptions(url: string): RedisOptions {
+/**
+ * What ioredis needs to know of `redis[s]://user:password@host:port/database`. With TLS, `ca` is trusted
+ * and nobody else; without it, whom Node trusts.
+ */
+export function redisOptions(url: string, ca: string | null = null): RedisOptions {
   const { protocol, hostname, port, username, password, pathname } = new URL(url);
   const host = hostname.replace(/^\[(.*)\]$/, '$1');
   return {
@@ -22,7 +25,7 @@ export function redisOptions(url: string): RedisOptions {
     db: Number(pathname.slice(1) || 0),
     ...(username === '' ? {} : { username: decodeURIComponent(username) }),
     ...(password === '' ? {} : { password: decodeURIComponent(password) }),
-    ...(protocol === 'rediss:' ? { tls: isIP(host) === 0 ? { servername: host } : {} } : {}),
+    ...(protocol === 'rediss:' ? { tls: tlsOptions(host, ca) } : {}),
     // BullMQ asks for it: commands wait for the connection, they do not fail.
     maxRetriesPerRequest: null,
     retryStrategy: (attempts) => Math.min(RECONNECT_MAX_MS, RECONNECT_STEP_MS * attempts),
@@ -30,6 +33,12 @@ export function redisOptions(url: string): RedisOptions {
     connectTimeout: CONNECT_MAX_MS,
   };
 }
+
+const tlsOptions = (host: string, ca: string | null): NonNullable<RedisOptions['tls']> => ({
+  // An address has no name that could be asked for.
+  ...(isIP(host) === 0 ? { servername: host } : {}),
+  ...(ca === null ? {} : { ca }),
+});
 
 /**
  * The connections of one adapter: they mend themselves and come up in the background. An outage is
@@ -125,6 +134,21 @@ export class RedisConnections {
   }
 }
 
-/** Of several addresses that were all refused, Node gives an error without a message. */
-const reasonOf = (error: Error & { code?: string }): string =>
-  error.message === '' ? (error.code ?? error.name) : error.message;
+/** How Node says that nobody it trusts stands behind a certificate. */
+const UNTRUSTED = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'CERT_SIGNATURE_FAILURE',
+]);
+
+function reasonOf(error: Error & { code?: string }): string {
+  const { code = error.name, message } = error;
+  if (UNTRUSTED.has(code)) {
+    return `its certificate is not trusted (${message}): set BELLWETHER_REDIS_CA_FILE to the authority that issued it`;
+  }
+  // Of several addresses that were all refused, Node gives an error without a message.
+  return message === '' ? code : message;
+}

@@ -37,8 +37,6 @@ const NOTHING: Holds = { modes: new Map(), freezes: [] };
 export class Watch implements NodeWatcher {
   readonly rollouts = new Map<string, WatchedRollout>();
   readonly nodes = new Map<string, SimNode>();
-  /** Swaps that began later after a stop than the lease, because the permit was long on its way. */
-  lateSwaps = 0;
   /** What was reached: a simulator in which nothing happens finds nothing. */
   readonly deeds = new Map<string, number>();
   readonly #database: Database;
@@ -140,8 +138,8 @@ export class Watch implements NodeWatcher {
     must('no_swap_of_a_stranger', rollout !== undefined, () => job.command_id);
     must(
       'no_swap_after_the_lease',
-      now <= permit.at + this.#leaseMs,
-      () => `${node.name} swaps ${now - permit.at} ms after its permit came`,
+      now <= permit.sentAt + this.#leaseMs,
+      () => `${node.name} swaps ${now - permit.sentAt} ms after its permit was given`,
     );
     this.#limit(rollout);
     const { stoppedAt } = rollout;
@@ -151,7 +149,6 @@ export class Watch implements NodeWatcher {
       permit.sentAt <= stoppedAt,
       () => `${node.name} got a permit ${permit.sentAt - stoppedAt} ms after the stop`,
     );
-    if (now > stoppedAt + this.#leaseMs) this.lateSwaps += 1;
   }
 
   /** The manager counts what it knows; this counts what is. */
@@ -161,10 +158,8 @@ export class Watch implements NodeWatcher {
     if (limit === null || isOver(folded.status)) return;
     const most = limitOf(limit, targets.size);
     const down = [...targets.keys()].filter((id) => {
-      const job = this.nodes.get(id)?.machine.state.job ?? null;
-      // A rollback that failed once is a verdict to the manager, though the node is still at it.
-      if (job === null || job.rollback_failed) return false;
-      return ['swapping', 'probation', 'rolling_back'].includes(job.phase);
+      const phase = this.nodes.get(id)?.machine.state.job?.phase ?? 'idle';
+      return ['swapping', 'probation', 'rolling_back'].includes(phase);
     });
     must(
       'limit_on_nodes_that_swap',

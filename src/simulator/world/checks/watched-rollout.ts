@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import {
   evolve,
   isOver,
+  isStuck,
   limitOf,
   noCounts,
   pendingWave,
@@ -75,10 +76,12 @@ export class WatchedRollout implements CheckedRollout {
       const counts = noCounts();
       for (const row of own) counts[row.state] += 1;
       const lost = own.filter((row) => row.reason === 'lost_after_permit').length;
+      const stuck = own.filter(isStuck).length;
       const offline = own.filter((row) => row.offline === 1).length;
       const same =
         TARGET_STATES.every((state) => counts[state] === wave.counts[state]) &&
         lost === wave.lost &&
+        stuck === wave.stuck &&
         offline === wave.offline &&
         own.length === wave.size;
       must(
@@ -103,7 +106,7 @@ export class WatchedRollout implements CheckedRollout {
     const { status, updatedAt: now } = this.folded;
     // Once a rollout is over nobody turns silence into a verdict: a late node counts until its deadline.
     const counts = (row: TargetRow): boolean =>
-      isDown(row) && (!isOver(status) || (row.deadline_at ?? 0) > now);
+      isStuck(row) || (isDown(row) && (!isOver(status) || (row.deadline_at ?? 0) > now));
     const down = rows.filter(counts).length;
     const wasDown = [...before.values()].filter(counts).length;
     must(

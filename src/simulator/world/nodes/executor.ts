@@ -36,7 +36,7 @@ export interface Body {
   take(input: Input, of?: Job | null): void;
   point(): void;
   swapBegins(job: Job): void;
-  onAsk(job: Job): void;
+  onAsk(job: Job, ask: number): void;
 }
 
 /**
@@ -106,8 +106,8 @@ export class Executor {
         return null;
       case 'ask_permit':
         node.take({ type: 'permit_asked' }, action.job);
-        node.onAsk(action.job);
-        return this.#wait(5_000);
+        node.onAsk(action.job, node.machine.watch.asks);
+        return this.#wait(10_000);
       case 'swap':
         this.#swap(action.job);
         return null;
@@ -142,7 +142,8 @@ export class Executor {
     const node = this.#node;
     const { chance, faults } = node.options;
     const sequence = Number(job.version.split('.')[0]);
-    node.take({ type: 'judged', artifact: { sha256: '0'.repeat(64), size: 1, sequence } }, job);
+    const artifact = { sha256: '0'.repeat(64), size: 1, sequence, state_schema: null };
+    node.take({ type: 'judged', artifact }, job);
     this.#begin(chance.spread(500, 120_000), () => {
       node.point();
       if (node.disk.isFull) this.#fail(job, 'download', 'upgrade_disk_full');

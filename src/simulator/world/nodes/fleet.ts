@@ -10,7 +10,12 @@ import { GROUPS, labelsOf, ROOT_GROUP, type Scenario } from '../scenario.js';
 import { SimNode, type NodeWatcher } from './sim-node.js';
 import type { Wire } from './wire.js';
 
-const INSTALLED: InstalledVersion = { version: '1.0.0', channel: 'stable', sequence: 1 };
+const INSTALLED: InstalledVersion = {
+  version: '1.0.0',
+  channel: 'stable',
+  sequence: 1,
+  state_schema: null,
+};
 /** How often something may befall some node. */
 const TROUBLE_EVERY_MS = 20_000;
 /** So many of its last messages a lying node remembers. */
@@ -165,7 +170,13 @@ export class Fleet {
       '{"type":"dance"}',
       '{"type":"ack"}',
       JSON.stringify({ type: 'ack', command_id, result: 'accepted' }),
-      JSON.stringify({ type: 'permit_request', command_id, service: 'edge', version: '9.9.9' }),
+      JSON.stringify({
+        type: 'permit_request',
+        command_id,
+        ask: 1,
+        service: 'edge',
+        version: '9.9.9',
+      }),
       JSON.stringify({
         type: 'reject',
         // Of its own command this would be a lie that the manager has to believe.

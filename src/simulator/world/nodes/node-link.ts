@@ -44,8 +44,8 @@ export class NodeLink implements NodeEnd {
       this.#beatSoon();
       this.#pump();
     };
-    this.node.onAsk = (job) => {
-      this.#ask(job);
+    this.node.onAsk = (job, ask) => {
+      this.#ask(job, ask);
     };
     this.node.onCrash = () => {
       this.#drop();
@@ -115,9 +115,11 @@ export class NodeLink implements NodeEnd {
         this.#permitted(message, sentAt);
         break;
       case 'permit_denied': {
-        const { command_id, retry_after_ms: retry_ms } = message;
+        const { command_id, ask, retry_after_ms: retry_ms } = message;
         if (this.node.knows(command_id)) {
-          this.node.attempt(() => this.node.take({ type: 'permit_denied', command_id, retry_ms }));
+          this.node.attempt(() =>
+            this.node.take({ type: 'permit_denied', command_id, ask, retry_ms }),
+          );
         }
         break;
       }
@@ -172,15 +174,15 @@ export class NodeLink implements NodeEnd {
 
   #permitted(message: Extract<ManagerMessage, { type: 'permit' }>, sentAt: number): void {
     const { node } = this;
-    const { command_id, lease_ms } = message;
+    const { command_id, ask, lease_ms } = message;
     if (!node.knows(command_id)) return;
-    node.permit = { commandId: command_id, at: this.#options.agenda.now, sentAt };
-    node.attempt(() => node.take({ type: 'permit_granted', command_id, lease_ms }));
+    node.permit = { commandId: command_id, sentAt };
+    node.attempt(() => node.take({ type: 'permit_granted', command_id, ask, lease_ms }));
   }
 
-  #ask(job: Job): void {
+  #ask(job: Job, ask: number): void {
     const { command_id, version } = job;
-    this.send({ type: 'permit_request', command_id, service: 'edge', version });
+    this.send({ type: 'permit_request', command_id, ask, service: 'edge', version });
   }
 
   #pump(): void {

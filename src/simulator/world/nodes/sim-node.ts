@@ -67,16 +67,15 @@ export class SimNode implements Body {
   hungUntil = 0;
   /** How far its wall clock is off. */
   clockErrorMs = 0;
-  /** When the permit that it has came, and when the manager sent it. */
-  permit: { readonly commandId: string; readonly at: number; readonly sentAt: number } | null =
-    null;
+  /** When the manager sent the permit that it has. */
+  permit: { readonly commandId: string; readonly sentAt: number } | null = null;
   /** How each command ended here. */
   readonly outcomes = new Map<string, string>();
   /** Versions that it ran with no job at hand. */
   readonly settledOn = new Set<string>();
   /** New events are in the spool; a permit is wanted; the process is gone. */
   onSpooled: () => void = () => undefined;
-  onAsk: (job: Job) => void = () => undefined;
+  onAsk: (job: Job, ask: number) => void = () => undefined;
   onCrash: () => void = () => undefined;
   onBoot: () => void = () => undefined;
   #saved: Machine['state'];
@@ -145,9 +144,6 @@ export class SimNode implements Body {
     if (hasEnded) this.#executor.abort();
     if (this.machine !== before) this.#executor.lookIn(0);
     this.#save();
-    const { outcome, current } = this.machine.state;
-    if (outcome !== null) this.outcomes.set(outcome.command_id, outcome.result);
-    if (after === null && current !== null) this.settledOn.add(current.version);
   }
 
   swapBegins(job: Job): void {
@@ -164,6 +160,7 @@ export class SimNode implements Body {
     if (state !== this.#saved) {
       this.point();
       this.disk.save(state);
+      this.#remember(state);
       this.point();
     }
     this.#saved = state;
@@ -175,6 +172,12 @@ export class SimNode implements Body {
     this.disk.save(this.machine.state);
     this.#saved = this.machine.state;
     this.onSpooled();
+  }
+
+  /** For the checks: what the node may claim from now on, whether or not it lives on. */
+  #remember({ outcome, job, current }: Machine['state']): void {
+    if (outcome !== null) this.outcomes.set(outcome.command_id, outcome.result);
+    if (job === null && current !== null) this.settledOn.add(current.version);
   }
 
   #spool(outbox: Machine['state']['outbox']): void {
