@@ -37,7 +37,7 @@ import {
   watch,
   whyNode,
 } from './fleet/index.js';
-import { keygen, list, pack, publish, sign, verify } from './release/index.js';
+import { init, keygen, list, pack, publish, sign, verify } from './release/index.js';
 
 /** Every command, in the order in which a newcomer meets them. */
 export const COMMANDS: readonly Command[] = [
@@ -45,6 +45,7 @@ export const COMMANDS: readonly Command[] = [
   createToken,
   listTokens,
   revokeToken,
+  init,
   keygen,
   pack,
   sign,

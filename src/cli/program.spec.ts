@@ -32,7 +32,7 @@ describe('the command line', () => {
   it.each<[string, string[], string]>([
     ['a slip', ['relase', 'pack'], 'Did you mean `bellwether release pack`?'],
     ['a slip in the second word', ['nodes', 'lits'], 'Did you mean `bellwether nodes list`?'],
-    ['half a command', ['release'], 'needs a second word: keygen, pack, sign'],
+    ['half a command', ['release'], 'needs a second word: init, keygen, pack, sign'],
     ['nothing near', ['xyzzy'], 'there is no command `xyzzy`'],
     ['an unknown option', ['nodes', 'list', '--statsu', 'x'], 'Did you mean --status?'],
     ['an option far from all', ['nodes', 'list', '--zzzzzzzz'], 'has no option --zzzzzzzz'],

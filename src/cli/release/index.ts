@@ -1,3 +1,4 @@
+export { init } from './init.js';
 export { keygen } from './keygen.js';
 export { list } from './list.js';
 export { pack } from './pack.js';

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { FleetError } from '../../core/kernel/index.js';
+import { DAY_MS, FleetError } from '../../core/kernel/index.js';
 import {
   Arch,
   Channel,
@@ -20,6 +20,7 @@ import { writeNew } from '../new-file.js';
 import { bytesInWords, progressOf, type Terminal } from '../terminal.js';
 import { readTree, writeArchive, type Tree } from './archive.js';
 import { MANIFEST_FILE } from './folder.js';
+import { readProject, type ReleaseProject } from './project.js';
 
 const Sequence = z.coerce
   .number({ error: 'take a whole number' })
@@ -31,9 +32,10 @@ export const pack: Command = {
   summary: 'pack artifacts and write the manifest',
   operands: [],
   options: {
-    product: { value: 'P', help: 'what is released, such as edge', isRequired: true },
+    project: { value: 'FILE', help: 'a release.toml (see `release init`); options go before it' },
+    product: { value: 'P', help: 'what is released, such as edge' },
     version: { value: 'V', help: 'semantic version, such as 1.4.2', isRequired: true },
-    channel: { value: 'C', help: 'stable, beta or dev', isRequired: true },
+    channel: { value: 'C', help: 'stable, beta or dev' },
     sequence: {
       value: 'N',
       help: 'whole number that rises with every release of the product',
@@ -42,7 +44,6 @@ export const pack: Command = {
     artifact: {
       value: 'OS/ARCH[/VARIANT]=PATH',
       help: 'a file or folder for one kind of host, such as linux/x64=build/',
-      isRequired: true,
       isMultiple: true,
     },
     out: { value: 'DIR', help: 'folder for the release; must not hold one yet', isRequired: true },
@@ -99,19 +100,15 @@ interface Wanted {
 /** Everything that can be refused is refused here, before the first byte is written. */
 async function readWanted(given: Given, terminal: Terminal): Promise<Wanted> {
   const epochMs = sourceDateMs(terminal);
-  const notes = given.optional('notes');
-  const base = {
-    schema: 'bellwether.manifest.v1' as const,
-    product: given.need('product', ProductName),
-    version: given.need('version', Version),
-    channel: given.need('channel', Channel),
-    sequence: given.need('sequence', Sequence),
-    released_at: new Date(epochMs ?? terminal.now()).toISOString(),
-    ...(notes === undefined ? {} : { notes: await readFile(notes, 'utf8') }),
-  };
+  const file = given.optional('project');
+  const project = file === undefined ? null : await readProject(file);
+  const base = await baseOf(given, project, epochMs ?? terminal.now());
+  const named = given.list('artifact');
+  const artifacts = named.length > 0 ? named : (project?.artifacts ?? []);
+  if (artifacts.length === 0) throw usageError('`release pack` needs --artifact or --project');
   const hosts = new Set<string>();
   const sources: Source[] = [];
-  for (const text of given.list('artifact')) {
+  for (const text of artifacts) {
     const { host, path } = hostAndPath(text);
     const name = `${host.os}/${host.arch}/${host.variant}`;
     if (hosts.has(name)) throw usageError(`two artifacts for ${name}`);
@@ -119,6 +116,29 @@ async function readWanted(given: Given, terminal: Terminal): Promise<Wanted> {
     sources.push({ host, path, tree: await readTree(path) });
   }
   return { base, sources, modifiedAtMs: epochMs ?? 0 };
+}
+
+/** What is given on the command line goes before what the project says. */
+async function baseOf(
+  given: Given,
+  project: ReleaseProject | null,
+  nowMs: number,
+): Promise<Wanted['base']> {
+  const notes = given.optional('notes') ?? project?.notes;
+  const days = project?.expiresAfterDays;
+  const { compatibility, image } = project ?? {};
+  return {
+    schema: 'bellwether.manifest.v1',
+    product: given.read('product', ProductName) ?? project?.product ?? given.text('product'),
+    version: given.need('version', Version),
+    channel: given.read('channel', Channel) ?? project?.channel ?? given.need('channel', Channel),
+    sequence: given.need('sequence', Sequence),
+    released_at: new Date(nowMs).toISOString(),
+    ...(notes === undefined ? {} : { notes: await readFile(notes, 'utf8') }),
+    ...(days === undefined ? {} : { expires_at: new Date(nowMs + days * DAY_MS).toISOString() }),
+    ...(compatibility === undefined ? {} : { compatibility }),
+    ...(image === undefined ? {} : { image }),
+  };
 }
 
 function sourceDateMs(terminal: Terminal): number | null {

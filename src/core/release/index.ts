@@ -2,7 +2,9 @@ export { judgeRelease, judgeSignatures, type JudgeInput, type ReleaseErrorCode }
 export {
   Artifact,
   artifactFor,
+  Compatibility,
   Delta,
+  Image,
   Manifest,
   MANIFEST_BYTES_MAX,
   manifestBytes,

@@ -49,7 +49,8 @@ export const Delta = z.strictObject({
 });
 export type Delta = z.infer<typeof Delta>;
 
-const Compatibility = z.strictObject({
+/** What a release can come from, and whose state it can read. */
+export const Compatibility = z.strictObject({
   /** Nothing older goes here directly. */
   min_from: Version.optional(),
   /** How many major versions one step may cross; 1 when nothing is said. */
@@ -62,7 +63,7 @@ const Compatibility = z.strictObject({
 });
 
 /** For workloads: the image without tag, and the one digest that is meant. */
-const Image = z.strictObject({
+export const Image = z.strictObject({
   reference: z
     .string()
     .max(255)
