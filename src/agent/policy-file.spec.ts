@@ -11,7 +11,9 @@ import {
 import { execFileSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { changed } from '../../test/support/json.js';
+import { RELEASE_SIGNER, Sigstore } from '../../test/support/sigstore.js';
 import { policyDigest, PolicyFile } from './policy-file.js';
 
 let root: string;
@@ -115,5 +117,78 @@ describe('the policy file', () => {
     expect(two).not.toBe(one);
     write('enabled = false\n');
     expect(await policyDigest(both)).not.toBe(two);
+  });
+});
+
+describe('the trusted root beside it', () => {
+  let sigstore: Sigstore;
+  beforeAll(async () => {
+    sigstore = await Sigstore.make();
+  });
+  const rootPath = (): string => join(root, 'trusted_root.json');
+  const writeRoot = (text: string, mode = 0o640): void => {
+    writeFileSync(rootPath(), text);
+    chmodSync(rootPath(), mode);
+  };
+  const KEYLESS = [
+    'enabled = true',
+    '[[signers]]',
+    ...Object.entries(RELEASE_SIGNER).map(([key, value]) => `${key} = "${value}"`),
+  ].join('\n');
+  const refusalOf = async (): Promise<string> => {
+    const file = new PolicyFile(root);
+    const read = await file.read();
+    expect(await file.trust()).toBeNull();
+    expect(await file.digest()).toBe('invalid');
+    expect(read.ok ? '' : read.error.code).toBe('upgrade_trusted_root_invalid');
+    return read.ok ? '' : read.error.message;
+  };
+
+  it('is asked for only by a policy that lists Sigstore signers', async () => {
+    write('enabled = true\n');
+    writeRoot('junk', 0o666);
+    const file = new PolicyFile(root);
+    expect((await file.read()).ok).toBe(true);
+    expect(await file.trust()).toBeNull();
+  });
+
+  it('goes with the policy, and its change is told', async () => {
+    write(KEYLESS);
+    writeRoot(sigstore.rootText);
+    const changes: string[] = [];
+    const file = new PolicyFile(root, (digest) => changes.push(digest));
+    expect((await file.read()).ok).toBe(true);
+    expect(await file.trust()).not.toBeNull();
+    const before = await file.digest();
+    writeRoot(`${sigstore.rootText}\n`);
+    expect(await file.digest()).not.toBe(before);
+    expect(changes).toHaveLength(1);
+    rmSync(rootPath());
+    expect((await file.read()).ok).toBe(false);
+    expect(changes).toHaveLength(2);
+  });
+
+  it('is read with the same guards as the policy', async () => {
+    write(KEYLESS);
+    expect(await refusalOf()).toContain('is missing');
+    for (const mode of [0o660, 0o602, 0o666]) {
+      writeRoot(sigstore.rootText, mode);
+      expect(await refusalOf()).toContain('chmod go-w');
+    }
+    rmSync(rootPath());
+    writeFileSync(join(root, 'real.json'), sigstore.rootText);
+    symlinkSync(join(root, 'real.json'), rootPath());
+    expect(await refusalOf()).toContain('symbolic link');
+    rmSync(rootPath());
+    writeRoot('');
+    truncateSync(rootPath(), 3 * 1024 ** 3);
+    expect(await refusalOf()).toContain('larger than');
+  });
+
+  it('is refused for its content, with the place', async () => {
+    write(KEYLESS);
+    const spoilt = changed(sigstore.root, 'tlogs.0.publicKey.validFor.start');
+    writeRoot(JSON.stringify(spoilt));
+    expect(await refusalOf()).toContain('tlogs.0.publicKey.validFor.start');
   });
 });

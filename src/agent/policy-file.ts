@@ -1,37 +1,65 @@
 import { createHash } from 'node:crypto';
-import { constants, type BigIntStats } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse as parseToml } from 'smol-toml';
 import { ok, refuse, type Refusal, type Result } from '../core/kernel/index.js';
-import { NodePolicy } from '../core/release/index.js';
+import {
+  needsTrustedRoot,
+  NodePolicy,
+  parseTrustedRoot,
+  TRUSTED_ROOT_BYTES_MAX,
+  type SigstoreTrust,
+} from '../core/release/index.js';
 import { problemsOf } from './config.js';
+import { GuardedFile } from './guarded-file.js';
 
-/** A policy with 32 signers has about 5 KiB. */
+/** A policy with 32 signers has about 20 KiB when all are long. */
 const POLICY_BYTES_MAX = 64 * 1024;
+const TRUSTED_ROOT_FILE = 'trusted_root.json';
 
-export type PolicyRead = Result<NodePolicy, Refusal<'upgrade_policy_invalid'>>;
+export type PolicyRead = Result<
+  NodePolicy,
+  Refusal<'upgrade_policy_invalid' | 'upgrade_trusted_root_invalid'>
+>;
 
 interface Known {
-  /** Identity and age of the file: while these are the same, its content is. */
-  readonly mark: string;
   readonly digest: string;
   readonly policy: PolicyRead;
+  /** Null when the policy needs none; never null beside a policy that needs it. */
+  readonly trust: SigstoreTrust | null;
 }
 
 /**
- * `policy.toml` of one install root, looked at on every use and parsed when it changed. What is not
- * plainly a local file that only root or this user can change is refused, and with it every
- * upgrade: fail closed. No message reaches this file.
+ * `policy.toml` of one install root, and `trusted_root.json` beside it when the policy lists Sigstore
+ * signers. Looked at on every use. What is not plainly a local file that only root or this user can
+ * change is refused, and with it every upgrade: fail closed. No message reaches these files.
  */
 export class PolicyFile {
   readonly path: string;
+  readonly #policy: GuardedFile<PolicyRead>;
+  readonly #root: GuardedFile<ReturnType<typeof parseTrustedRoot>>;
   readonly #onChange: (digest: string) => void;
   #known: Known | null = null;
 
   /** `onChange` is called when a reading differs from the one before it, not for the first. */
   constructor(root: string, onChange: (digest: string) => void = () => undefined) {
-    this.path = join(root, 'policy.toml');
+    const path = join(root, 'policy.toml');
+    this.path = path;
+    this.#policy = new GuardedFile<PolicyRead>(path, {
+      bytesMax: POLICY_BYTES_MAX,
+      parse: (bytes) => parsePolicy(path, bytes),
+      without: (problem) => refuse('upgrade_policy_invalid', `${path} ${problem}`),
+    });
+    const rootPath = join(root, TRUSTED_ROOT_FILE);
+    const bad = (problem: string): ReturnType<typeof parseTrustedRoot> =>
+      refuse('upgrade_trusted_root_invalid', problem);
+    this.#root = new GuardedFile(rootPath, {
+      bytesMax: TRUSTED_ROOT_BYTES_MAX,
+      parse: (bytes) => {
+        const read = parseTrustedRoot(bytes);
+        return read.ok ? read : bad(`${rootPath}: ${read.error.message}`);
+      },
+      without: (problem) => bad(`${rootPath} ${problem}; the policy lists Sigstore signers`),
+    });
     this.#onChange = onChange;
   }
 
@@ -39,16 +67,32 @@ export class PolicyFile {
     return (await this.#look()).policy;
   }
 
-  /** SHA-256 of the file in hex, or `invalid`. Tells drift, not content. */
+  /** What Sigstore signatures lean on; null when the policy needs none, or is refused. */
+  async trust(): Promise<SigstoreTrust | null> {
+    return (await this.#look()).trust;
+  }
+
+  /** SHA-256 in hex over all that decides here, or `invalid`. Tells drift, not content. */
   async digest(): Promise<string> {
     return (await this.#look()).digest;
   }
 
   async #look(): Promise<Known> {
     const before = this.#known;
-    this.#known = await readGuarded(this.path, before);
+    this.#known = await this.#readBoth();
     if (before !== null && before.digest !== this.#known.digest) this.#onChange(this.#known.digest);
     return this.#known;
+  }
+
+  async #readBoth(): Promise<Known> {
+    const { value: policy, digest } = await this.#policy.look();
+    if (!policy.ok || !needsTrustedRoot(policy.value.signers)) {
+      return { digest, policy, trust: null };
+    }
+    const root = await this.#root.look();
+    if (!root.value.ok) return { digest: 'invalid', policy: root.value, trust: null };
+    const both = createHash('sha256').update(`${digest} ${root.digest}`).digest('hex');
+    return { digest: both, policy, trust: root.value.value };
   }
 }
 
@@ -63,49 +107,6 @@ export async function policyDigest(
   for (const { service, file } of files) hash.update(`${service} ${await file.digest()}\n`);
   return hash.digest('hex');
 }
-
-/** Every check is made on the open file, not on its name: it cannot be exchanged in between. */
-async function readGuarded(path: string, before: Known | null): Promise<Known> {
-  let file: FileHandle;
-  try {
-    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch (error) {
-    return bad(path, describeOpenError((error as { code?: string }).code));
-  }
-  try {
-    const found = await file.stat({ bigint: true });
-    const problem = problemWith(found);
-    if (problem !== null) return bad(path, problem);
-    const mark = [found.dev, found.ino, found.size, found.mtimeNs, found.ctimeNs].join(' ');
-    if (before?.mark === mark) return before;
-    const bytes = await file.readFile();
-    const digest = createHash('sha256').update(bytes).digest('hex');
-    return { mark, digest, policy: parsePolicy(path, bytes) };
-  } catch (error) {
-    return bad(path, `cannot be read (${String((error as { code?: string }).code)})`);
-  } finally {
-    await file.close();
-  }
-}
-
-function describeOpenError(code: string | undefined): string {
-  if (code === 'ELOOP') return 'is a symbolic link';
-  return code === 'ENOENT' ? 'is missing' : `cannot be read (${code ?? 'unknown'})`;
-}
-
-function problemWith(found: BigIntStats): string | null {
-  if (!found.isFile()) return 'is not a file';
-  const owner = Number(found.uid);
-  if (owner !== 0 && owner !== process.getuid?.()) return 'belongs to somebody else (chown root)';
-  if ((found.mode & 0o022n) !== 0n) return 'can be changed by others (chmod go-w)';
-  return found.size > POLICY_BYTES_MAX ? `is larger than ${POLICY_BYTES_MAX} bytes` : null;
-}
-
-const bad = (path: string, problem: string): Known => ({
-  mark: '',
-  digest: 'invalid',
-  policy: refuse('upgrade_policy_invalid', `${path} ${problem}`),
-});
 
 function parsePolicy(path: string, bytes: Buffer): PolicyRead {
   let toml: unknown;

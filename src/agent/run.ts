@@ -167,6 +167,7 @@ class Agent {
       service,
       host: { os, arch },
       policy: () => file.read(),
+      trust: () => file.trust(),
       fetcher: new HttpFetcher({
         manager: config.manager,
         nodeId: identity.node_id,

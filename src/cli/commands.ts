@@ -37,7 +37,7 @@ import {
   watch,
   whyNode,
 } from './fleet/index.js';
-import { init, keygen, list, pack, publish, sign, verify } from './release/index.js';
+import { init, keygen, list, pack, publish, sign, verify, verifyBundle } from './release/index.js';
 
 /** Every command, in the order in which a newcomer meets them. */
 export const COMMANDS: readonly Command[] = [
@@ -50,6 +50,7 @@ export const COMMANDS: readonly Command[] = [
   pack,
   sign,
   verify,
+  verifyBundle,
   publish,
   list,
   listGroups,

@@ -313,6 +313,18 @@ export const ERRORS = {
     'The signature is good, its signer is not in the local policy.',
     'Do not install, or add the signer to the local policy.',
   ),
+  upgrade_rekor_invalid: row(
+    422,
+    'critical',
+    'The signature does not stand in a transparency log that the trusted root names.',
+    'Do not install. Sign again with an entry in the log, or look who made this bundle.',
+  ),
+  upgrade_trusted_root_invalid: row(
+    null,
+    'critical',
+    'The policy lists Sigstore signers, and `trusted_root.json` beside it cannot be used.',
+    'Put a whole one there; `bellwether-agent policy check` says what is wrong.',
+  ),
   upgrade_arch_mismatch: row(
     null,
     'warning',

@@ -72,6 +72,13 @@ export class NodeBench {
     writeFileSync(join(this.root, 'policy.toml'), text, { mode: 0o640 });
   }
 
+  /** Writes a policy of exactly these lines, and the trusted root beside it. */
+  sigstorePolicy(lines: readonly string[], trustedRoot: string): void {
+    const all = ['enabled = true', 'boot_health_window_secs = 1', ...lines].join('\n');
+    writeFileSync(join(this.root, 'policy.toml'), all, { mode: 0o640 });
+    writeFileSync(join(this.root, 'trusted_root.json'), trustedRoot, { mode: 0o640 });
+  }
+
   async publish(release: Partial<Publication> & { readonly version: string }): Promise<string> {
     const { version, archive = await serviceArchive(version) } = release;
     const sequence = Number(version.split('.')[1]) + 1;
@@ -90,6 +97,7 @@ export class NodeBench {
       service,
       host: { os: 'linux', arch: process.arch === 'arm64' ? 'arm64' : 'x64' },
       policy: () => file.read(),
+      trust: () => file.trust(),
       fetcher: new HttpFetcher({
         manager: this.source.url,
         nodeId: 'nod_000000000001',

@@ -35,7 +35,17 @@ export interface Publication {
   /** What the manifest says where that is not the truth. */
   readonly manifest?: Partial<Manifest>;
   readonly artifact?: Partial<Artifact>;
+  /** Signs instead of `key`. */
+  readonly sign?: (manifest: Uint8Array) => Promise<readonly string[]>;
 }
+
+const minisignBy =
+  ({ key, version }: Publication) =>
+  (text: Uint8Array) => {
+    const signature = signMinisign(key.privateKey, text, `edge ${version}`);
+    if (!signature.ok) throw new Error(signature.error.message);
+    return Promise.resolve([signature.value]);
+  };
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -91,7 +101,7 @@ export class ReleaseSource {
     return sha256;
   }
 
-  publish(release: Publication): string {
+  async publish(release: Publication): Promise<string> {
     const { version, sequence, archive, channel = 'stable' } = release;
     const sha256 = this.addBlob(archive);
     const arch = process.arch === 'arm64' ? 'arm64' : 'x64';
@@ -115,15 +125,14 @@ export class ReleaseSource {
       artifacts: [artifact],
       ...release.manifest,
     });
-    const signature = signMinisign(release.key.privateKey, text, `edge ${version}`);
-    if (!signature.ok) throw new Error(signature.error.message);
+    const signatures = await (release.sign ?? minisignBy(release))(text);
     const folder = `${RELEASE_PATH}/edge/${version}/${channel}`;
     const say =
       (body: string | Uint8Array): Handler =>
       (_request, response) =>
         response.end(body);
     this.#answers.set(`${folder}/manifest.json`, say(text));
-    this.#answers.set(`${folder}/signatures.json`, say(JSON.stringify([signature.value])));
+    this.#answers.set(`${folder}/signatures.json`, say(JSON.stringify(signatures)));
     return sha256;
   }
 }

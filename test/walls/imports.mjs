@@ -22,7 +22,11 @@ const SPEC = '[.]spec[.]ts$';
 const REAL_PARTS = '^src/simulator/world/parts[.]ts$';
 
 /** What rules may stand on: libraries that do no IO, and hashing and signatures. */
-const PURE_LIBRARIES = ['(^|/)node_modules/(zod|semver|@types/semver)/', '^(node:)?crypto$'];
+const PURE_LIBRARIES = [
+  '(^|/)node_modules/(zod|semver|@types/semver)/',
+  '(^|/)node_modules/@sigstore/(verify|bundle|protobuf-specs)/',
+  '^(node:)?crypto$',
+];
 
 /** Folders with a door of their own: whoever is outside imports `index.ts` and nothing else. */
 const doors = (root) =>
@@ -128,6 +132,12 @@ export const rulesFor = (root) => [
     severity: 'error',
     from: { path: '^src/', pathNot: ['^src/(server/gateway|agent/link|simulator)/', SPEC] },
     to: { path: '(^|/)node_modules/(ws|@types/ws)/' },
+  },
+  {
+    name: 'sigstore-stays-in-its-adapter',
+    severity: 'error',
+    from: { path: '^src/', pathNot: ['^src/core/release/sigstore-adapter[.]ts$', SPEC] },
+    to: { path: '(^|/)node_modules/@sigstore/' },
   },
   {
     name: 'migrations-know-typeorm-only',

@@ -119,6 +119,11 @@ export const FORBIDDEN_IMPORTS: readonly Plant[] = [
     code: importing('ws'),
   },
   {
+    rule: 'sigstore-stays-in-its-adapter',
+    file: 'src/core/release/planted-shortcut.ts',
+    code: importing('@sigstore/verify'),
+  },
+  {
     rule: 'migrations-know-typeorm-only',
     file: 'migrations/planted-rule.ts',
     code: importing('../src/core/kernel/index.js'),

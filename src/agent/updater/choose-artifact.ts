@@ -1,6 +1,7 @@
-import { FleetError } from '../../core/kernel/index.js';
-import { judgeRelease, type NodePolicy } from '../../core/release/index.js';
+import { FleetError, type Refusal, type Result } from '../../core/kernel/index.js';
+import { judgeRelease, type NodePolicy, type SigstoreTrust } from '../../core/release/index.js';
 import type { Job, UpdateState } from '../../core/update/index.js';
+import type { ErrorCode } from '../../protocol/index.js';
 import type { ServiceConfig } from '../supervisor/index.js';
 import type { Fetcher } from './fetcher.port.js';
 import type { InstallRoot } from './install-root.js';
@@ -8,6 +9,13 @@ import { judgeEarly } from './translate.js';
 
 /** DESIGN 7: an archive, what it unpacks to, and room to breathe. */
 const FREE_SPACE_FACTOR = 3;
+
+/** What this node trusts, as its own files say it now. */
+export interface LocalRules {
+  readonly policy: () => Promise<Result<NodePolicy, Refusal<ErrorCode>>>;
+  /** The trusted root of Sigstore; null when the policy needs none. */
+  readonly trust: () => Promise<SigstoreTrust | null>;
+}
 
 export interface Judging {
   readonly job: Job;
@@ -23,7 +31,7 @@ export interface Judging {
  * room for it. Throws FleetError with the code of whatever speaks against it.
  */
 export async function chooseArtifact(
-  node: {
+  node: Pick<LocalRules, 'trust'> & {
     readonly service: ServiceConfig;
     readonly host: { readonly os: string; readonly arch: string };
     readonly fetcher: Fetcher;
@@ -40,6 +48,7 @@ export async function chooseArtifact(
     policy,
     manifestBytes: manifest,
     signatures,
+    trust: await node.trust(),
     request,
     host: { ...host, variant: service.variant },
     installed: {

@@ -23,7 +23,7 @@ import type {
 } from '../../protocol/node/index.js';
 import type { ErrorCode } from '../../protocol/index.js';
 import type { ServiceConfig, ServiceDriver } from '../supervisor/index.js';
-import { chooseArtifact } from './choose-artifact.js';
+import { chooseArtifact, type LocalRules } from './choose-artifact.js';
 import { download } from './download.js';
 import { extract } from './extract.js';
 import { hitFor, type Faults } from './faults.js';
@@ -40,10 +40,9 @@ const WATCH_MS = 100;
 /** A step that failed for want of the disk is tried again this often. */
 const FAILED_STEP_RETRY_MS = 1_000;
 
-export interface UpdaterOptions {
+export interface UpdaterOptions extends LocalRules {
   readonly service: ServiceConfig;
   readonly host: { readonly os: string; readonly arch: string };
-  readonly policy: () => Promise<Result<NodePolicy, Refusal<ErrorCode>>>;
   readonly fetcher: Fetcher;
   readonly driver: ServiceDriver;
   readonly clock: { now(): number; monotonicMs(): number };

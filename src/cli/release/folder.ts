@@ -13,15 +13,16 @@ import {
 
 /**
  * A release on disk, as `pack` leaves it: `manifest.json`, the artifacts by the names in it, and one
- * `manifest.json.<signer>.minisig` for each signer.
+ * `manifest.json.<signer>.minisig` or `manifest.json.<signer>.sigstore.json` for each signature.
  */
 export const MANIFEST_FILE = 'manifest.json';
-const SIGNATURE_FILE = /^manifest\.json\.[A-Za-z0-9._@-]{1,64}\.minisig$/;
+const SIGNATURE_FILE = /^manifest\.json\.[A-Za-z0-9._@-]{1,64}\.(minisig|sigstore\.json)$/;
 
 /** Names that `sign` gives its files; the same letters that a policy allows, but spaces. */
 export const SIGNER_NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
 
-export const signatureFile = (signer: string): string => `${MANIFEST_FILE}.${signer}.minisig`;
+export const signatureFile = (signer: string, kind: 'minisig' | 'sigstore.json'): string =>
+  `${MANIFEST_FILE}.${signer}.${kind}`;
 
 export interface ReleaseFolder {
   readonly folder: string;
@@ -50,7 +51,8 @@ export async function readReleaseFolder(folder: string): Promise<ReleaseFolder> 
   return { folder, manifest: parsed.value, manifestBytes, signatures };
 }
 
-async function readSmall(path: string, bytesMax: number): Promise<Buffer> {
+/** Throws `local_file_failed` when the file is larger than it may be. */
+export async function readSmall(path: string, bytesMax: number): Promise<Buffer> {
   const { size } = await stat(path);
   if (size > bytesMax) {
     throw new FleetError('local_file_failed', `${path} has ${size} bytes; at most ${bytesMax} fit`);

@@ -5,3 +5,4 @@ export { pack } from './pack.js';
 export { publish } from './publish.js';
 export { sign } from './sign.js';
 export { verify } from './verify.js';
+export { verifyBundle } from './verify-bundle.js';

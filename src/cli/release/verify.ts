@@ -1,11 +1,18 @@
-import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { lt } from 'semver';
 import { z } from 'zod';
 import { FleetError } from '../../core/kernel/index.js';
-import { judgeSignatures, parsePublicKey } from '../../core/release/index.js';
-import { usageError, type Command } from '../command.js';
-import { progressOf } from '../terminal.js';
-import { checkArtifact, readReleaseFolder } from './folder.js';
+import {
+  assessSignatures,
+  type Artifact,
+  type Assessment,
+  type Claim,
+  type Manifest,
+  type NodePolicy,
+} from '../../core/release/index.js';
+import { usageError, type Command, type Given } from '../command.js';
+import { progressOf, type Terminal } from '../terminal.js';
+import { checkArtifact, readReleaseFolder, type ReleaseFolder } from './folder.js';
+import { readPolicy, readPublicKeys, tellClaims, trustFor } from './trust-files.js';
 
 const Threshold = z.coerce
   .number({ error: 'take a whole number' })
@@ -15,45 +22,170 @@ const Threshold = z.coerce
 
 export const verify: Command = {
   name: 'release verify',
-  summary: 'check signatures and artifacts of a release',
+  summary: 'check signatures, signers and artifacts of a release, claim by claim',
   operands: ['DIR'],
   options: {
+    policy: { value: 'FILE', help: 'policy.toml of a node: its signers, threshold and limits' },
     'public-key': {
       value: 'FILE',
-      help: 'public key of an allowed signer',
-      isRequired: true,
+      help: 'public key of an allowed signer, besides those of the policy',
       isMultiple: true,
     },
-    threshold: { value: 'N', help: 'different signers needed (default 1)' },
+    'trusted-root': {
+      value: 'FILE',
+      help: 'trusted root of Sigstore (default: trusted_root.json beside the policy)',
+    },
+    threshold: {
+      value: 'N',
+      help: 'different signers needed (default 1, or what the policy says)',
+    },
   },
+  notes: [
+    'Says what passed and what failed, and ends with the first failure as its error: exit code 0',
+    'when all passed, 1 when something failed, 2 when the command was wrong. Needs no network.',
+    'What a node decides besides is for the node: what it runs, its sequence floor, its platform.',
+  ],
   run: async (given, terminal) => {
-    const signers = await Promise.all(
-      given.list('public-key').map(async (path) => {
-        const text = await readFile(path, 'utf8');
-        const key = parsePublicKey(text);
-        if (!key.ok) throw usageError(`--public-key ${path}: ${key.error.message}`);
-        return { name: basename(path).replace(/\.pub$/, ''), public_key: text };
-      }),
-    );
-    const threshold = given.read('threshold', Threshold) ?? 1;
+    const { policy, signers, threshold } = await allowed(given);
+    const trust = await trustFor(given.optional('trusted-root'), given.optional('policy'), signers);
     const release = await readReleaseFolder(given.operand(0));
     const texts = release.signatures.map(({ text }) => text);
-    const by = judgeSignatures({ signers, threshold }, release.manifestBytes, texts);
-    if (!by.ok) throw new FleetError(by.error.code, by.error.message);
+    const assessment = assessSignatures(
+      { signers, threshold },
+      release.manifestBytes,
+      texts,
+      trust,
+    );
+    const failures = [
+      ...tellSignatures(terminal, release, assessment),
+      ...tellRules(terminal, policy, release.manifest),
+      ...(await tellArtifacts(terminal, release)),
+    ];
+    const [first] = failures;
+    if (first !== undefined) throw first;
     const { artifacts, product, version } = release.manifest;
-    for (const artifact of artifacts) {
-      const progress = progressOf(terminal, `reading ${artifact.file}`, artifact.size);
-      try {
-        await checkArtifact(release, artifact, (bytes) => {
-          progress.at(bytes);
-        });
-      } finally {
-        progress.stop();
-      }
-    }
     terminal.out(
-      `${product} ${version} is signed by ${by.value.join(', ')}; ` +
+      `${product} ${version} is signed by ${assessment.names.join(', ')}; ` +
         `${artifacts.length} artifact(s) match the manifest\n`,
     );
   },
 };
+
+async function allowed(given: Given) {
+  const path = given.optional('policy');
+  const keys = await readPublicKeys(given.list('public-key'));
+  const asked = given.read('threshold', Threshold);
+  if (path === undefined && keys.length === 0) {
+    throw usageError('say whose signature counts: give --policy or --public-key');
+  }
+  if (path !== undefined && asked !== undefined) {
+    throw usageError('--threshold: the policy says how many signers are needed');
+  }
+  const policy = path === undefined ? null : await readPolicy(path);
+  const signers = [...(policy?.signers ?? []), ...keys];
+  return { policy, signers, threshold: asked ?? policy?.threshold ?? 1 };
+}
+
+function tellSignatures(
+  terminal: Terminal,
+  { signatures }: ReleaseFolder,
+  { findings, names, verdict }: Assessment,
+): FleetError[] {
+  for (const { index, claims } of findings)
+    tellClaims(terminal, signatures[index]?.file ?? '', claims);
+  const says = verdict.ok ? `enough signers: ${names.join(', ')}` : verdict.error.message;
+  tellClaims(terminal, 'signers', [{ what: 'threshold', holds: verdict.ok, says }]);
+  return verdict.ok ? [] : [new FleetError(verdict.error.code, verdict.error.message)];
+}
+
+interface Rule extends Claim {
+  readonly code: string;
+}
+
+/** What a policy says of a release wherever it goes. Nothing without one. */
+function tellRules(
+  terminal: Terminal,
+  policy: NodePolicy | null,
+  manifest: Manifest,
+): FleetError[] {
+  const rules = policy === null ? [] : rulesOf(policy, manifest);
+  const { expires_at: end } = manifest;
+  if (end !== undefined) {
+    const holds = Date.parse(end) > terminal.now();
+    rules.push({ what: 'expiry', holds, says: `ends at ${end}`, code: 'upgrade_release_expired' });
+  }
+  if (rules.length > 0) tellClaims(terminal, 'rules', rules);
+  return rules
+    .filter(({ holds }) => !holds)
+    .map(({ code, what, says }) => new FleetError(code, `${what}: ${says}`));
+}
+
+function rulesOf(policy: NodePolicy, { version, channel, artifacts }: Manifest): Rule[] {
+  const {
+    enabled,
+    allowed_channels: channels,
+    min_version: min,
+    max_artifact_bytes: most,
+  } = policy;
+  const largest = Math.max(...artifacts.map(({ size }) => size));
+  const rules: Rule[] = [
+    {
+      what: 'enabled',
+      holds: enabled,
+      says: enabled ? 'the policy lets upgrades happen' : 'upgrades are switched off',
+      code: 'upgrade_disabled',
+    },
+    {
+      what: 'channel',
+      holds: channels.includes(channel),
+      says: `${channel}; allowed: ${channels.join(', ')}`,
+      code: 'upgrade_channel_not_allowed',
+    },
+    {
+      what: 'size',
+      holds: largest <= most,
+      says: `largest artifact ${largest} bytes; allowed: ${most}`,
+      code: 'upgrade_artifact_too_large',
+    },
+  ];
+  if (min !== undefined) {
+    const says = `${version}; the policy wants ${min} or newer`;
+    rules.push({
+      what: 'version',
+      holds: !lt(version, min),
+      says,
+      code: 'upgrade_version_too_old',
+    });
+  }
+  return rules;
+}
+
+async function tellArtifacts(terminal: Terminal, release: ReleaseFolder): Promise<FleetError[]> {
+  const failures: FleetError[] = [];
+  for (const artifact of release.manifest.artifacts) {
+    const failure = await checkOne(terminal, release, artifact);
+    const says = failure === null ? 'size and digest are those of the manifest' : failure.message;
+    tellClaims(terminal, artifact.file, [{ what: 'artifact', holds: failure === null, says }]);
+    if (failure !== null) failures.push(failure);
+  }
+  return failures;
+}
+
+async function checkOne(
+  terminal: Terminal,
+  release: ReleaseFolder,
+  artifact: Artifact,
+): Promise<FleetError | null> {
+  const progress = progressOf(terminal, `reading ${artifact.file}`, artifact.size);
+  try {
+    await checkArtifact(release, artifact, (bytes) => {
+      progress.at(bytes);
+    });
+    return null;
+  } catch (error) {
+    if (error instanceof FleetError) return error;
+    throw error;
+  } finally {
+    progress.stop();
+  }
+}

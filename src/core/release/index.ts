@@ -1,4 +1,4 @@
-export { judgeRelease, judgeSignatures, type JudgeInput, type ReleaseErrorCode } from './judge.js';
+export { judgeRelease, type JudgeInput, type ReleaseErrorCode } from './judge.js';
 export {
   Artifact,
   artifactFor,
@@ -36,4 +36,17 @@ export {
 } from './minisign.js';
 export { Arch, Channel, Os, ProductName, Sha256, Variant, Version } from './names.js';
 export { detourTo, type Detour } from './reach.js';
-export { NodePolicy, Signer } from './policy.js';
+export { NodePolicy } from './policy.js';
+export { needsTrustedRoot, Signer } from './policy-signers.js';
+export {
+  assessSignatures,
+  checkSignatureForm,
+  judgeSignatures,
+  type Assessment,
+  type Finding,
+  type SignatureErrorCode,
+} from './signatures.js';
+export { type SigstoreTrust } from './sigstore-adapter.js';
+export { isAbout, parseBundle, type SigstoreBundle } from './sigstore-bundle.js';
+export { examine, type Claim, type Examined, type KeylessIdentity } from './sigstore.js';
+export { parseTrustedRoot, TRUSTED_ROOT_BYTES_MAX } from './trusted-root.js';

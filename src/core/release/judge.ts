@@ -1,23 +1,15 @@
 import { compare, lt, major, minor } from 'semver';
 import { ok, refuse, type Refusal, type Result } from '../kernel/index.js';
 import { parseManifest, type Artifact, type Manifest } from './manifest.js';
-import {
-  isSignedBy,
-  parsePublicKey,
-  parseSignature,
-  rawKeyOf,
-  shownKeyId,
-  type MinisignKey,
-  type MinisignSignature,
-} from './minisign.js';
 import type { NodePolicy } from './policy.js';
 import { detourTo } from './reach.js';
+import { judgeSignatures, type SignatureErrorCode } from './signatures.js';
+import type { SigstoreTrust } from './sigstore-adapter.js';
 
 export type ReleaseErrorCode =
   | 'upgrade_disabled'
   | 'upgrade_channel_not_allowed'
-  | 'upgrade_signature_invalid'
-  | 'upgrade_identity_not_allowed'
+  | SignatureErrorCode
   | 'upgrade_manifest_invalid'
   | 'upgrade_version_too_old'
   | 'upgrade_sequence_too_old'
@@ -30,13 +22,12 @@ export type ReleaseErrorCode =
 
 type Judged<T> = Result<T, Refusal<ReleaseErrorCode>>;
 
-/** As many as there may be signers. More are refused as a whole: checking them costs time. */
-const SIGNATURES_MAX = 32;
-
 export interface JudgeInput {
   readonly policy: NodePolicy;
   readonly manifestBytes: Uint8Array;
   readonly signatures: readonly string[];
+  /** The trusted root of Sigstore on this node; without it no Sigstore signer counts. */
+  readonly trust?: SigstoreTrust | null;
   /** What was asked for; the manifest must be exactly that. */
   readonly request: {
     readonly product: string;
@@ -73,7 +64,7 @@ export function judgeRelease(
       `channel ${request.channel} is not allowed; allowed: ${policy.allowed_channels.join(', ')}`,
     );
   }
-  const signers = judgeSignatures(policy, input.manifestBytes, input.signatures);
+  const signers = judgeSignatures(policy, input.manifestBytes, input.signatures, input.trust);
   if (!signers.ok) return signers;
   const parsed = parseManifest(input.manifestBytes);
   if (!parsed.ok) return parsed;
@@ -91,66 +82,6 @@ export function judgeRelease(
   const artifact = judgeArtifact(policy, manifest, input.host);
   if (!artifact.ok) return artifact;
   return ok({ manifest, artifact: artifact.value, signerNames: signers.value });
-}
-
-/**
- * Which listed signers signed these bytes: enough of them, each counted once, whatever the order of
- * the signatures. The names come back sorted. Tells a stranger (`upgrade_identity_not_allowed`: well
- * formed, and every key id unknown) from a forgery or too few (`upgrade_signature_invalid`).
- */
-export function judgeSignatures(
-  policy: Pick<NodePolicy, 'signers' | 'threshold'>,
-  bytes: Uint8Array,
-  signatures: readonly string[],
-): Judged<string[]> {
-  if (signatures.length > SIGNATURES_MAX) {
-    return refuse(
-      'upgrade_signature_invalid',
-      `${signatures.length} signatures; at most ${SIGNATURES_MAX} are looked at`,
-    );
-  }
-  const signers = policy.signers.flatMap(({ name, public_key: text }) => {
-    const key = parsePublicKey(text);
-    return key.ok ? [{ name, key: key.value }] : [];
-  });
-  const parsed = signatures.map(parseSignature).flatMap((one) => (one.ok ? [one.value] : []));
-  const names = namesOf(signers, bytes, parsed);
-  if (names.length >= policy.threshold) return ok(names);
-  const known = new Set(signers.map(({ key }) => key.keyId));
-  if (parsed.length > 0 && parsed.every(({ keyId }) => !known.has(keyId))) {
-    const strangers = new Set(parsed.map(({ keyId }) => shownKeyId(keyId)));
-    const listed = signers.map(({ name, key }) => `${name} (${shownKeyId(key.keyId)})`).join(', ');
-    return refuse(
-      'upgrade_identity_not_allowed',
-      `signed by key ${[...strangers].join(', ')}; allowed: ${listed === '' ? 'nobody' : listed}`,
-    );
-  }
-  const by = names.length === 0 ? '' : ` (${names.join(', ')})`;
-  return refuse(
-    'upgrade_signature_invalid',
-    `good signatures by ${names.length} allowed signers${by}; ${policy.threshold} needed`,
-  );
-}
-
-interface KnownSigner {
-  readonly name: string;
-  readonly key: MinisignKey;
-}
-
-/** Who signed, sorted. The raw key counts: an id is only a claim, and one key may have two names. */
-function namesOf(
-  signers: readonly KnownSigner[],
-  bytes: Uint8Array,
-  signatures: readonly MinisignSignature[],
-): string[] {
-  const signedBy = new Map<string, string>();
-  for (const signature of signatures) {
-    for (const { name, key } of signers) {
-      const raw = rawKeyOf(key.key).toString('hex');
-      if (!signedBy.has(raw) && isSignedBy(key, bytes, signature)) signedBy.set(raw, name);
-    }
-  }
-  return [...signedBy.values()].sort();
 }
 
 /** Whether it may follow what is installed, today. */

@@ -1,21 +1,9 @@
 import { z } from 'zod';
 import { Channel, Version } from './names.js';
-import { parsePublicKey, rawKeyOf } from './minisign.js';
+import { Signer, whoIs } from './policy-signers.js';
 
-const SignerName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}$/);
-const PublicKey = z
-  .string()
-  .max(300)
-  .refine((text) => parsePublicKey(text).ok, 'not a minisign public key');
-
-/** Someone whose signature counts on this node. */
-export const Signer = z.strictObject({ name: SignerName, public_key: PublicKey });
-
-/** Two spellings, or two ids, of one raw key are one key. */
-const keyOf = ({ public_key: text }: z.infer<typeof Signer>): string => {
-  const key = parsePublicKey(text);
-  return key.ok ? rawKeyOf(key.value.key).toString('hex') : text;
-};
+const areDistinct = (signers: readonly Signer[]): boolean =>
+  new Set(signers.map(whoIs)).size === signers.length;
 
 /**
  * What a node lets happen to itself (DESIGN 7): a local file that no message can
@@ -33,7 +21,7 @@ export const NodePolicy = z
     /** Stage, then wait for a person on the node. */
     manual_only: z.boolean().default(false),
     signers: z.array(Signer).max(32).default([]),
-    /** How many different signers must have signed. */
+    /** How many different signers must have signed; one key, or one workflow, counts once. */
     threshold: z.int().min(1).max(32).default(1),
     /** Base addresses besides the manager that may be fetched from. */
     sources: z.array(z.url().max(2_048)).max(8).default([]),
@@ -52,12 +40,13 @@ export const NodePolicy = z
     path: ['signers'],
     message: 'two signers of the same name',
   })
-  .refine(({ signers }) => new Set(signers.map(keyOf)).size === signers.length, {
+  .refine(({ signers }) => areDistinct(signers.filter(({ kind }) => kind !== 'sigstore')), {
     path: ['signers'],
     message: 'one key stands there twice; it counts as one signer',
   })
-  .refine(({ signers, threshold }) => signers.length === 0 || threshold <= signers.length, {
-    path: ['threshold'],
-    message: 'more signers are needed than are listed',
-  });
+  .refine(
+    ({ signers, threshold }) =>
+      signers.length === 0 || threshold <= new Set(signers.map(whoIs)).size,
+    { path: ['threshold'], message: 'more signers are needed than are listed' },
+  );
 export type NodePolicy = z.infer<typeof NodePolicy>;

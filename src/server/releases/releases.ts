@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { FleetError } from '../../core/kernel/index.js';
-import { parseManifest, parseSignature, type Manifest } from '../../core/release/index.js';
+import { checkSignatureForm, parseManifest, type Manifest } from '../../core/release/index.js';
 import { AuditLog } from '../audit/index.js';
 import { EventLog } from '../events/index.js';
 import { CLOCK, Database, newId, type Caller, type Clock } from '../platform/index.js';
@@ -54,7 +54,7 @@ export class Releases {
       throw new FleetError('upgrade_signature_invalid', 'a release needs a signature');
     }
     for (const text of signatures) {
-      const signature = parseSignature(text);
+      const signature = checkSignatureForm(text);
       if (!signature.ok) throw new FleetError(signature.error.code, signature.error.message);
     }
     const manifest = parsed.value;
