@@ -29,7 +29,9 @@ const Base64 = z
   .string()
   .min(4)
   .max(BYTES_MAX)
-  .regex(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/, 'not base64');
+  .regex(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/, 'not base64')
+  // Bits that no byte needs could be anything: one signature would have several texts.
+  .refine((text) => Buffer.from(text, 'base64').toString('base64') === text, 'not plain base64');
 /** Numbers of 64 bits are texts in this JSON; some writers make them numbers. */
 const Count = z
   .union([z.string().regex(/^\d{1,20}$/), z.int().min(0)], { error: 'not a number' })
