@@ -20,6 +20,22 @@ export class CreateReleases1763712350000 implements MigrationInterface {
         UNIQUE (product, version)
       )`,
     );
+    // Channel indexes and downgrade permits; `subject` is the version that a permit leads to.
+    await runner.query(
+      `CREATE TABLE signed_documents (
+        kind text NOT NULL,
+        product text NOT NULL,
+        channel text NOT NULL,
+        subject text NOT NULL,
+        sequence bigint NOT NULL,
+        sha256 text NOT NULL,
+        document text NOT NULL,
+        signatures text NOT NULL,
+        expires_at bigint NOT NULL,
+        stored_at bigint NOT NULL,
+        PRIMARY KEY (kind, product, channel, sequence)
+      )`,
+    );
     await runner.query(`CREATE INDEX releases_by_age ON releases (published_at, id)`);
   }
 

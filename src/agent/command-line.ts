@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { FleetError } from '../core/kernel/index.js';
 import { ERRORS, isErrorCode } from '../protocol/index.js';
-import { CONFIG_FILE, findIdentity, readConfig } from './config.js';
+import { CONFIG_FILE, findIdentity } from './config.js';
 import { enroll } from './enroll.js';
 import { nearest } from './nearest.js';
-import { PolicyFile } from './policy-file.js';
+import { checkPolicies, showPolicies, updateFrom } from './policy-command.js';
 import { run } from './run.js';
 import { readStatus, statusInWords } from './status.js';
 import { faultsFrom } from './updater/index.js';
@@ -21,7 +21,10 @@ const USAGE = `bellwether-agent ${AGENT_VERSION}
                               make this machine a node
   run [--stop-services]       run until stopped; services go on running unless told otherwise
   status [--json]             what is installed and what is going on
-  policy check                is every local policy readable, and what does it allow
+  policy check [--service S]  is every local policy readable, and what does it allow
+  policy show [--service S]   every setting as it counts
+  policy update FILE [--service S]
+                              replace the policy by a signed one; FILE.*.minisig lie beside it
   version
 
   --dir DIR   where this agent keeps its files (default /etc/bellwether)
@@ -40,6 +43,7 @@ const OPTIONS = {
   'allow-plaintext': { type: 'boolean', default: false },
   'stop-services': { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
+  service: { type: 'string' },
   help: { type: 'boolean', default: false },
 } as const;
 
@@ -48,7 +52,7 @@ const OPTIONS_OF: Readonly<Record<CommandName, readonly (keyof typeof OPTIONS)[]
   enroll: ['manager', 'token', 'name', 'label', 'allow-plaintext'],
   run: ['stop-services'],
   status: ['json'],
-  policy: [],
+  policy: ['service'],
   version: [],
   help: [],
 };
@@ -86,7 +90,7 @@ function parse(argv: readonly string[]): Parsed {
       throw new UsageError(`${command} knows no option ${token.rawName}`);
     }
   }
-  const restMax = command === 'policy' ? 1 : 0;
+  const restMax = command === 'policy' ? 2 : 0;
   if (rest.length > restMax) throw new UsageError(`${rest[restMax] ?? ''} is too much`);
   return { command: options.help ? 'help' : command, rest, options };
 }
@@ -111,15 +115,14 @@ async function dispatch(
     case 'enroll':
       return enrollCommand(options);
     case 'run':
-      return runCommand(options, env['BELLWETHER_FAULT']);
+      return runCommand(options, env);
     case 'status': {
       const status = await readStatus(options.dir);
       console.log(options.json ? JSON.stringify(status, null, 2) : statusInWords(status));
       return EXIT.done;
     }
     case 'policy':
-      if (rest[0] !== 'check') throw new UsageError('policy knows only `policy check`');
-      return policyCommand(options);
+      return policyCommand(rest, options);
     case 'version':
       console.log(AGENT_VERSION);
       return EXIT.done;
@@ -165,8 +168,12 @@ async function enrollCommand(options: Options): Promise<number> {
   return EXIT.done;
 }
 
-async function runCommand(options: Options, fault: string | undefined): Promise<number> {
-  const agent = await run({ dir: options.dir, faults: faultsFrom(fault) });
+async function runCommand(
+  options: Options,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<number> {
+  const faults = faultsFrom(env['BELLWETHER_FAULT']);
+  const agent = await run({ dir: options.dir, faults, env });
   const asked = Promise.withResolvers<undefined>();
   const onSignal = (): void => {
     asked.resolve(undefined);
@@ -180,21 +187,18 @@ async function runCommand(options: Options, fault: string | undefined): Promise<
   return EXIT.done;
 }
 
-async function policyCommand(options: Options): Promise<number> {
-  const { services } = await readConfig(options.dir);
-  let isFine = true;
-  for (const { name, root } of services) {
-    const policy = await new PolicyFile(root).read();
-    if (policy.ok) {
-      const { enabled, allowed_channels, signers, threshold } = policy.value;
-      const who = signers.map((signer) => signer.name).join(', ') || 'nobody';
-      const what = `channels ${allowed_channels.join(', ')}; ${threshold} of the signers ${who}`;
-      console.log(`${name}: ${enabled ? what : 'upgrades are switched off'}`);
-    } else {
-      isFine = false;
-      console.error(`${name}: ${policy.error.message}`);
-    }
+async function policyCommand(rest: readonly string[], options: Options): Promise<number> {
+  const [verb, file] = rest;
+  const wanted = { dir: options.dir, service: options.service };
+  if (verb === 'update' && file !== undefined) {
+    const problem = await updateFrom(wanted, file);
+    if (problem !== null) throw new UsageError(problem);
+    return EXIT.done;
   }
+  if (file !== undefined || (verb !== 'check' && verb !== 'show')) {
+    throw new UsageError('policy knows `policy check`, `policy show` and `policy update FILE`');
+  }
+  const isFine = await (verb === 'check' ? checkPolicies(wanted) : showPolicies(wanted));
   return isFine ? EXIT.done : EXIT.config;
 }
 

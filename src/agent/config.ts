@@ -21,6 +21,10 @@ export const AgentConfig = z
     manager: z.url().max(2_048),
     /** Plain http and ws to others than this machine. For closed test networks. */
     allow_plaintext: z.boolean().default(false),
+    /** For downloads by https, in place of `HTTPS_PROXY`; an empty text: none. */
+    https_proxy: z.union([z.literal(''), z.url({ protocol: /^https?$/ }).max(2_048)]).optional(),
+    /** Hosts that are reached without it, as in `NO_PROXY`, which it replaces. */
+    no_proxy: z.string().max(2_048).optional(),
     log_level: z.enum(['info', 'warning']).default('info'),
     labels: Labels.default({}),
     services: z.array(ServiceConfig).max(SERVICES_PER_NODE_MAX).default([]),
@@ -38,6 +42,20 @@ export const AgentConfig = z
     if (problem !== null) context.addIssue({ code: 'custom', path: ['manager'], message: problem });
   });
 export type AgentConfig = z.infer<typeof AgentConfig>;
+
+/**
+ * The proxy for downloads, or undefined. Only https goes through it, in a tunnel: whatever goes in
+ * the clear would show the proxy the tokens of this node.
+ */
+export function proxyFrom(
+  config: Pick<AgentConfig, 'https_proxy' | 'no_proxy'>,
+  env: Readonly<Record<string, string | undefined>>,
+): { HTTPS_PROXY: string; NO_PROXY?: string } | undefined {
+  const proxy = config.https_proxy ?? env['HTTPS_PROXY'] ?? env['https_proxy'] ?? '';
+  if (proxy === '') return undefined;
+  const except = config.no_proxy ?? env['NO_PROXY'] ?? env['no_proxy'];
+  return { HTTPS_PROXY: proxy, ...(except === undefined ? {} : { NO_PROXY: except }) };
+}
 
 /** What enrollment gave this node; beside it lies the private key. */
 export const Identity = z.strictObject({

@@ -6,14 +6,13 @@ import {
   needsTrustedRoot,
   NodePolicy,
   parseTrustedRoot,
+  POLICY_BYTES_MAX,
   TRUSTED_ROOT_BYTES_MAX,
   type SigstoreTrust,
 } from '../core/release/index.js';
 import { problemsOf } from './config.js';
 import { GuardedFile } from './guarded-file.js';
 
-/** A policy with 32 signers has about 20 KiB when all are long. */
-const POLICY_BYTES_MAX = 64 * 1024;
 const TRUSTED_ROOT_FILE = 'trusted_root.json';
 
 export type PolicyRead = Result<
@@ -108,7 +107,8 @@ export async function policyDigest(
   return hash.digest('hex');
 }
 
-function parsePolicy(path: string, bytes: Buffer): PolicyRead {
+/** The text of a policy; `path` stands in what is said about it. */
+export function parsePolicy(path: string, bytes: Buffer): PolicyRead {
   let toml: unknown;
   try {
     toml = parseToml(new TextDecoder('utf-8', { fatal: true }).decode(bytes));

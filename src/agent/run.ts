@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { OutboxEvent } from '../core/update/index.js';
 import type { ServiceReport } from '../protocol/node/index.js';
 import { isErrorCode } from '../protocol/index.js';
-import { readConfig, readIdentity, type AgentConfig, type Identity } from './config.js';
+import { proxyFrom, readConfig, readIdentity, type AgentConfig, type Identity } from './config.js';
 import { bootId, describeHost, freeBytes } from './host.js';
 import { HttpFetcher, Link } from './link/index.js';
 import { holdLock } from './lock.js';
@@ -23,6 +23,10 @@ const REOPEN_MS = 30_000;
 export interface RunOptions {
   readonly dir: string;
   readonly faults: Faults;
+  /** `HTTPS_PROXY` and `NO_PROXY`; what `agent.toml` says holds before them. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** For specs: how often channel indexes are looked for. */
+  readonly indexRefreshMs?: number;
   /** Standard error, at the level of the configuration, when not given. */
   readonly log?: Log;
 }
@@ -119,6 +123,10 @@ class Agent {
         const input = { type: 'permit_denied', command_id, ask, retry_ms } as const;
         this.#tell(ownerOf(this.#updaters, command_id)?.hear(input));
       },
+      onState: (state) => {
+        if (state !== 'connected') return;
+        for (const updater of this.#updaters) this.#tell(updater.hear({ type: 'linked' }));
+      },
       onSetBack: () => this.#tellSpoolRecovered('the manager knows newer events than the spool'),
     });
   }
@@ -160,11 +168,13 @@ class Agent {
   }
 
   async #openUpdater(service: ServiceConfig): Promise<Updater> {
-    const { config, identity, key, faults, log } = this.#parts;
+    const { config, identity, key, faults, log, indexRefreshMs } = this.#parts;
     const { os, arch } = describeHost({});
     const file = this.#policyOf(service.name);
+    const proxy = proxyFrom(config, this.#parts.env ?? {});
     return Updater.open({
       service,
+      nodeId: identity.node_id,
       host: { os, arch },
       policy: () => file.read(),
       trust: () => file.trust(),
@@ -177,6 +187,11 @@ class Agent {
           const policy = await file.read();
           return policy.ok ? policy.value.sources : [];
         },
+        delivery: async () => {
+          const policy = await file.read();
+          return policy.ok ? policy.value : NO_DELIVERY;
+        },
+        ...(proxy === undefined ? {} : { proxy }),
         now: CLOCK.now,
       }),
       driver: new ChildProcessDriver(service),
@@ -187,6 +202,7 @@ class Agent {
       },
       faults,
       log,
+      ...(indexRefreshMs === undefined ? {} : { indexRefreshMs }),
     });
   }
 
@@ -248,13 +264,16 @@ class Agent {
     });
   }
 
-  /** A permit that cannot be used is asked for again by the updater: nothing more to do. */
+  /** What cannot be used now is asked for, or said, again: nothing more to do. */
   #tell(told: Promise<void> | undefined): void {
     told?.catch((error: unknown) => {
-      this.#parts.log('a permit could not be used', { error: String(error) });
+      this.#parts.log('what the link said could not be used', { error: String(error) });
     });
   }
 }
+
+/** A policy that cannot be read allows nothing but the manager. */
+const NO_DELIVERY = { source_order: 'manager_first', allowed_hosts: [] as string[] } as const;
 
 type OwnPart = 'type' | 'severity' | 'message' | 'details';
 const INVALID_POLICY = 'upgrade_policy_invalid';

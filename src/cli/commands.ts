@@ -37,7 +37,21 @@ import {
   watch,
   whyNode,
 } from './fleet/index.js';
-import { init, keygen, list, pack, publish, sign, verify, verifyBundle } from './release/index.js';
+import {
+  announce,
+  downgradePermit,
+  index,
+  init,
+  keygen,
+  list,
+  pack,
+  policyUpdate,
+  publish,
+  revoke,
+  sign,
+  verify,
+  verifyBundle,
+} from './release/index.js';
 
 /** Every command, in the order in which a newcomer meets them. */
 export const COMMANDS: readonly Command[] = [
@@ -52,6 +66,11 @@ export const COMMANDS: readonly Command[] = [
   verify,
   verifyBundle,
   publish,
+  index,
+  revoke,
+  downgradePermit,
+  policyUpdate,
+  announce,
   list,
   listGroups,
   createGroup,

@@ -253,6 +253,48 @@ export const ERRORS = {
     'The release is older than one this node already trusted.',
     'Publish it anew with a higher sequence.',
   ),
+  upgrade_index_too_old: row(
+    null,
+    'critical',
+    'The channel index is older than one that this node has seen.',
+    'Upload the newest index; if nobody took it back, somebody replays old ones.',
+  ),
+  upgrade_index_expired: row(
+    null,
+    'warning',
+    'The channel index has expired, and the local policy wants a fresh one.',
+    'Sign and announce a new index, or set the clock of the node right.',
+  ),
+  upgrade_index_missing: row(
+    null,
+    'warning',
+    'The local policy wants a channel index, and none came.',
+    'Sign and announce an index of the channel.',
+  ),
+  upgrade_index_mismatch: row(
+    null,
+    'critical',
+    'The channel index names another manifest for this version.',
+    'Find out which of the two your pipeline signed.',
+  ),
+  upgrade_revoked: row(
+    null,
+    'critical',
+    'The artifact is on the kill list of its product.',
+    'Install a version that is not revoked.',
+  ),
+  upgrade_download_slow: row(
+    null,
+    'warning',
+    'Every source sent more slowly than the agent puts up with.',
+    'Use a source nearer to the node, or mend the line.',
+  ),
+  upgrade_length_mismatch: row(
+    null,
+    'warning',
+    'A source announced another length than the signed manifest.',
+    'Upload the artifact again to that source.',
+  ),
   upgrade_release_expired: row(
     null,
     'warning',
@@ -282,6 +324,24 @@ export const ERRORS = {
     'critical',
     'The local policy cannot be read; everything is refused.',
     'Mend the file; `bellwether-agent policy check` says where.',
+  ),
+  policy_update_invalid: row(
+    null,
+    'critical',
+    'The signed policy update is not for this service, or its policy cannot be used.',
+    'Make it anew, from the policy that is meant.',
+  ),
+  policy_update_too_old: row(
+    null,
+    'critical',
+    'The policy update has no higher sequence than the policy that is in force.',
+    'Sign one with a higher sequence; if nobody mistook it, somebody replays old ones.',
+  ),
+  policy_update_expired: row(
+    null,
+    'warning',
+    'The signed policy update has expired.',
+    'Sign it anew, or set the clock of the node right.',
   ),
   upgrade_state_invalid: row(
     null,
@@ -404,6 +464,18 @@ export const ERRORS = {
     'warning',
     'This product and version was published before.',
     'Releases never change: take a new version.',
+  ),
+  release_document_invalid: row(
+    400,
+    'warning',
+    'A channel index, downgrade permit or policy update is malformed or another one than asked for.',
+    'Make and sign it anew.',
+  ),
+  release_document_superseded: row(
+    409,
+    'warning',
+    'A document of the same or a higher sequence is there already.',
+    'Take a higher sequence.',
   ),
   release_artifact_missing: row(
     409,

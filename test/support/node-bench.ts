@@ -29,6 +29,8 @@ export const serviceArchive = (
   return tarGz(entries);
 };
 
+export const NODE_ID = 'nod_000000000001';
+
 /** One service of one node with everything real but the link: files, processes, HTTP, signatures. */
 export class NodeBench {
   readonly source = new ReleaseSource();
@@ -95,15 +97,23 @@ export class NodeBench {
     const { privateKey } = generateKeyPairSync('ed25519');
     this.updater = await Updater.open({
       service,
+      nodeId: NODE_ID,
       host: { os: 'linux', arch: process.arch === 'arm64' ? 'arm64' : 'x64' },
       policy: () => file.read(),
       trust: () => file.trust(),
       fetcher: new HttpFetcher({
         manager: this.source.url,
-        nodeId: 'nod_000000000001',
+        nodeId: NODE_ID,
         key: privateKey,
         allowPlaintext: false,
-        allowedSources: () => Promise.resolve([]),
+        allowedSources: async () => {
+          const policy = await file.read();
+          return policy.ok ? policy.value.sources : [];
+        },
+        delivery: async () => {
+          const policy = await file.read();
+          return policy.ok ? policy.value : { source_order: 'manager_first', allowed_hosts: [] };
+        },
         now: () => Date.now(),
       }),
       driver: this.driver,

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import {
+  documentBytes,
   formatPublicKey,
   manifestBytes,
   publicKeyOf,
@@ -24,6 +25,14 @@ export function makeSigningKey(): SigningKey {
   return { privateKey, publicKey };
 }
 
+/** The signatures of all these keys over the same bytes. */
+export const signaturesBy = (keys: readonly SigningKey[], bytes: Uint8Array): string[] =>
+  keys.map(({ privateKey }) => {
+    const signature = signMinisign(privateKey, bytes, 'signed by a spec');
+    if (!signature.ok) throw new Error(signature.error.message);
+    return signature.value;
+  });
+
 export const digestOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 export interface Publication {
@@ -31,6 +40,8 @@ export interface Publication {
   readonly sequence: number;
   readonly archive: Buffer;
   readonly key: SigningKey;
+  /** All who sign, in place of `key` alone. */
+  readonly keys?: readonly SigningKey[];
   readonly channel?: Manifest['channel'];
   /** What the manifest says where that is not the truth. */
   readonly manifest?: Partial<Manifest>;
@@ -39,15 +50,16 @@ export interface Publication {
   readonly sign?: (manifest: Uint8Array) => Promise<readonly string[]>;
 }
 
-const minisignBy =
-  ({ key, version }: Publication) =>
-  (text: Uint8Array) => {
-    const signature = signMinisign(key.privateKey, text, `edge ${version}`);
-    if (!signature.ok) throw new Error(signature.error.message);
-    return Promise.resolve([signature.value]);
-  };
-
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** A document and its signatures, as one answer. */
+export function signDocument(
+  document: Parameters<typeof documentBytes>[0],
+  ...keys: readonly SigningKey[]
+): { document: string; signatures: string[] } {
+  const bytes = documentBytes(document);
+  return { document: Buffer.from(bytes).toString('utf8'), signatures: signaturesBy(keys, bytes) };
+}
 
 /** Serves signed releases over HTTP as a manager does; a spec may take over any answer. */
 export class ReleaseSource {
@@ -77,6 +89,17 @@ export class ReleaseSource {
 
   get url(): string {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** For what a manager does besides: a bench adds links to it. */
+  get server(): Server {
+    return this.#server;
+  }
+
+  /** Answers these bytes under a path; null takes them away. */
+  serve(path: string, body: string | Uint8Array | null): void {
+    if (body === null) this.#answers.delete(path);
+    else this.#answers.set(path, (_request, response) => response.end(body));
   }
 
   async stop(): Promise<void> {
@@ -125,14 +148,11 @@ export class ReleaseSource {
       artifacts: [artifact],
       ...release.manifest,
     });
-    const signatures = await (release.sign ?? minisignBy(release))(text);
+    const { keys = [release.key] } = release;
+    const signatures = await (release.sign?.(text) ?? signaturesBy(keys, text));
     const folder = `${RELEASE_PATH}/edge/${version}/${channel}`;
-    const say =
-      (body: string | Uint8Array): Handler =>
-      (_request, response) =>
-        response.end(body);
-    this.#answers.set(`${folder}/manifest.json`, say(text));
-    this.#answers.set(`${folder}/signatures.json`, say(JSON.stringify(signatures)));
+    this.serve(`${folder}/manifest.json`, text);
+    this.serve(`${folder}/signatures.json`, JSON.stringify(signatures));
     return sha256;
   }
 }

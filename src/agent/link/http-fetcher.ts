@@ -1,15 +1,30 @@
 import { randomUUID, type KeyObject } from 'node:crypto';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { request as httpsRequest } from 'node:https';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { z } from 'zod';
 import { FleetError } from '../../core/kernel/index.js';
-import { MANIFEST_BYTES_MAX, SIGNATURE_BYTES_MAX } from '../../core/release/index.js';
-import { BLOB_PATH, makeNodeToken, RELEASE_PATH } from '../../protocol/node/index.js';
-import { problemWithUrl } from '../safe-url.js';
-import type { Fetcher } from '../updater/index.js';
+import {
+  DOCUMENT_BYTES_MAX,
+  MANIFEST_BYTES_MAX,
+  SIGNATURE_BYTES_MAX,
+  SignedDocument,
+} from '../../core/release/index.js';
+import {
+  BLOB_PATH,
+  CHANNEL_PATH,
+  DOWNGRADE_PATH,
+  makeNodeToken,
+  RELEASE_PATH,
+} from '../../protocol/node/index.js';
+import type { DocumentName, Fetcher } from '../updater/index.js';
+import { refused, Sources, type Delivery } from './sources.js';
 
 /** Sixteen signatures of the largest size: as many as a release can be published with. */
 const SIGNATURES_BYTES_MAX = 16 * SIGNATURE_BYTES_MAX;
+/** A document inside a JSON text, where each of its bytes may be written as two. */
+const DOCUMENT_ANSWER_BYTES_MAX = 2 * DOCUMENT_BYTES_MAX + SIGNATURES_BYTES_MAX;
+/** A store behind a manager or mirror is one or two away; more is a circle. */
+const REDIRECTS_MAX = 5;
 /** For the head of an answer, and for small answers as a whole. */
 const ANSWER_TIMEOUT_MS = 30_000;
 const Signatures = z.array(z.string().max(SIGNATURE_BYTES_MAX)).max(32);
@@ -21,118 +36,146 @@ export interface FetcherOptions {
   readonly allowPlaintext: boolean;
   /** Base addresses that the local policy of the service allows besides the manager. */
   readonly allowedSources: () => Promise<readonly string[]>;
+  /** What else that policy says of the way here; its defaults when not given. */
+  readonly delivery?: () => Promise<Omit<Delivery, 'sources'>>;
+  /** The proxy for https, and where it is not used, as in `HTTPS_PROXY` and `NO_PROXY`. */
+  readonly proxy?: { readonly HTTPS_PROXY: string; readonly NO_PROXY?: string };
   readonly now: () => number;
   /** For specs; `ANSWER_TIMEOUT_MS` when not given. */
   readonly answerTimeoutMs?: number;
 }
 
-const network = (message: string, cause?: unknown): FleetError =>
-  new FleetError('upgrade_network_error', message, { kind: 'operational', cause });
-const refused = (message: string): FleetError => new FleetError('upgrade_url_invalid', message);
+const network = (message: string, cause?: unknown, status?: number): FleetError =>
+  new FleetError('upgrade_network_error', message, {
+    kind: 'operational',
+    cause,
+    ...(status === undefined ? {} : { context: { status } }),
+  });
+const isMissing = (error: unknown): boolean =>
+  error instanceof FleetError && error.context['status'] === 404;
 
 interface Asking {
   readonly headers: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
+  readonly sources: Sources;
 }
 
 /**
- * Releases over HTTP: from the manager, or from sources that both the command names and the local
- * policy allows, tried in their order. A source has the same tree of paths as the manager. Redirects
- * are not followed: they would lead past that check. What comes is not trusted, only bounded;
- * signature and digest are for the updater. Throws FleetError `upgrade_network_error`,
- * `upgrade_url_invalid`, `upgrade_manifest_invalid`, `upgrade_signature_invalid`.
+ * Releases over HTTP: from the manager, and from sources that the local policy allows, one after
+ * another until one of them gives what can be used. A source has the same tree of paths as the
+ * manager. Redirects are followed a few times, to hosts of the policy only. What comes is not
+ * trusted, only bounded; signature and digest are for the updater. Throws FleetError
+ * `upgrade_network_error`, `upgrade_url_invalid`, `upgrade_manifest_invalid`,
+ * `upgrade_signature_invalid`, `release_document_invalid`, `upgrade_length_mismatch`.
  */
 export class HttpFetcher implements Fetcher {
   readonly #options: FetcherOptions;
   readonly #origin: string;
+  readonly #tunnel: HttpsAgent | false;
 
   constructor(options: FetcherOptions) {
     this.#options = options;
     this.#origin = new URL(options.manager).origin;
+    // Node takes the tunnel, and the exceptions from it, from these two alone: nothing else of the
+    // environment, and nothing that goes in the clear, reaches the proxy.
+    this.#tunnel =
+      options.proxy === undefined ? false : new HttpsAgent({ proxyEnv: options.proxy });
   }
 
   async fetchRelease(
     wanted: Parameters<Fetcher['fetchRelease']>[0],
   ): ReturnType<Fetcher['fetchRelease']> {
-    const { product, version, channel, signal } = wanted;
+    const { product, version, channel, signal, accept } = wanted;
     const path = [product, version, channel].map(encodeURIComponent).join('/');
-    return this.#fromEach(wanted.sources, async (base) => {
+    const sources = await this.#sources();
+    return firstOf(sources.bases(wanted.sources), async (base) => {
       const folder = `${base}${RELEASE_PATH}/${path}`;
       const manifest = await this.#whole(`${folder}/manifest.json`, {
         bytesMax: MANIFEST_BYTES_MAX,
         code: 'upgrade_manifest_invalid',
         signal,
+        sources,
       });
       const list = await this.#whole(`${folder}/signatures.json`, {
         bytesMax: SIGNATURES_BYTES_MAX,
         code: 'upgrade_signature_invalid',
         signal,
+        sources,
       });
-      return { manifest, signatures: parseSignatures(list) };
+      const release = { manifest, signatures: parseSignatures(list) };
+      accept?.(release);
+      return release;
     });
+  }
+
+  async fetchDocument(
+    wanted: Parameters<Fetcher['fetchDocument']>[0],
+  ): ReturnType<Fetcher['fetchDocument']> {
+    const sources = await this.#sources();
+    const errors: unknown[] = [];
+    const path = pathOf(wanted.name);
+    for (const base of sources.bases(wanted.sources)) {
+      try {
+        const bytes = await this.#whole(`${base}${path}`, {
+          bytesMax: DOCUMENT_ANSWER_BYTES_MAX,
+          code: 'release_document_invalid',
+          signal: wanted.signal,
+          sources,
+        });
+        const signed = parseSigned(bytes);
+        wanted.accept?.(signed);
+        return signed;
+      } catch (error) {
+        if (!(error instanceof FleetError)) throw error;
+        if (!isMissing(error)) errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw worstOf(errors);
+    return null;
   }
 
   async openArtifact(
     wanted: Parameters<Fetcher['openArtifact']>[0],
   ): ReturnType<Fetcher['openArtifact']> {
-    const { sha256, offset, signal } = wanted;
-    return this.#fromEach(wanted.sources, async (base) => {
-      const url = `${base}${BLOB_PATH}/${sha256}`;
+    const { sha256, offset, signal, url: besides, avoid } = wanted;
+    const sources = await this.#sources();
+    const urls = sources.bases(wanted.sources).map((base) => `${base}${BLOB_PATH}/${sha256}`);
+    if (besides !== undefined && sources.allows(besides)) urls.push(besides);
+    const left = urls.filter((url) => avoid?.has(url) !== true);
+    if (left.length === 0) {
+      const context = { none_left: true };
+      throw new FleetError('upgrade_network_error', 'no source is left to ask', { context });
+    }
+    const openAt = async (url: string): ReturnType<Fetcher['openArtifact']> => {
       const headers: Record<string, string> = {};
       if (offset > 0) headers['range'] = `bytes=${offset}-`;
-      const response = await this.#ask(url, { headers, signal });
-      if (response.statusCode === 200) return { stream: response, from: 0 };
-      const start = /^bytes (\d+)-/.exec(response.headers['content-range'] ?? '')?.[1];
-      if (offset > 0 && Number(start) === offset) return { stream: response, from: offset };
-      response.destroy();
-      throw network(`${url} answered another range than asked for`);
-    });
-  }
-
-  /** The first source that answers; the error of the last when none does. */
-  async #fromEach<T>(
-    sources: readonly string[],
-    fetchFrom: (base: string) => Promise<T>,
-  ): Promise<T> {
-    const bases = await this.#bases(sources);
-    let last: unknown;
-    for (const base of bases) {
+      const response = await this.#ask(url, { headers, signal, sources });
       try {
-        return await fetchFrom(base);
+        const from = startOf(url, response, offset);
+        checkLength(url, response, { from, size: wanted.size });
+        return { stream: response, from, source: url };
       } catch (error) {
-        const mayPass = error instanceof FleetError && error.code === 'upgrade_network_error';
-        if (!mayPass) throw error;
-        last = error;
+        response.destroy();
+        throw error;
       }
-    }
-    throw last;
+    };
+    return firstOf(left, openAt, mildestOf);
   }
 
-  /** One address that is not allowed refuses all: a command that names it is not from a friend. */
-  async #bases(sources: readonly string[]): Promise<readonly string[]> {
-    if (sources.length === 0) return [this.#origin];
-    const allowed = new Set([this.#origin]);
-    for (const source of await this.#options.allowedSources()) {
-      if (URL.canParse(source)) allowed.add(new URL(source).origin);
-    }
-    return sources.map((source) => {
-      const problem = problemWithUrl(source, this.#options.allowPlaintext);
-      if (problem !== null) throw refused(problem);
-      const { origin, pathname, search, hash } = new URL(source);
-      if (!allowed.has(origin)) throw refused(`${origin} is not a source of the local policy`);
-      if (search !== '' || hash !== '') throw refused(`${source}: a base address has no query`);
-      // The manager has one tree only; a path here would be a way around its routes.
-      return origin === this.#origin ? origin : `${origin}${pathname.replace(/\/+$/, '')}`;
-    });
+  async #sources(): Promise<Sources> {
+    const { allowedSources, delivery, allowPlaintext } = this.#options;
+    const more = (await delivery?.()) ?? { source_order: 'manager_first', allowed_hosts: [] };
+    const sources = (await allowedSources()).filter((source) => URL.canParse(source));
+    return new Sources(this.#origin, { sources, ...more }, allowPlaintext);
   }
 
   async #whole(
     url: string,
-    limit: { readonly bytesMax: number; readonly code: string; readonly signal: AbortSignal },
+    limit: Omit<Asking, 'headers'> & { readonly bytesMax: number; readonly code: string },
   ): Promise<Buffer> {
     const timeoutMs = this.#options.answerTimeoutMs ?? ANSWER_TIMEOUT_MS;
     const signal = AbortSignal.any([limit.signal, AbortSignal.timeout(timeoutMs)]);
-    const response = await this.#ask(url, { headers: {}, signal });
+    const response = await this.#ask(url, { headers: {}, signal, sources: limit.sources });
     const chunks: Buffer[] = [];
     let length = 0;
     try {
@@ -160,14 +203,43 @@ export class HttpFetcher implements Fetcher {
     return { ...headers, authorization: `Bearer ${makeNodeToken(wanted)}` };
   }
 
-  /** Resolves with an answer of 200 or 206, its body unread. */
-  #ask(url: string, { headers, signal }: Asking): Promise<IncomingMessage> {
+  /** Resolves with an answer of 200 or 206, its body unread. Each step is checked before it is made. */
+  async #ask(url: string, asking: Asking): Promise<IncomingMessage> {
+    let at = url;
+    for (let step = 0; step <= REDIRECTS_MAX; step += 1) {
+      const response = await this.#askOnce(at, asking);
+      const { location } = response.headers;
+      if (!REDIRECTS.has(response.statusCode ?? 0) || location === undefined) return response;
+      response.destroy();
+      const next = URL.canParse(location, at) ? new URL(location, at).href : location;
+      asking.sources.checkRedirect(at, next);
+      at = next;
+    }
+    throw refused(`${url} redirects more than ${REDIRECTS_MAX} times`);
+  }
+
+  #askOnce(url: string, { headers, signal }: Asking): Promise<IncomingMessage> {
     const all = { ...this.#headersFor(url), ...headers };
-    const ask = url.startsWith('https:') ? httpsRequest : httpRequest;
+    const isSafe = url.startsWith('https:');
+    const [ask, agent] = isSafe ? [httpsRequest, this.#tunnel] : [httpRequest, false as const];
     const timeoutMs = this.#options.answerTimeoutMs ?? ANSWER_TIMEOUT_MS;
     return new Promise((resolve, reject) => {
-      const asking = ask(url, { headers: all, signal, agent: false }, (response) => {
+      const end = (): void => {
         clearTimeout(timer);
+        signal.removeEventListener('abort', onAbort);
+      };
+      const fail = (error: unknown): void => {
+        end();
+        reject(error instanceof FleetError ? error : network(`${url} cannot be reached`, error));
+      };
+      // A request that waits for its tunnel does not hear that it was destroyed: it ends by its own
+      // `timeout`, and whoever waits for it is told here.
+      const onAbort = (): void => {
+        fail(signal.reason);
+      };
+      const options = { headers: all, signal, agent, timeout: timeoutMs };
+      const asking = ask(url, options, (response) => {
+        end();
         const problem = problemOf(url, response, all);
         if (problem === null) {
           resolve(response);
@@ -178,16 +250,18 @@ export class HttpFetcher implements Fetcher {
       });
       // Until the head is there; the body is watched by who reads it.
       const timer = setTimeout(() => {
-        asking.destroy(network(`${url} did not answer in time`));
+        const late = network(`${url} did not answer in time`);
+        fail(late);
+        asking.destroy(late);
       }, timeoutMs);
-      asking.on('error', (error) => {
-        clearTimeout(timer);
-        reject(error instanceof FleetError ? error : network(`${url} cannot be reached`, error));
-      });
+      signal.addEventListener('abort', onAbort, { once: true });
+      asking.on('error', fail);
       asking.end();
     });
   }
 }
+
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 function problemOf(
   url: string,
@@ -198,13 +272,12 @@ function problemOf(
   const encoding = response.headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity') return network(`${url} answered in the encoding ${encoding}`);
   if (status === 200 || (status === 206 && asked['range'] !== undefined)) return null;
-  if (status >= 300 && status < 400) {
-    return refused(`${url} redirects; redirects are not followed`);
-  }
+  if (REDIRECTS.has(status) && response.headers.location !== undefined) return null;
+  if (status >= 300 && status < 400) return refused(`${url} redirects to nowhere`);
   if (status === 401) {
     return network(`${url} answered 401: the manager does not accept the token of this node`);
   }
-  return network(`${url} answered ${status}`);
+  return network(`${url} answered ${status}`, undefined, status);
 }
 
 function parseSignatures(bytes: Buffer): readonly string[] {
@@ -213,4 +286,73 @@ function parseSignatures(bytes: Buffer): readonly string[] {
   } catch {
     throw new FleetError('upgrade_signature_invalid', 'the signatures are not a list of texts');
   }
+}
+
+/** One request, one answer: a document and its signatures cannot come from two moments. */
+function parseSigned(bytes: Buffer): SignedDocument {
+  try {
+    return SignedDocument.parse(JSON.parse(bytes.toString('utf8')));
+  } catch {
+    throw new FleetError('release_document_invalid', 'not a document with its signatures');
+  }
+}
+
+function pathOf(name: DocumentName): string {
+  const words = [name.product, name.channel, ...(name.kind === 'downgrade' ? [name.version] : [])];
+  const root = name.kind === 'channel' ? CHANNEL_PATH : DOWNGRADE_PATH;
+  return `${root}/${words.map(encodeURIComponent).join('/')}`;
+}
+
+/** What the first one gives that gives anything; else the error that says most. */
+async function firstOf<T>(
+  all: readonly string[],
+  fetchFrom: (from: string) => Promise<T>,
+  whatIsWrong = worstOf,
+): Promise<T> {
+  const errors: unknown[] = [];
+  for (const from of all) {
+    try {
+      return await fetchFrom(from);
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      errors.push(error);
+    }
+  }
+  throw whatIsWrong(errors);
+}
+
+/** What is wrong with an answer says more than that another source did not answer. */
+function worstOf(errors: readonly unknown[]): unknown {
+  const isTelling = (error: unknown): boolean =>
+    error instanceof FleetError && error.code !== 'upgrade_network_error';
+  return errors.find(isTelling) ?? errors.at(-1);
+}
+
+/** What may pass is worth waiting for, whatever the others answered. */
+const mildestOf = (errors: readonly unknown[]): unknown =>
+  errors.find((error) => error instanceof FleetError && error.code === 'upgrade_network_error') ??
+  errors.at(-1);
+
+/** Where the answer begins: where it was asked to, or at the beginning. */
+function startOf(url: string, response: IncomingMessage, offset: number): number {
+  if (response.statusCode === 200) return 0;
+  const start = /^bytes (\d+)-/.exec(response.headers['content-range'] ?? '')?.[1];
+  if (offset > 0 && Number(start) === offset) return offset;
+  throw network(`${url} answered another range than asked for`);
+}
+
+/** A length that is announced must be the signed one; one that is not is counted as it comes. */
+function checkLength(
+  url: string,
+  { headers, statusCode }: IncomingMessage,
+  { from, size }: { readonly from: number; readonly size: number | undefined },
+): void {
+  if (size === undefined) return;
+  const total = /\/(\d+)$/.exec(headers['content-range'] ?? '')?.[1];
+  const rest = headers['content-length'];
+  const isTotalWrong = statusCode === 206 && total !== undefined && Number(total) !== size;
+  const isRestWrong = rest !== undefined && Number(rest) !== size - from;
+  if (!isTotalWrong && !isRestWrong) return;
+  const message = `${url} announces ${total ?? rest ?? ''} bytes; ${size} were signed`;
+  throw new FleetError('upgrade_length_mismatch', message);
 }

@@ -110,9 +110,8 @@ describe('a download', () => {
 
   it('does not trust what lies there: rotten bytes cost one try, and the next begins anew', async () => {
     writeFileSync(path, randomBytes(100_000));
-    await expect(get()).rejects.toMatchObject({ code: 'upgrade_checksum_mismatch' });
-    expect(existsSync(path)).toBe(false);
     await get();
+    expect(ranges()).toEqual(['bytes=100000-', null]);
     expect(readFileSync(path).equals(BYTES)).toBe(true);
   });
 
@@ -133,7 +132,7 @@ describe('a download', () => {
       return true;
     };
     await expect(get()).rejects.toMatchObject({ code: 'upgrade_artifact_too_large' });
-    expect(statSync(path).size).toBeLessThanOrEqual(BYTES.length);
+    expect(existsSync(path)).toBe(false);
     expect(source.requests).toHaveLength(1);
   });
 
@@ -155,9 +154,13 @@ describe('a download', () => {
   });
 
   it('that ends too early every time gives up too', async () => {
-    source.addBlob(BYTES.subarray(0, 1_000), SHA256);
     source.intercept = (request, response) => {
-      if (request.headers.range === undefined) return false;
+      if (request.headers.range === undefined) {
+        // Without a length: that one would be refused before its first byte.
+        response.write(BYTES.subarray(0, 1_000));
+        response.end();
+        return true;
+      }
       response.writeHead(206, { 'content-range': 'bytes 1000-1000/300000' }).end();
       return true;
     };

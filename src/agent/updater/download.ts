@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { FleetError } from '../../core/kernel/index.js';
 import type { Faults } from './faults.js';
 import type { Fetcher } from './fetcher.port.js';
+import { Suppliers } from './suppliers.js';
 
 /** Tries in a row that brought no byte; progress starts the count anew. */
 const BARREN_TRIES_MAX = 5;
@@ -21,6 +22,8 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 export interface Download {
   readonly sha256: string;
   readonly size: number;
+  /** Where the manifest says that it lies besides. */
+  readonly url?: string | undefined;
   readonly path: string;
   readonly sources: readonly string[];
   readonly fetcher: Fetcher;
@@ -31,29 +34,42 @@ export interface Download {
   readonly stallTimeoutMs?: number;
   /** For specs; computed from the size when not given. */
   readonly totalTimeoutMs?: number;
+  /** For specs; `SLOW_AFTER_MS` when not given. */
+  readonly slowAfterMs?: number;
 }
 
 /**
  * Brings an artifact to the disk and returns when it has its size and digest. Goes on where an
  * earlier try, or an earlier process, stopped; what is there already is hashed again, never
- * trusted. Not a byte more than the signed size is kept. Throws FleetError
- * `upgrade_network_error`, `upgrade_checksum_mismatch`, `upgrade_artifact_too_large`; file system
- * errors pass through.
+ * trusted. Not a byte more than the signed size is kept. A source that sends other bytes, another
+ * length, too many or too slowly is given up for the next one; when none is left, what was wrong
+ * with the last one is thrown: FleetError `upgrade_network_error`, `upgrade_checksum_mismatch`,
+ * `upgrade_artifact_too_large`, `upgrade_length_mismatch`, `upgrade_download_slow`,
+ * `upgrade_url_invalid`; file system errors pass through.
  */
 export async function download(wanted: Download): Promise<void> {
   const deadline = AbortSignal.timeout(wanted.totalTimeoutMs ?? totalTimeoutMs(wanted.size));
+  const suppliers = new Suppliers(wanted.slowAfterMs);
   let barren = 0;
   for (;;) {
     wanted.signal.throwIfAborted();
     const before = await sizeOf(wanted.path);
     try {
-      await attempt(wanted, deadline);
+      await attempt(wanted, deadline, suppliers);
       return;
     } catch (error) {
+      if (deadline.aborted) throw error;
+      // Given up for the next source: that one begins with tries of its own.
+      if (await suppliers.hasBlamed(error, wanted)) {
+        barren = 0;
+        continue;
+      }
       const isNetwork = error instanceof FleetError && error.code === 'upgrade_network_error';
+      const isNobodyLeft = isNetwork && error.context['none_left'] === true;
+      if (isNobodyLeft) throw suppliers.lastFault ?? error;
       if (!isNetwork) throw error;
       barren = (await sizeOf(wanted.path)) > before ? 0 : barren + 1;
-      if (barren >= BARREN_TRIES_MAX || deadline.aborted) throw error;
+      if (barren >= BARREN_TRIES_MAX) throw suppliers.lastFault ?? error;
       const backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** barren);
       await sleep(backoffMs * (0.5 + wanted.random() / 2), undefined, { signal: wanted.signal });
     }
@@ -79,33 +95,38 @@ async function hashOfFile(path: string, bytes: number): Promise<Hash> {
   return hash;
 }
 
-async function attempt(wanted: Download, deadline: AbortSignal): Promise<void> {
+async function attempt(
+  wanted: Download,
+  deadline: AbortSignal,
+  suppliers: Suppliers,
+): Promise<void> {
   let have = await sizeOf(wanted.path);
   if (have > wanted.size) {
     await rm(wanted.path);
     have = 0;
   }
+  suppliers.found(have);
   let hash = await hashOfFile(wanted.path, have);
   if (have < wanted.size) {
     const controller = new AbortController();
     const signal = AbortSignal.any([wanted.signal, controller.signal, deadline]);
-    const { sha256, sources } = wanted;
-    const opened = await wanted.fetcher.openArtifact({ sha256, offset: have, sources, signal });
-    if (opened.from !== have) {
-      have = opened.from;
+    const { sha256, sources, size, url } = wanted;
+    const avoid = suppliers.avoided;
+    const asked = { sha256, offset: have, sources, signal, size, url, avoid };
+    const { stream, from, source } = await wanted.fetcher.openArtifact(asked);
+    suppliers.answered(source, from);
+    if (from !== have) {
+      have = from;
       hash = await hashOfFile(wanted.path, have);
     }
-    const { stallTimeoutMs = STALL_TIMEOUT_MS } = wanted;
-    const { stream } = opened;
-    await receive(wanted, { stream, hash, from: have, controller, stallTimeoutMs });
+    await receive(wanted, { stream, hash, from: have, controller, suppliers });
   }
-  if (hash.digest('hex') !== wanted.sha256) {
-    await rm(wanted.path, { force: true });
-    throw new FleetError(
-      'upgrade_checksum_mismatch',
-      'the artifact does not have the digest of its signed manifest',
-    );
-  }
+  if (hash.digest('hex') === wanted.sha256) return;
+  await rm(wanted.path, { force: true });
+  throw new FleetError(
+    'upgrade_checksum_mismatch',
+    'the artifact does not have the digest of its signed manifest',
+  );
 }
 
 interface Receipt {
@@ -113,19 +134,24 @@ interface Receipt {
   readonly hash: Hash;
   readonly from: number;
   readonly controller: AbortController;
-  readonly stallTimeoutMs: number;
+  readonly suppliers: Suppliers;
 }
 
 async function receive(wanted: Download, receipt: Receipt): Promise<void> {
+  const { controller, suppliers } = receipt;
   const file = await open(wanted.path, 'r+').catch(() => open(wanted.path, 'w+', 0o640));
   let at = receipt.from;
   const stall = setTimeout(() => {
-    receipt.controller.abort(new FleetError('upgrade_network_error', 'the download stalled'));
-  }, receipt.stallTimeoutMs);
+    controller.abort(new FleetError('upgrade_network_error', 'the download stalled'));
+  }, wanted.stallTimeoutMs ?? STALL_TIMEOUT_MS);
+  const stopWatching = suppliers.watch((error) => {
+    controller.abort(error);
+  });
   try {
     await file.truncate(receipt.from);
     for await (const chunk of receipt.stream as AsyncIterable<Buffer>) {
       stall.refresh();
+      suppliers.received(chunk.length);
       if (at + chunk.length > wanted.size) {
         throw new FleetError('upgrade_artifact_too_large', `more than ${wanted.size} bytes came`);
       }
@@ -139,9 +165,10 @@ async function receive(wanted: Download, receipt: Receipt): Promise<void> {
     }
     await file.sync();
   } catch (error) {
-    throw asNetworkError(error);
+    throw asNetworkError(controller.signal.aborted ? controller.signal.reason : error);
   } finally {
     clearTimeout(stall);
+    stopWatching();
     await file.close();
   }
   if (at < wanted.size) {

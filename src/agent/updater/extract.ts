@@ -28,6 +28,7 @@ export interface Extraction {
     readonly channel: string;
     readonly sequence: number;
     readonly state_schema: number | null;
+    readonly sha256?: string;
   };
   readonly faults: Faults;
 }

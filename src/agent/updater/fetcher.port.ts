@@ -1,4 +1,20 @@
 import type { Readable } from 'node:stream';
+import type { SignedDocument } from '../../core/release/index.js';
+
+/** Which document beside a release is meant. */
+export type DocumentName =
+  | { readonly kind: 'channel'; readonly product: string; readonly channel: string }
+  | {
+      readonly kind: 'downgrade';
+      readonly product: string;
+      readonly channel: string;
+      readonly version: string;
+    };
+
+export interface FetchedRelease {
+  readonly manifest: Uint8Array;
+  readonly signatures: readonly string[];
+}
 
 /** How a node gets releases. Throws FleetError `upgrade_network_error` or `upgrade_url_invalid`. */
 export interface Fetcher {
@@ -8,7 +24,17 @@ export interface Fetcher {
     readonly channel: string;
     readonly sources: readonly string[];
     readonly signal: AbortSignal;
-  }): Promise<{ readonly manifest: Uint8Array; readonly signatures: readonly string[] }>;
+    /** Throws FleetError when a release cannot be used; then the next source is asked. */
+    readonly accept?: (release: FetchedRelease) => void;
+  }): Promise<FetchedRelease>;
+  /** A signed document; null when no source has one. What comes is bounded, not yet trusted. */
+  fetchDocument(wanted: {
+    readonly name: DocumentName;
+    readonly sources: readonly string[];
+    readonly signal: AbortSignal;
+    /** As above. */
+    readonly accept?: (signed: SignedDocument) => void;
+  }): Promise<SignedDocument | null>;
   /**
    * The artifact from `offset` on. The answer may begin earlier than asked (`from`), when the other
    * side does not know ranges.
@@ -18,5 +44,16 @@ export interface Fetcher {
     readonly offset: number;
     readonly sources: readonly string[];
     readonly signal: AbortSignal;
-  }): Promise<{ readonly stream: Readable; readonly from: number }>;
+    /** The size that was signed: who announces another is not listened to. */
+    readonly size?: number;
+    /** Where the manifest says that it lies besides; tried last, and only if the policy allows it. */
+    readonly url?: string | undefined;
+    /** Sources that are not asked (any more). When none is left, rejects with the code of the last. */
+    readonly avoid?: ReadonlySet<string>;
+  }): Promise<{
+    readonly stream: Readable;
+    readonly from: number;
+    /** Which source answered, as `avoid` names it. */
+    readonly source: string;
+  }>;
 }

@@ -1,8 +1,22 @@
 import { FleetError } from '../../core/kernel/index.js';
-import type { NodePolicy } from '../../core/release/index.js';
-import type { FailedStep, Input, Job, OutboxEvent } from '../../core/update/index.js';
+import {
+  judgeFreshness,
+  revocationOf,
+  revokedMessage,
+  type Indexes,
+  type NodePolicy,
+} from '../../core/release/index.js';
+import type {
+  FailedStep,
+  Facts,
+  Input,
+  Job,
+  OutboxEvent,
+  UpdateState,
+} from '../../core/update/index.js';
 import type { ErrorCode } from '../../protocol/index.js';
-import type { Command } from '../../protocol/node/index.js';
+import type { Command, ServiceReport } from '../../protocol/node/index.js';
+import type { ServiceConfig } from '../supervisor/index.js';
 
 /** What the policy refuses without looking at the release: no reason to download anything. */
 export function judgeEarly(policy: NodePolicy, job: Job): FleetError | null {
@@ -14,6 +28,23 @@ export function judgeEarly(policy: NodePolicy, job: Job): FleetError | null {
     'upgrade_channel_not_allowed',
     `channel ${job.channel} is not one of ${policy.allowed_channels.join(', ')}`,
   );
+}
+
+/** The same once it is staged: the policy or the kill list may have changed while it waited. */
+export function judgeStaged(
+  policy: NodePolicy,
+  job: Job,
+  { indexes, nowMs }: { readonly indexes: Indexes; readonly nowMs: number },
+): Pick<FleetError, 'code' | 'message'> | null {
+  const refusal = judgeEarly(policy, job);
+  if (refusal !== null) return refusal;
+  const { version, channel, artifact } = job;
+  const revoked = revocationOf(indexes, { version, sha256: artifact?.sha256 ?? null });
+  if (revoked !== null) {
+    return { code: 'upgrade_revoked', message: revokedMessage(version, revoked) };
+  }
+  const fresh = judgeFreshness({ policy, indexes, channel, nowMs });
+  return fresh.ok ? null : fresh.error;
 }
 
 /** A command as the machine takes it. */
@@ -39,9 +70,23 @@ export const inputOf = (command: Command): Input =>
         },
       };
 
+/** Clocks, and the part of the policy that steers the machine; its defaults while none is readable. */
+export const factsOf = (
+  clock: { now(): number; monotonicMs(): number },
+  policy: NodePolicy | null,
+): Facts => ({
+  nowMs: clock.now(),
+  monotonicMs: clock.monotonicMs(),
+  healthWindowMs: (policy?.boot_health_window_secs ?? 120) * 1000,
+  bootAttemptsMax: policy?.max_boot_attempts ?? 3,
+  manualOnly: policy?.manual_only ?? false,
+});
+
 const STEP_OF_CODE: Readonly<Record<string, FailedStep>> = {
   upgrade_network_error: 'download',
   upgrade_url_invalid: 'download',
+  upgrade_download_slow: 'download',
+  upgrade_length_mismatch: 'download',
   upgrade_disk_full: 'download',
   upgrade_signature_invalid: 'verify',
   upgrade_identity_not_allowed: 'verify',
@@ -85,4 +130,22 @@ export const damageEvent = (service: string, damage: string, nowMs: number): Out
   command_id: null,
   message: `state.json was damaged and was rebuilt from what is installed: ${damage}`,
   details: { error_code: 'upgrade_state_invalid' },
+});
+
+/** A service as the link tells it, from what is durable. */
+export const reportOf = (
+  { name, product, variant }: ServiceConfig,
+  { current, previous, job, outcome }: UpdateState,
+  { healthy, restarts }: Pick<ServiceReport, 'healthy' | 'restarts'>,
+): ServiceReport => ({
+  name,
+  product,
+  variant,
+  version: current?.version ?? null,
+  previous_version: previous?.version ?? null,
+  phase: job?.phase ?? 'idle',
+  command_id: job?.command_id ?? null,
+  healthy,
+  restarts,
+  outcome: outcome === null ? null : { ...outcome, error_code: outcome.error_code as ErrorCode },
 });

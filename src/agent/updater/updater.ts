@@ -9,29 +9,28 @@ import {
   step,
   type Action,
   type Facts,
+  type IndexInput,
   type Input,
   type Job,
   type LinkInput,
   type Machine,
-  type OutboxEvent,
 } from '../../core/update/index.js';
-import type {
-  PermitRequest,
-  ServiceReport,
-  UpgradeBinary,
-  Withdraw,
-} from '../../protocol/node/index.js';
+import type { ServiceReport, UpgradeBinary, Withdraw } from '../../protocol/node/index.js';
 import type { ErrorCode } from '../../protocol/index.js';
-import type { ServiceConfig, ServiceDriver } from '../supervisor/index.js';
-import { chooseArtifact, type LocalRules } from './choose-artifact.js';
+import type { ServiceDriver } from '../supervisor/index.js';
+import { Channels } from './channels.js';
+import { chooseArtifact } from './choose-artifact.js';
 import { download } from './download.js';
 import { extract } from './extract.js';
 import { hitFor, type Faults } from './faults.js';
-import type { Fetcher } from './fetcher.port.js';
+import { GuardedDriver } from './guarded-driver.js';
 import { HealthWatch } from './health-watch.js';
 import { InstallRoot } from './install-root.js';
+import { soonerOf } from './sooner-of.js';
 import { restore, swapTo } from './swap.js';
-import { damageEvent, failureOf, inputOf, judgeEarly } from './translate.js';
+import { endRevoked } from './revoked.js';
+import { damageEvent, factsOf, failureOf, inputOf, judgeStaged, reportOf } from './translate.js';
+import type { Answer, UpdaterOptions } from './updater-options.js';
 
 /** A rollback that failed is tried again this often; it is never given up. */
 const ROLLBACK_RETRY_MS = 5_000;
@@ -39,23 +38,6 @@ const ROLLBACK_RETRY_MS = 5_000;
 const WATCH_MS = 100;
 /** A step that failed for want of the disk is tried again this often. */
 const FAILED_STEP_RETRY_MS = 1_000;
-
-export interface UpdaterOptions extends LocalRules {
-  readonly service: ServiceConfig;
-  readonly host: { readonly os: string; readonly arch: string };
-  readonly fetcher: Fetcher;
-  readonly driver: ServiceDriver;
-  readonly clock: { now(): number; monotonicMs(): number };
-  /** Makes events durable in the spool; those with an id that it knows already are dropped. */
-  readonly emit: (service: string, events: readonly OutboxEvent[]) => Promise<void>;
-  readonly askPermit: (wanted: Omit<PermitRequest, 'type'>) => void;
-  readonly faults: Faults;
-  readonly log: (message: string, fields?: Record<string, unknown>) => void;
-}
-
-export type Answer =
-  | { readonly ok: true; readonly isDuplicate: boolean }
-  | { readonly ok: false; readonly code: ErrorCode; readonly message: string };
 
 /**
  * Looks after one service: takes commands, asks the pure machine what to do, does it, and keeps
@@ -66,6 +48,9 @@ export class Updater {
   readonly #options: UpdaterOptions;
   readonly #root: InstallRoot;
   readonly #watch: HealthWatch;
+  readonly #channels: Channels;
+  readonly #driver: ServiceDriver;
+  readonly #parts: { readonly driver: ServiceDriver; readonly faults: Faults };
   readonly #stopping = new AbortController();
   #machine: Machine;
   #saved: Machine['state'];
@@ -82,6 +67,19 @@ export class Updater {
     this.#root = root;
     this.#machine = machine;
     this.#saved = machine.state;
+    this.#channels = new Channels({
+      ...options,
+      root,
+      refreshMs: options.indexRefreshMs,
+      state: () => this.#machine.state,
+      policy: () => this.#policy,
+      readPolicy: async () => ((await this.#readPolicy()).ok ? this.#policy : null),
+      take: (input) => this.#learn(input),
+    });
+    this.#driver = new GuardedDriver(options.driver, async () => {
+      return (await this.#channels.revocationOfCurrent()) !== null;
+    });
+    this.#parts = { driver: this.#driver, faults: options.faults };
     this.#watch = new HealthWatch(options, async (healthy) => {
       if (!this.#stopping.signal.aborted) await this.#take({ type: 'health', healthy });
     });
@@ -128,26 +126,15 @@ export class Updater {
 
   /** What the link has to say: answers to questions for a permit, and that it is open (again). */
   async hear(input: LinkInput): Promise<void> {
+    if (input.type === 'linked') this.#channels.linked();
     await this.#take(input);
   }
 
   /** Tells what is durable only: a step that a full disk still holds up may yet be taken back by a crash. */
   report(): ServiceReport {
     const { service, driver } = this.#options;
-    const { current, previous, job, outcome } = this.#saved;
-    return {
-      name: service.name,
-      product: service.product,
-      variant: service.variant,
-      version: current?.version ?? null,
-      previous_version: previous?.version ?? null,
-      phase: job?.phase ?? 'idle',
-      command_id: job?.command_id ?? null,
-      healthy: this.#watch.isHealthy,
-      restarts: driver.status().restarts,
-      outcome:
-        outcome === null ? null : { ...outcome, error_code: outcome.error_code as ErrorCode },
-    };
+    const { restarts } = driver.status();
+    return reportOf(service, this.#saved, { healthy: this.#watch.isHealthy, restarts });
   }
 
   /** Ends the loop. The service is left running unless `withService`. */
@@ -155,14 +142,14 @@ export class Updater {
     this.#stopping.abort();
     this.#working?.abort();
     this.#kick();
-    await this.#loop;
+    await Promise.all([this.#loop, this.#channels.stop()]);
     await this.#turn;
-    if (withService) await this.#options.driver.stop();
-    else this.#options.driver.release();
+    if (withService) await this.#driver.stop();
+    else this.#driver.release();
   }
 
   async #begin(): Promise<void> {
-    const { driver, faults } = this.#options;
+    const [driver, { faults }] = [this.#driver, this.#options];
     await this.#readPolicy();
     const current = await this.#root.linked('current');
     const wasOnProbation = this.#machine.state.job?.phase === 'probation';
@@ -177,6 +164,7 @@ export class Updater {
     if (!isRunning && wasOnProbation) await this.#take({ type: 'exited' });
     // In the middle of a swap the executor itself decides what runs.
     const isMoving = ['swapping', 'rolling_back'].includes(this.#machine.state.job?.phase ?? '');
+    await this.#endRevoked();
     if (!isRunning && current !== null && !isMoving) await driver.start();
     faults.hit('after-state-started');
     this.#loop = this.#run();
@@ -190,14 +178,7 @@ export class Updater {
   }
 
   #facts(): Facts {
-    const { clock } = this.#options;
-    return {
-      nowMs: clock.now(),
-      monotonicMs: clock.monotonicMs(),
-      healthWindowMs: (this.#policy?.boot_health_window_secs ?? 120) * 1000,
-      bootAttemptsMax: this.#policy?.max_boot_attempts ?? 3,
-      manualOnly: this.#policy?.manual_only ?? false,
-    };
+    return factsOf(this.#options.clock, this.#policy);
   }
 
   async #readPolicy(): Promise<Result<NodePolicy, Refusal<ErrorCode>>> {
@@ -263,13 +244,8 @@ export class Updater {
         return FAILED_STEP_RETRY_MS;
       });
       if (waitMs === 0) continue;
-      let timer: NodeJS.Timeout | undefined;
       const idleMs = this.#options.service.health.interval_secs * 1000;
-      const timeout = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, Math.min(waitMs, idleMs));
-      });
-      await Promise.race([kicked, timeout]);
-      clearTimeout(timer);
+      await soonerOf(kicked, Math.min(waitMs, idleMs));
       const { current, job } = this.#machine.state;
       const windowMs = job?.phase === 'probation' ? this.#facts().healthWindowMs : null;
       if (current !== null) this.#watch.look({ version: current.version, windowMs });
@@ -281,6 +257,7 @@ export class Updater {
    * so on a full disk all waits until it can be written.
    */
   async #next(): Promise<number> {
+    await this.#endRevoked();
     const { job } = this.#machine.state;
     if (job?.phase === 'staged') await this.#judgeAgain(job);
     await this.#take({ type: 'tick' });
@@ -333,10 +310,29 @@ export class Updater {
     }
   }
 
+  /** What runs and was revoked just now does not wait for a long download. */
+  async #learn(input: IndexInput): Promise<void> {
+    await this.#take(input);
+    const { current, revoked_told } = this.#machine.state;
+    if (current === null || current.version === revoked_told) return;
+    if (this.#channels.revocationOf(current.version) !== null) this.#working?.abort();
+  }
+
+  async #endRevoked(): Promise<void> {
+    const parts = { root: this.#root, channels: this.#channels, driver: this.#driver };
+    const input = await endRevoked(this.#machine.state, this.#policy, parts);
+    if (input === null) return;
+    await this.#take(input);
+    if (input.done !== 'back') return;
+    this.#watch.forget();
+    await this.#driver.start();
+  }
+
   /** A policy that was changed while a version waits for its swap still counts. */
   async #judgeAgain(job: Job): Promise<void> {
     const policy = await this.#readPolicy();
-    const refusal = policy.ok ? judgeEarly(policy.value, job) : policy.error;
+    const now = { indexes: this.#channels.trusted, nowMs: this.#options.clock.now() };
+    const refusal = policy.ok ? judgeStaged(policy.value, job, now) : policy.error;
     if (refusal === null) return;
     const { code, message } = refusal;
     await this.#take({ type: 'failed', step: 'refused', code, message }, job);
@@ -346,16 +342,19 @@ export class Updater {
     const { fetcher, faults } = this.#options;
     const policy = await this.#readPolicy();
     if (!policy.ok) throw new FleetError(policy.error.code, policy.error.message);
-    const [{ state }, nowMs] = [this.#machine, this.#options.clock.now()];
-    const judging = { job, state, policy: policy.value, root: this.#root, signal, nowMs };
-    const artifact = await chooseArtifact(this.#options, judging);
+    const [channels, nowMs] = [this.#channels, this.#options.clock.now()];
+    const trust = await this.#options.trust();
+    const judging = { job, policy: policy.value, trust, root: this.#root, channels, signal, nowMs };
+    const state = (): Machine['state'] => this.#machine.state;
+    const { artifact, url, permit } = await chooseArtifact(this.#options, { ...judging, state });
     await this.#take({ type: 'judged', artifact }, job);
+    if (permit !== null) await this.#take(permit);
     const { sha256, size } = artifact;
     await this.#root.clearDownloads(sha256);
     const path = join(this.#root.downloads, sha256);
     const { sources } = job;
     const random = Math.random;
-    await download({ sha256, size, path, sources, fetcher, faults, signal, random });
+    await download({ sha256, size, url, path, sources, fetcher, faults, signal, random });
     faults.hit('after-download');
     await this.#take({ type: 'downloaded' }, job);
   }
@@ -364,13 +363,13 @@ export class Updater {
     const { artifact } = job;
     if (artifact === null) throw new FleetError('internal_error', 'no artifact to unpack');
     const { version, channel } = job;
-    const { sequence, state_schema } = artifact;
+    const { sha256, sequence, state_schema } = artifact;
     await extract({
       root: this.#root,
-      archive: join(this.#root.downloads, artifact.sha256),
+      archive: join(this.#root.downloads, sha256),
       archiveBytes: artifact.size,
       version,
-      marker: { version, channel, sequence, state_schema },
+      marker: { version, channel, sequence, state_schema, sha256 },
       faults: this.#options.faults,
     });
     await this.#take({ type: 'extracted' }, job);
@@ -380,7 +379,7 @@ export class Updater {
   /** From here on the service is touched; whatever fails, the old version runs again. */
   async #swap(job: Job): Promise<void> {
     try {
-      await swapTo(job, this.#root, this.#options);
+      await swapTo(job, this.#root, this.#parts);
       this.#watch.forget();
     } catch (error) {
       const { code: found, message } = failureOf(error, job);
@@ -412,7 +411,7 @@ export class Updater {
   }
 
   async #restore(job: Job): Promise<void> {
-    await restore(job, this.#root, this.#options);
+    await restore(job, this.#root, this.#parts);
     this.#watch.forget();
   }
 }

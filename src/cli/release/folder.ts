@@ -21,9 +21,6 @@ const SIGNATURE_FILE = /^manifest\.json\.[A-Za-z0-9._@-]{1,64}\.(minisig|sigstor
 /** Names that `sign` gives its files; the same letters that a policy allows, but spaces. */
 export const SIGNER_NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
 
-export const signatureFile = (signer: string, kind: 'minisig' | 'sigstore.json'): string =>
-  `${MANIFEST_FILE}.${signer}.${kind}`;
-
 export interface ReleaseFolder {
   readonly folder: string;
   readonly manifest: Manifest;

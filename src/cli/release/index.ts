@@ -1,3 +1,4 @@
+export { announce, downgradePermit, index, policyUpdate, revoke } from './documents.js';
 export { init } from './init.js';
 export { keygen } from './keygen.js';
 export { list } from './list.js';

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { FleetError } from '../../core/kernel/index.js';
 import {
   isAbout,
@@ -14,18 +14,13 @@ import {
 import { usageError, type Command, type Given } from '../command.js';
 import { writeNew } from '../new-file.js';
 import type { Terminal } from '../terminal.js';
-import {
-  readReleaseFolder,
-  readSmall,
-  signatureFile,
-  SIGNER_NAME,
-  type ReleaseFolder,
-} from './folder.js';
+import { readSmall, SIGNER_NAME } from './folder.js';
 import { PASSWORD_OPTION, readPassword } from './keygen.js';
+import { readSignable, type Signable } from './signable.js';
 
 export const sign: Command = {
   name: 'release sign',
-  summary: 'sign the manifest of a packed release',
+  summary: 'sign the manifest of a packed release, or another document',
   operands: ['DIR'],
   options: {
     key: { value: 'FILE', help: 'secret key, ours or made by minisign' },
@@ -47,18 +42,16 @@ export const sign: Command = {
     const name =
       given.optional('name') ?? basename(from).replace(/(\.key|(\.sigstore)?\.json)$/, '');
     if (!SIGNER_NAME.test(name)) throw usageError(`--name ${name}: take letters, digits, . _ @ -`);
-    const release = await readReleaseFolder(given.operand(0));
+    const target = await readSignable(given.operand(0));
     const made =
       keyFile === undefined
-        ? await attached(from, release)
-        : await signed(await readKey(keyFile, given, terminal), release);
-    const file = signatureFile(name, made.kind);
-    const path = join(release.folder, file);
-    const before = release.signatures.find((one) => one.file === file);
+        ? await attached(from, target)
+        : signed(await readKey(keyFile, given, terminal), target);
+    const path = `${target.file}.${name}.${made.kind}`;
+    const before = target.signatures.find(({ file }) => file === basename(path));
     if (before?.text !== made.text) await writeNew(path, made.text, 0o644);
-    const { product, version } = release.manifest;
     terminal.out(`${path}\n`);
-    terminal.err(`signed ${product} ${version} with ${made.by}\n`);
+    terminal.err(`signed ${target.name} with ${made.by}\n`);
   },
 };
 
@@ -68,25 +61,22 @@ interface Made {
   readonly by: string;
 }
 
-async function signed(key: MinisignSecretKey, release: ReleaseFolder): Promise<Made> {
-  const { product, version, channel, sequence } = release.manifest;
-  // Without a time: the same key over the same release gives the same file.
-  const comment = `product:${product} version:${version} channel:${channel} sequence:${sequence}`;
-  const signature = signMinisign(key, release.manifestBytes, comment);
+function signed(key: MinisignSecretKey, target: Signable): Made {
+  const signature = signMinisign(key, target.bytes, target.comment);
   if (!signature.ok) throw new FleetError(signature.error.code, signature.error.message);
   return { kind: 'minisig', text: signature.value, by: `key ${shownKeyId(key.keyId)}` };
 }
 
 /** Says at once what no node would take; whom to trust is for `verify` and the nodes. */
-async function attached(path: string, release: ReleaseFolder): Promise<Made> {
+async function attached(path: string, target: Signable): Promise<Made> {
   const text = (await readSmall(path, SIGNATURE_BYTES_MAX)).toString('utf8');
   const bundle = parseBundle(text);
   if (!bundle.ok) throw new FleetError(bundle.error.code, `${path}: ${bundle.error.message}`);
-  if (!isAbout(bundle.value, release.manifestBytes)) {
+  if (!isAbout(bundle.value, target.bytes)) {
     throw new FleetError(
       'upgrade_signature_invalid',
-      `${path} is about other bytes than the manifest of ${release.folder}`,
-      { context: { fix: 'Sign the file manifest.json of this release, as it is.' } },
+      `${path} is about other bytes than ${target.file}`,
+      { context: { fix: 'Sign that file, as it is.' } },
     );
   }
   return { kind: 'sigstore.json', text, by: 'a Sigstore bundle' };

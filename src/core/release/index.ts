@@ -1,3 +1,19 @@
+export {
+  ChannelIndex,
+  hasExpired,
+  IndexMemory,
+  judgeByIndex,
+  judgeFreshness,
+  judgeIndex,
+  revocationOf,
+  revokedMessage,
+  REVOKED_MAX,
+  trustedIndexes,
+  type IndexErrorCode,
+  type Indexes,
+  type Revocation,
+} from './channel-index.js';
+export { DowngradePermit, judgeDowngradePermit } from './downgrade-permit.js';
 export { judgeRelease, type JudgeInput, type ReleaseErrorCode } from './judge.js';
 export {
   Artifact,
@@ -50,3 +66,16 @@ export { type SigstoreTrust } from './sigstore-adapter.js';
 export { isAbout, parseBundle, type SigstoreBundle } from './sigstore-bundle.js';
 export { examine, type Claim, type Examined, type KeylessIdentity } from './sigstore.js';
 export { parseTrustedRoot, TRUSTED_ROOT_BYTES_MAX } from './trusted-root.js';
+export {
+  judgeNewPolicy,
+  judgePolicyUpdate,
+  POLICY_BYTES_MAX,
+  PolicyUpdate,
+} from './policy-update.js';
+export {
+  DOCUMENT_BYTES_MAX,
+  documentBytes,
+  documentDigest,
+  parseDocument,
+  SignedDocument,
+} from './signed-document.js';

@@ -42,6 +42,8 @@ export interface JudgeInput {
     /** The format of state that what is installed writes; null when that is not known. */
     readonly stateSchema: number | null;
   };
+  /** A signed permit lets this node go back to this version, however far (`judgeDowngradePermit`). */
+  readonly isDowngradePermitted?: boolean;
   /** Wall clock of the node. */
   readonly nowMs: number;
 }
@@ -85,19 +87,20 @@ export function judgeRelease(
 }
 
 /** Whether it may follow what is installed, today. */
-function judgeFit(manifest: Manifest, { policy, installed, nowMs }: JudgeInput): Judged<null> {
+function judgeFit(manifest: Manifest, input: JudgeInput): Judged<null> {
+  const { policy, installed, nowMs, isDowngradePermitted = false } = input;
   const { expires_at } = manifest;
   if (expires_at !== undefined && Date.parse(expires_at) <= nowMs) {
     return refuse('upgrade_release_expired', `the release expired at ${expires_at}`);
   }
-  const age = judgeVersion(policy, manifest, installed);
+  const age = judgeVersion(policy, manifest, { ...installed, isDowngradePermitted });
   return age.ok ? judgeCompatibility(manifest, installed) : age;
 }
 
 function judgeVersion(
   policy: NodePolicy,
   manifest: Manifest,
-  installed: JudgeInput['installed'],
+  installed: JudgeInput['installed'] & { readonly isDowngradePermitted: boolean },
 ): Judged<null> {
   const { version, sequence } = manifest;
   if (policy.min_version !== undefined && lt(version, policy.min_version)) {
@@ -111,7 +114,8 @@ function judgeVersion(
   if (isDowngrade) {
     // Exempt from the floor: going back is allowed here, and the floor only ever rises.
     const steps = minor(current) - minor(version);
-    if (major(version) !== major(current) || steps > policy.rollback_grace) {
+    const isTooFar = major(version) !== major(current) || steps > policy.rollback_grace;
+    if (isTooFar && !installed.isDowngradePermitted) {
       return refuse(
         'upgrade_version_too_old',
         `${version} is too far below the installed ${current}; the policy allows ` +

@@ -2,6 +2,12 @@ import { z } from 'zod';
 import { Channel, Version } from './names.js';
 import { Signer, whoIs } from './policy-signers.js';
 
+/** A host as URLs name it, in lower case, with its port when that is not the usual one. */
+const HostName = z
+  .string()
+  .max(261)
+  .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*(:[1-9]\d{0,4})?$/);
+
 const areDistinct = (signers: readonly Signer[]): boolean =>
   new Set(signers.map(whoIs)).size === signers.length;
 
@@ -23,8 +29,18 @@ export const NodePolicy = z
     signers: z.array(Signer).max(32).default([]),
     /** How many different signers must have signed; one key, or one workflow, counts once. */
     threshold: z.int().min(1).max(32).default(1),
-    /** Base addresses besides the manager that may be fetched from. */
+    /** Base addresses besides the manager that may be fetched from, the best first. */
     sources: z.array(z.url().max(2_048)).max(8).default([]),
+    /** Whom to ask first where the command does not say. */
+    source_order: z.enum(['manager_first', 'sources_first']).default('manager_first'),
+    /** Hosts besides those of `sources` that a redirect or a manifest may lead to, over https. */
+    allowed_hosts: z.array(HostName).max(32).default([]),
+    /** Whether anything is installed without a channel index that has not expired. */
+    channel_index: z.enum(['optional', 'required']).default('optional'),
+    /** What becomes of a revoked version that runs when there is nothing good to go back to. */
+    on_revoked: z.enum(['alert', 'stop']).default('alert'),
+    /** Of this policy; a signed update of it must have a higher one. */
+    sequence: z.int().min(0).default(0),
     max_artifact_bytes: z
       .int()
       .min(1)

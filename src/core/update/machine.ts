@@ -1,5 +1,6 @@
 import { isBeforeSwap, withJob } from './changes.js';
 import { takeOrder, takeWithdrawal } from './commands.js';
+import { learned } from './channels.js';
 import { judgedByTime, onProbation, swapEnded, turnedBack, watched } from './probation.js';
 import { failed, fetched, mayApply, permitted, staged, swapping } from './staging.js';
 import type { Job } from './state.js';
@@ -21,6 +22,12 @@ export function step(machine: Machine, input: Input, facts: Facts): Machine {
       const outbox = machine.state.outbox.filter((event) => !input.ids.includes(event.id));
       return { ...machine, state: { ...machine.state, outbox } };
     }
+    case 'index_seen':
+    case 'index_expired':
+    case 'index_refused':
+    case 'downgrade_used':
+    case 'revoked':
+      return learned(machine, input, facts);
     default:
       return job === null ? machine : stepJob(machine, job, input, facts);
   }

@@ -18,6 +18,7 @@ export function onProbation(machine: Machine, job: Job, facts: Facts): Machine {
     channel: job.channel,
     sequence: job.artifact?.sequence ?? 0,
     state_schema: job.artifact?.state_schema ?? null,
+    ...(job.artifact === null ? {} : { sha256: job.artifact.sha256 }),
   };
   const state = tell(machine.state, facts, job.command_id, {
     type: 'upgrade_probation',
@@ -100,7 +101,7 @@ function promoted(machine: Machine, job: Job, facts: Facts, elapsedMs: number): 
   return ended({ ...machine, state: { ...state, floors } }, facts, job, how);
 }
 
-function goBack(machine: Machine, code: string, message: string): Machine {
+export function goBack(machine: Machine, code: string, message: string): Machine {
   const { job } = machine.state;
   if (job === null) return machine;
   return withJob(machine, { ...job, phase: 'rolling_back', failure: { code, message } });

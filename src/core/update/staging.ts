@@ -10,6 +10,9 @@ const EVENT_OF_STEP = {
   swap: 'upgrade_swap_failed',
 } as const satisfies Record<FailedStep, string>;
 
+/** What no honest mistake explains well. */
+const GRAVE_CODES = /signature|revoked|index_mismatch/;
+
 /**
  * No answer to the question for a permit for this long: it, or the answer, was lost. As long as a
  * permit usually counts, from the question on: one that comes later would be of no use.
@@ -61,7 +64,7 @@ export function failed(
   // A failure after the swap is not an end but a reason to go back.
   if (job.phase === 'probation' || job.phase === 'rolling_back') return machine;
   if (job.phase === 'swapping' && input.step !== 'swap') return machine;
-  const isGrave = input.step === 'swap' || input.code.includes('signature');
+  const isGrave = input.step === 'swap' || GRAVE_CODES.test(input.code);
   const state = tell(machine.state, facts, job.command_id, {
     type: EVENT_OF_STEP[input.step],
     severity: isGrave ? 'critical' : 'warning',

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Channel, ProductName, Sha256, Variant, Version } from '../release/index.js';
+import { Channel, IndexMemory, ProductName, Sha256, Variant, Version } from '../release/index.js';
 
 /** What the machine works on. */
 export const UPDATE_PHASES = [
@@ -20,6 +20,8 @@ export const InstalledVersion = z.object({
   sequence: z.int().min(0),
   /** The format of state that it writes; null when its release says nothing of it. */
   state_schema: z.int().min(0).nullable(),
+  /** Digest of its artifact, which the kill list goes by; left out when it is not known. */
+  sha256: Sha256.optional(),
 });
 export type InstalledVersion = z.infer<typeof InstalledVersion>;
 
@@ -88,6 +90,12 @@ export const UpdateState = z.object({
   previous: InstalledVersion.nullable(),
   /** Highest sequence that proved itself, by channel. Rises at promotion only. */
   floors: z.partialRecord(Channel, z.int().min(0)),
+  /** The newest signed index of each channel that was seen. Their sequences only rise. */
+  indexes: z.partialRecord(Channel, IndexMemory).optional(),
+  /** Highest sequence of a downgrade permit that was used, by channel. */
+  downgrades: z.partialRecord(Channel, z.int().min(1)).optional(),
+  /** The revoked version that runs, or was stopped, for want of another: it is told once. */
+  revoked_told: Version.optional(),
   /** Highest command generation seen. */
   generation: z.int().min(0),
   /** The last commands and how they were answered: the same id gets the same answer. */

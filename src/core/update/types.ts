@@ -1,3 +1,4 @@
+import type { Channel, IndexMemory, Revocation } from '../release/index.js';
 import type { Job, UpdateState } from './state.js';
 
 /** What is only true while this process lives: a restart of the agent starts it anew. */
@@ -103,14 +104,33 @@ export type Input =
   | { readonly type: 'rolled_back' }
   | { readonly type: 'rollback_failed'; readonly message: string }
   | { readonly type: 'spooled'; readonly ids: readonly string[] }
+  | IndexInput
   /** The agent has started; `current` is what the link on the disk points to. */
   | { readonly type: 'booted'; readonly current: string | null };
+
+/** What became known of the channels of a product, whatever else goes on. */
+export type IndexInput =
+  | { readonly type: 'index_seen'; readonly channel: Channel; readonly index: IndexMemory }
+  | { readonly type: 'index_expired'; readonly channel: Channel }
+  | {
+      readonly type: 'index_refused';
+      readonly channel: Channel;
+      readonly code: string;
+      readonly message: string;
+    }
+  | { readonly type: 'downgrade_used'; readonly channel: Channel; readonly sequence: number }
+  /** What runs is on the kill list. `back`: the links name the previous version already. */
+  | {
+      readonly type: 'revoked';
+      readonly revocation: Revocation;
+      readonly done: 'back' | 'stopped' | 'alerted';
+    };
 
 /** What the link has to say. */
 export type LinkInput = Extract<Input, { type: 'permit_granted' | 'permit_denied' | 'linked' }>;
 
 /** What only means something while there is a job. */
-export type JobInput = Exclude<Input, { type: 'upgrade' | 'withdraw' | 'spooled' }>;
+export type JobInput = Exclude<Input, { type: 'upgrade' | 'withdraw' | 'spooled' } | IndexInput>;
 
 /** What the state asks the executor to do next. Each is safe to begin again after a crash. */
 export type Action =

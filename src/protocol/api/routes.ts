@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Channel, ProductName, Sha256, Version } from '../../core/release/index.js';
+import { Channel, ProductName, Sha256, SignedDocument, Version } from '../../core/release/index.js';
 import type { ErrorCode } from '../errors.js';
 import { EnrollRequest, EnrollResponse, Id } from '../node/index.js';
 import * as s from './schemas.js';
@@ -324,6 +324,36 @@ export const ROUTES = {
     status: 200,
     params: z.object({ product: ProductName, version: Version, channel: Channel }),
     answer: z.array(z.string()),
+    errors: ['not_found'],
+  }),
+  'documents.announce': route({
+    method: 'POST',
+    path: '/api/v1/documents',
+    permission: 'release.publish',
+    summary: 'Hand in a signed channel index or downgrade permit; idempotent',
+    status: 201,
+    body: SignedDocument,
+    answer: s.AnnouncedDocument,
+    errors: ['release_document_invalid', 'release_document_superseded', 'upgrade_signature_invalid'],
+  }),
+  'documents.channel': route({
+    method: 'GET',
+    path: '/node/v1/channels/:product/:channel',
+    permission: 'node',
+    summary: 'The newest signed index of a channel',
+    status: 200,
+    params: z.object({ product: ProductName, channel: Channel }),
+    answer: SignedDocument,
+    errors: ['not_found'],
+  }),
+  'documents.downgrade': route({
+    method: 'GET',
+    path: '/node/v1/downgrades/:product/:channel/:version',
+    permission: 'node',
+    summary: 'The newest signed permit to go back to a version',
+    status: 200,
+    params: z.object({ product: ProductName, channel: Channel, version: Version }),
+    answer: SignedDocument,
     errors: ['not_found'],
   }),
   'releases.blob': route({

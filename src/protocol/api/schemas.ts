@@ -138,6 +138,18 @@ export const PublishRelease = z.object({
     .min(1)
     .max(16),
 });
+/** What is kept of a signed channel index or downgrade permit. */
+export const AnnouncedDocument = z.object({
+  kind: z.enum(['channel', 'downgrade']),
+  product: ProductName,
+  channel: Channel,
+  /** Where a downgrade permit leads; null for an index. */
+  version: Version.nullable(),
+  sequence: Count,
+  sha256: Sha256,
+  expires_at: Moment,
+  stored_at: Moment,
+});
 export const BlobStored = z.object({ sha256: Sha256, size: Count });
 
 // -- rollouts ---------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ export const LINK_PATH = '/node/v1/link';
 export const ENROLL_PATH = '/node/v1/enroll';
 export const BLOB_PATH = '/node/v1/blobs/sha256';
 export const RELEASE_PATH = '/node/v1/releases';
+export const CHANNEL_PATH = '/node/v1/channels';
+export const DOWNGRADE_PATH = '/node/v1/downgrades';
 
 /** DESIGN 5. A hello with 64 services and their labels needs about 20 KiB. */
 export const NODE_FRAME_BYTES_MAX = 64 * 1024;

@@ -8,6 +8,7 @@ export const AUDIT_ACTIONS = [
   'node.enroll',
   'node.revoke',
   'release.publish',
+  'release.announce',
   'node.upgrade.request',
   'group.upgrade.schedule',
   'group.upgrade.paused',

@@ -4,6 +4,8 @@ import { AuditModule } from '../audit/index.js';
 import { EventsModule } from '../events/index.js';
 import { CONFIG, type Config } from '../platform/index.js';
 import { BlobStore } from './blob-store.js';
+import { DocumentsController } from './documents.controller.js';
+import { Documents } from './documents.js';
 import { ReleasesController } from './releases.controller.js';
 import { Releases } from './releases.js';
 import { Uploads } from './uploads.js';
@@ -11,9 +13,10 @@ import { Uploads } from './uploads.js';
 /** The release catalog and the artifact store. */
 @Module({
   imports: [AuditModule, EventsModule],
-  controllers: [ReleasesController],
+  controllers: [ReleasesController, DocumentsController],
   providers: [
     Releases,
+    Documents,
     Uploads,
     {
       provide: BlobStore,
