@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** The catalog: one row a product and version, with the signed bytes as they came. */
+/** The catalog: one row a product, version and channel, with the signed bytes as they came. */
 export class CreateReleases1763712350000 implements MigrationInterface {
   name = 'CreateReleases1763712350000';
 
@@ -17,7 +17,26 @@ export class CreateReleases1763712350000 implements MigrationInterface {
         manifest_sha256 text NOT NULL,
         signatures text NOT NULL,
         published_at bigint NOT NULL,
-        UNIQUE (product, version)
+        yanked_at bigint,
+        yank_reason text,
+        UNIQUE (product, version, channel)
+      )`,
+    );
+    await runner.query(
+      `CREATE TABLE release_blobs (
+        sha256 text NOT NULL,
+        release_id text NOT NULL REFERENCES releases (id) ON DELETE CASCADE,
+        PRIMARY KEY (sha256, release_id)
+      )`,
+    );
+    await runner.query(`CREATE INDEX release_blobs_by_release ON release_blobs (release_id)`);
+    await runner.query(
+      `CREATE TABLE release_sources (
+        name text PRIMARY KEY,
+        etags text NOT NULL,
+        next_at bigint NOT NULL,
+        failures integer NOT NULL,
+        last_result text
       )`,
     );
     // Channel indexes and downgrade permits; `subject` is the version that a permit leads to.

@@ -38,7 +38,11 @@ export interface Client {
    * problem document, `manager_unreachable`, or `manager_answer_invalid`. Never tries again.
    */
   call<N extends RouteName>(name: N, ...given: CallArguments<N>): Promise<Answer<N>>;
-  /** Sends a file as a blob. `onSent` hears how many bytes went out so far. */
+  /**
+   * Sends a file as a blob, from the byte on that the manager has come to. A connection that breaks off
+   * is taken up again, as long as each try brings something. `onSent` hears how many bytes are there
+   * or on their way.
+   */
   upload(blob: {
     readonly path: string;
     readonly sha256: string;
@@ -71,11 +75,57 @@ export function makeClient(options: {
       return answerOf(route, url, response) as never;
     },
     upload: async (blob) => {
-      const route: Route = ROUTES['releases.upload'];
-      const url = addressOf(manager, route, { params: { digest: blob.sha256 } });
-      answerOf(route, url, await sendFile(url, { ...blob, method: route.method, credential }));
+      const params = { digest: blob.sha256 };
+      const status: Route = ROUTES['releases.upload_status'];
+      const append: Route = ROUTES['releases.append'];
+      const url = addressOf(manager, append, { params });
+      await goingOn(
+        async () => {
+          const answer = await sent(url, {
+            method: status.method,
+            headers: credential,
+            body: null,
+          });
+          return UploadStatus.parse(answerOf(status, url, answer));
+        },
+        async (offset) => {
+          const upload = { ...blob, offset, method: append.method, credential };
+          answerOf(append, url, await sendFile(url, upload));
+        },
+      );
     },
   };
+}
+
+const UploadStatus = ROUTES['releases.upload_status'].answer;
+
+/** Tries in a row that brought no byte. */
+const BARREN_TRIES_MAX = 4;
+const RETRY_BASE_MS = 250;
+/** What another try may mend; the last is told when an earlier connection was still taken for alive. */
+const MAY_PASS = ['manager_unreachable', 'unavailable', 'rate_limited', 'upload_offset_mismatch'];
+
+/** Asks how far it is and sends the rest, until it is whole or nothing moves any more. */
+async function goingOn(
+  look: () => Promise<{ readonly offset: number; readonly complete: boolean }>,
+  send: (offset: number) => Promise<void>,
+): Promise<void> {
+  let furthest = -1;
+  for (let barren = 0; ;) {
+    try {
+      const { offset, complete } = await look();
+      if (complete) return;
+      if (offset > furthest) barren = 0;
+      furthest = Math.max(furthest, offset);
+      await send(offset);
+      return;
+    } catch (error) {
+      const mayPass = error instanceof FleetError && MAY_PASS.includes(error.code);
+      barren += 1;
+      if (!mayPass || barren > BARREN_TRIES_MAX) throw error;
+      await sleep(RETRY_BASE_MS * 2 ** barren);
+    }
+  }
 }
 
 interface RawAnswer {
@@ -158,6 +208,8 @@ interface Upload {
   readonly method: string;
   readonly path: string;
   readonly size: number;
+  /** Where to begin. */
+  readonly offset: number;
   readonly credential: Readonly<Record<string, string>>;
   readonly onSent?: (bytes: number) => void;
 }
@@ -194,7 +246,9 @@ function openUpload(url: URL, upload: Upload): ClientRequest {
     headers: {
       ...upload.credential,
       'content-type': 'application/octet-stream',
-      'content-length': upload.size,
+      'content-length': upload.size - upload.offset,
+      'upload-offset': upload.offset,
+      'upload-length': upload.size,
       expect: '100-continue',
     },
     timeout: STALL_TIMEOUT_MS,
@@ -205,9 +259,10 @@ function openUpload(url: URL, upload: Upload): ClientRequest {
 }
 
 async function sendBody(request: ClientRequest, upload: Upload): Promise<void> {
-  const file = createReadStream(upload.path, { highWaterMark: UPLOAD_CHUNK_BYTES });
+  const { path, offset: start } = upload;
+  const file = createReadStream(path, { start, highWaterMark: UPLOAD_CHUNK_BYTES });
   const counted = async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    let bytesSent = 0;
+    let bytesSent = start;
     for await (const chunk of chunks) {
       yield chunk;
       bytesSent += chunk.length;

@@ -84,8 +84,9 @@ type PageOf<Item> = (query: { limit: number; cursor?: string }) => Promise<{
 async function collect<Item>(
   given: Given,
   page: PageOf<Item>,
+  rows = 50,
 ): Promise<{ items: Item[]; more: boolean }> {
-  const limit = given.read('limit', Limit) ?? 50;
+  const limit = given.read('limit', Limit) ?? rows;
   const items: Item[] = [];
   let cursor: string | null = null;
   do {
@@ -116,9 +117,11 @@ export async function showList<Item>(
     readonly page: PageOf<Item>;
     readonly columns: readonly Column<Item>[];
     readonly whenEmpty: string;
+    /** Shown when no `--limit` says otherwise. */
+    readonly rows?: number;
   },
 ): Promise<void> {
-  const found = await collect(given, list.page);
+  const found = await collect(given, list.page, list.rows);
   show(
     given,
     terminal,

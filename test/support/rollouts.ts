@@ -17,7 +17,7 @@ import type { Database } from '../../src/server/platform/database/index.js';
 import { loadConfig, type Caller } from '../../src/server/platform/index.js';
 import { InProcessWakeups } from '../../src/server/platform/queue/index.js';
 import { Groups } from '../../src/server/access/index.js';
-import { BlobStore } from '../../src/server/releases/blob-store.js';
+import { DiskBlobs } from '../../src/server/releases/store/disk-blobs.js';
 import { Releases, type StoredRelease } from '../../src/server/releases/index.js';
 import { insertRelease } from '../../src/server/releases/releases.store.js';
 import { Chronicle } from '../../src/server/rollouts/chronicle.js';
@@ -191,7 +191,7 @@ export function rolloutsOn(
   const orchestrator = new Orchestrator(database, units, chronicle, clock);
   const groups = new Groups(database, clock);
   const scopes = new Scopes(groups, nodes);
-  const blobs = new BlobStore('/nowhere');
+  const blobs = new DiskBlobs('/nowhere');
   const releases = new Releases(database, blobs, audit, events, clock);
   const newcomers = new Newcomers(database, units, orchestrator, scopes, releases);
   const reverts = new Reverts(database, orchestrator, nodes, releases);

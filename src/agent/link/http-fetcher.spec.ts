@@ -224,6 +224,56 @@ describe('opening an artifact', () => {
     await expect(artifact(0)).rejects.toMatchObject({ code: 'upgrade_network_error' });
   });
 
+  it('comes again when a busy manager says when', async () => {
+    for (const [status, wait] of [
+      [503, '1'],
+      [429, '0'],
+      [503, new Date(Date.now() + 1_500).toUTCString()],
+    ] as const) {
+      let asked = 0;
+      manager.answer = (_request, response) => {
+        asked += 1;
+        if (asked > 1) response.end('artifact');
+        else response.writeHead(status, { 'retry-after': wait }).end();
+      };
+      const before = performance.now();
+      expect(await textOf((await artifact(0)).stream)).toBe('artifact');
+      expect(asked).toBe(2);
+      // No node comes again without a pause, whatever the header says.
+      expect(performance.now() - before).toBeGreaterThan(400);
+    }
+    // A token counts once: the second request has one of its own.
+    const tokens = manager.requests.map((request) => request.headers.authorization);
+    expect(new Set(tokens).size).toBe(tokens.length);
+  });
+
+  it('asks another source at once when one is busy', async () => {
+    allowed = [mirror.url];
+    mirror.answer = (_request, response) => {
+      response.writeHead(503, { 'retry-after': '60' }).end();
+    };
+    manager.answer = (_request, response) => {
+      response.end('artifact');
+    };
+    const { stream } = await artifact(0, [mirror.url, manager.url]);
+    expect(await textOf(stream)).toBe('artifact');
+  });
+
+  it('stops waiting when the caller gives up', async () => {
+    manager.answer = (_request, response) => {
+      response.writeHead(503, { 'retry-after': '60' }).end();
+    };
+    const giveUp = new AbortController();
+    const waiting = fetcher().openArtifact({
+      sha256: DIGEST,
+      offset: 0,
+      sources: [],
+      signal: giveUp.signal,
+    });
+    setTimeout(() => giveUp.abort(), 50);
+    await expect(waiting).rejects.toThrow();
+  });
+
   it('ends when the caller gives up', async () => {
     manager.answer = (_request, response) => {
       response.writeHead(200).write('part');

@@ -17,6 +17,7 @@ import {
   RELEASE_PATH,
 } from '../../protocol/node/index.js';
 import type { DocumentName, Fetcher } from '../updater/index.js';
+import { retryAfterMs, whenNotBusy } from './retry-after.js';
 import { refused, Sources, type Delivery } from './sources.js';
 
 /** Sixteen signatures of the largest size: as many as a release can be published with. */
@@ -45,12 +46,12 @@ export interface FetcherOptions {
   readonly answerTimeoutMs?: number;
 }
 
-const network = (message: string, cause?: unknown, status?: number): FleetError =>
-  new FleetError('upgrade_network_error', message, {
-    kind: 'operational',
-    cause,
-    ...(status === undefined ? {} : { context: { status } }),
-  });
+const network = (
+  message: string,
+  cause?: unknown,
+  context: Readonly<Record<string, number>> = {},
+): FleetError =>
+  new FleetError('upgrade_network_error', message, { kind: 'operational', cause, context });
 const isMissing = (error: unknown): boolean =>
   error instanceof FleetError && error.context['status'] === 404;
 
@@ -159,7 +160,7 @@ export class HttpFetcher implements Fetcher {
         throw error;
       }
     };
-    return firstOf(left, openAt, mildestOf);
+    return whenNotBusy(signal, () => firstOf(left, openAt, mildestOf));
   }
 
   async #sources(): Promise<Sources> {
@@ -277,7 +278,11 @@ function problemOf(
   if (status === 401) {
     return network(`${url} answered 401: the manager does not accept the token of this node`);
   }
-  return network(`${url} answered ${status}`, undefined, status);
+  const retryMs = retryAfterMs(status, response.headers['retry-after']);
+  return network(`${url} answered ${status}`, undefined, {
+    status,
+    ...(retryMs === null ? {} : { retry_after_ms: retryMs }),
+  });
 }
 
 function parseSignatures(bytes: Buffer): readonly string[] {
@@ -328,10 +333,13 @@ function worstOf(errors: readonly unknown[]): unknown {
   return errors.find(isTelling) ?? errors.at(-1);
 }
 
-/** What may pass is worth waiting for, whatever the others answered. */
-const mildestOf = (errors: readonly unknown[]): unknown =>
-  errors.find((error) => error instanceof FleetError && error.code === 'upgrade_network_error') ??
-  errors.at(-1);
+/** What may pass is worth waiting for, whatever the others answered; most of all what says how long. */
+function mildestOf(errors: readonly unknown[]): unknown {
+  const isMild = (error: unknown): error is FleetError =>
+    error instanceof FleetError && error.code === 'upgrade_network_error';
+  const mild = errors.filter(isMild);
+  return mild.find(({ context }) => 'retry_after_ms' in context) ?? mild[0] ?? errors.at(-1);
+}
 
 /** Where the answer begins: where it was asked to, or at the beginning. */
 function startOf(url: string, response: IncomingMessage, offset: number): number {

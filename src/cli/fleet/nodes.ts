@@ -60,6 +60,13 @@ const SERVICE_COLUMNS: readonly Column<Node['services'][number]>[] = [
   ],
 ];
 
+const SUPPORT_COLUMNS: readonly Column<Node['support'][number]>[] = [
+  ['service', (one) => one.service],
+  ['channel', (one) => one.channel],
+  ['newest', (one) => one.newest],
+  ['support', (one) => one.window.replaceAll('_', ' ')],
+];
+
 const nodeText = (node: Node): string =>
   facts([
     ['id', node.id],
@@ -76,7 +83,9 @@ const nodeText = (node: Node): string =>
     ['agent', node.agent_version],
     ['enrolled', node.enrolled_at],
     ['last seen', node.last_seen_at],
-  ]) + `\n${table(node.services, SERVICE_COLUMNS, 'no services')}`;
+  ]) +
+  `\n${table(node.services, SERVICE_COLUMNS, 'no services')}` +
+  (node.support.length === 0 ? '' : `\n${table(node.support, SUPPORT_COLUMNS, '')}`);
 
 export const showNode: Command = {
   name: 'nodes show',

@@ -3,6 +3,9 @@ import type { Answer } from '../../protocol/api/index.js';
 import type { Command } from '../command.js';
 import { connect, LIST_OPTIONS, showList } from '../connection.js';
 import type { Column } from '../table.js';
+import { oneOf } from '../values.js';
+
+const State = oneOf(['draft', 'published', 'yanked']);
 
 type Release = Answer<'releases.publish'>;
 
@@ -18,23 +21,27 @@ const COLUMNS: readonly Column<Release>[] = [
 
 export const list: Command = {
   name: 'release list',
-  summary: 'published releases, newest first',
+  summary: 'releases, newest first',
   operands: [],
   options: {
     product: { value: 'P', help: 'this product only' },
     channel: { value: 'C', help: 'this channel only' },
+    state: { value: 'S', help: 'draft, published or yanked only' },
     ...LIST_OPTIONS,
+    limit: { value: 'N', help: 'rows at most (default 10)' },
   },
   run: async (given, terminal) => {
     const filter = {
       product: given.read('product', ProductName),
       channel: given.read('channel', Channel),
+      state: given.read('state', State),
     };
     const client = await connect(given, terminal);
     await showList(given, terminal, {
       page: (page) => client.call('releases.list', { query: { ...filter, ...page } }),
       columns: COLUMNS,
       whenEmpty: 'no releases',
+      rows: 10,
     });
   },
 };

@@ -14,24 +14,32 @@ export const publish: Command = {
   name: 'release publish',
   summary: 'upload artifacts and publish the signed manifest',
   operands: ['DIR'],
-  options: { ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
-  notes: ['Safe to repeat: what the manager holds already is not sent again.'],
+  options: {
+    draft: { help: 'only store it, for others to look at and sign; nodes do not see it' },
+    ...MANAGER_OPTIONS,
+    ...OUTPUT_OPTION,
+  },
+  notes: [
+    'Safe to repeat: what the manager holds already is not sent again, and an upload that broke off',
+    'goes on where it stopped.',
+  ],
   run: async (given, terminal) => {
     const release = await readReleaseFolder(given.operand(0));
-    if (release.signatures.length === 0) {
+    const draft = given.isSet('draft');
+    if (release.signatures.length === 0 && !draft) {
       throw usageError(
         `${release.folder} holds no signature`,
         'Sign it first: `bellwether release sign --key FILE DIR`.',
       );
     }
     const client = await connect(given, terminal);
-    const published = await publishWhole(client, release, terminal);
+    const published = await publishWhole(client, { release, draft }, terminal);
     show(
       given,
       terminal,
       published,
       ({ id, product, version, channel }) =>
-        `published ${product} ${version} on ${channel} as ${id}\n`,
+        `${draft ? 'drafted' : 'published'} ${product} ${version} on ${channel} as ${id}\n`,
     );
   },
 };
@@ -42,10 +50,11 @@ export const publish: Command = {
  */
 async function publishWhole(
   client: Client,
-  release: ReleaseFolder,
+  { release, draft }: { readonly release: ReleaseFolder; readonly draft: boolean },
   terminal: Terminal,
 ): Promise<Release> {
   const body = {
+    draft,
     manifest: release.manifestBytes.toString('utf8'),
     signatures: release.signatures.map(({ text }) => text),
   };

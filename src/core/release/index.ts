@@ -52,6 +52,20 @@ export {
 } from './minisign.js';
 export { Arch, Channel, Os, ProductName, Sha256, Variant, Version } from './names.js';
 export { detourTo, type Detour } from './reach.js';
+export { isWider, seenOn, widestOf } from './channels.js';
+export { claimsOf, differencesOf, type Difference } from './compare.js';
+export {
+  channelOf,
+  newestOn,
+  offersFor,
+  windowOf,
+  type Offer,
+  type Offerable,
+  type SupportWindow,
+  type Taker,
+} from './offers.js';
+export { judgePromotion } from './promotion.js';
+export { manifestJsonSchema } from './schema.js';
 export { NodePolicy } from './policy.js';
 export { needsTrustedRoot, Signer } from './policy-signers.js';
 export {

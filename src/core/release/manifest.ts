@@ -165,7 +165,7 @@ export function parseManifest(
 
 /** The artifact for one machine, or undefined. */
 export const artifactFor = (
-  manifest: Manifest,
+  manifest: Pick<Manifest, 'artifacts'>,
   host: { readonly os: string; readonly arch: string; readonly variant: string },
 ): Artifact | undefined =>
   manifest.artifacts.find(

@@ -167,12 +167,13 @@ function openIfMay(draft: Draft, index: number, moment: Moment): void {
   }
 }
 
-const HELD = ['upgrades_suspended', 'upgrades_disabled', 'frozen'];
+const HELD = ['upgrades_suspended', 'upgrades_disabled', 'frozen', 'release_yanked'];
 const isHeld = (wave: WaveState): boolean => HELD.includes(wave.reason);
 
-/** What holds every wave back, whoever wants it open: the switch, and freezes. */
+/** What holds every wave back, whoever wants it open: a yank, the switch, and freezes. */
 export function heldBack(moment: Moment): Extract<GateAnswer, { say: 'wait' }> | null {
-  const { mode, freezes } = moment.circumstances;
+  const { mode, freezes, yanked } = moment.circumstances;
+  if (yanked === true) return { say: 'wait', reason: 'release_yanked', until: null };
   if (mode !== 'enabled') return { say: 'wait', reason: `upgrades_${mode}`, until: null };
   const frozen = frozenUntil(freezes, moment.now);
   return frozen === null ? null : { say: 'wait', reason: 'frozen', until: frozen.until };

@@ -27,6 +27,7 @@ export type PermitDenial =
   | 'upgrades_suspended'
   | 'upgrades_disabled'
   | 'frozen'
+  | 'release_yanked'
   | 'outside_window'
   | 'spread'
   | 'too_many_nodes_down';

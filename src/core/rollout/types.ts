@@ -179,6 +179,8 @@ export interface Circumstances {
   /** The most restrictive switch of the fleet and of the groups above the rollout. */
   readonly mode: 'enabled' | 'suspended' | 'disabled';
   readonly freezes: readonly Freeze[];
+  /** The release was taken back: for good, so nothing of it starts any more. */
+  readonly yanked?: boolean;
 }
 
 interface At {

@@ -8,4 +8,14 @@ export {
   type Route,
   type RouteName,
 } from './routes.js';
-export { AuditEntry, CreateRollout, Event, GroupRole, Node, Problem, Rollout } from './schemas.js';
+export {
+  AuditEntry,
+  CreateRollout,
+  Event,
+  GroupRole,
+  Node,
+  Problem,
+  Rollout,
+  SourceName,
+  type SourceResult,
+} from './schemas.js';

@@ -28,7 +28,7 @@ export const PERMISSIONS = [
 export type Permission = (typeof PERMISSIONS)[number];
 
 export interface Route {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Express style, from the root of the server. */
   readonly path: string;
   readonly permission: Permission;
@@ -44,6 +44,13 @@ export interface Route {
 
 const route = <const R extends Route>(definition: R): R => definition;
 const byId = z.object({ id: Id });
+
+/** What the artifact store can be too. */
+const STORE_ERRORS = [
+  'blob_store_full',
+  'blob_store_read_only',
+  'blob_store_unavailable',
+] as const satisfies readonly ErrorCode[];
 
 /**
  * The one table of the HTTP interface: the server mounts it, the guard reads its permissions, the
@@ -173,6 +180,8 @@ export const ROUTES = {
     errors: [
       'not_found',
       'release_not_for_scope',
+      'release_yanked',
+      'binary_not_staged',
       'rollout_empty',
       'upgrade_already_pending',
       'upgrade_version_changed',
@@ -192,11 +201,36 @@ export const ROUTES = {
     errors: [
       'not_found',
       'release_not_for_scope',
+      'release_yanked',
+      'binary_not_staged',
       'rollout_empty',
       'rollout_node_busy',
       'rollout_plan_invalid',
       'upgrades_disabled',
     ],
+  }),
+
+  'nodes.upgrades': route({
+    method: 'GET',
+    path: '/api/v1/nodes/:id/upgrades',
+    permission: 'node.view',
+    summary: 'What a node could be upgraded to, or downgraded to, newest first',
+    status: 200,
+    params: byId,
+    query: s.UpgradesQuery,
+    answer: s.NodeUpgrades,
+    errors: ['not_found'],
+  }),
+  'groups.upgrades': route({
+    method: 'GET',
+    path: '/api/v1/groups/:id/upgrades',
+    permission: 'node.view',
+    summary: 'The same for the nodes of a group and below, counted',
+    status: 200,
+    params: byId,
+    query: s.UpgradesQuery,
+    answer: s.GroupUpgrades,
+    errors: ['not_found'],
   }),
 
   'groups.switch': route({
@@ -295,7 +329,91 @@ export const ROUTES = {
     status: 201,
     params: z.object({ digest: Sha256 }),
     answer: s.BlobStored,
-    errors: ['release_digest_mismatch', 'payload_too_large'],
+    errors: ['release_digest_mismatch', 'payload_too_large', ...STORE_ERRORS],
+  }),
+  'releases.upload_status': route({
+    method: 'GET',
+    path: '/api/v1/blobs/sha256/:digest',
+    permission: 'release.publish',
+    summary: 'How much of an artifact is here, for an upload that goes on',
+    status: 200,
+    params: z.object({ digest: Sha256 }),
+    answer: s.UploadStatus,
+    errors: STORE_ERRORS,
+  }),
+  'releases.append': route({
+    method: 'PATCH',
+    path: '/api/v1/blobs/sha256/:digest',
+    permission: 'release.publish',
+    summary: 'Go on with an upload: raw body from byte Upload-Offset on, of Upload-Length in all',
+    status: 200,
+    params: z.object({ digest: Sha256 }),
+    answer: s.UploadStatus,
+    errors: [
+      'upload_offset_mismatch',
+      'release_digest_mismatch',
+      'payload_too_large',
+      ...STORE_ERRORS,
+    ],
+  }),
+  'releases.schema': route({
+    method: 'GET',
+    path: '/api/v1/schemas/manifest.v1.json',
+    permission: 'public',
+    summary: 'JSON Schema of the signed manifest',
+    status: 200,
+    answer: z.record(z.string(), z.unknown()),
+    errors: [],
+  }),
+  'releases.show': route({
+    method: 'GET',
+    path: '/api/v1/releases/:id',
+    permission: 'release.view',
+    summary: 'One release with its manifest and signatures',
+    status: 200,
+    params: byId,
+    answer: s.ReleaseWhole,
+    errors: ['not_found'],
+  }),
+  'releases.yank': route({
+    method: 'POST',
+    path: '/api/v1/releases/:id/yank',
+    permission: 'release.publish',
+    summary: 'Take a version back on every channel, for good',
+    status: 200,
+    params: byId,
+    body: s.YankRelease,
+    answer: s.Release,
+    errors: ['not_found', 'conflict'],
+  }),
+  'releases.collect': route({
+    method: 'POST',
+    path: '/api/v1/blobs/collect',
+    permission: 'release.publish',
+    summary: 'Remove artifacts that nothing needs, or say which those are (dry_run)',
+    status: 200,
+    body: s.CollectBlobs,
+    answer: s.Collected,
+    errors: STORE_ERRORS,
+  }),
+  'sources.list': route({
+    method: 'GET',
+    path: '/api/v1/sources',
+    permission: 'release.view',
+    summary: 'Where releases are pulled from, and how that went last',
+    status: 200,
+    answer: z.object({ items: z.array(s.ReleaseSource) }),
+    errors: [],
+  }),
+  'sources.refresh': route({
+    method: 'POST',
+    path: '/api/v1/sources/:name/refresh',
+    permission: 'release.publish',
+    summary: 'Look at a source now; answers when that is done',
+    status: 200,
+    params: z.object({ name: s.SourceName }),
+    answer: s.ReleaseSource,
+    errors: ['not_found', 'release_source_failed'],
   }),
   'releases.publish': route({
     method: 'POST',
@@ -305,7 +423,14 @@ export const ROUTES = {
     status: 201,
     body: s.PublishRelease,
     answer: s.Release,
-    errors: ['release_exists', 'release_artifact_missing', 'upgrade_manifest_invalid'],
+    errors: [
+      'release_exists',
+      'release_not_wider',
+      'release_yanked',
+      'release_artifact_missing',
+      'upgrade_manifest_invalid',
+      'upgrade_signature_invalid',
+    ],
   }),
   'releases.manifest': route({
     method: 'GET',
@@ -363,7 +488,7 @@ export const ROUTES = {
     summary: 'An artifact; Range and ETag are honoured',
     status: 200,
     params: z.object({ digest: Sha256 }),
-    errors: ['not_found'],
+    errors: ['not_found', 'downloads_busy', 'rate_limited', ...STORE_ERRORS],
   }),
 
   'rollouts.list': route({
@@ -408,6 +533,8 @@ export const ROUTES = {
     errors: [
       'not_found',
       'release_not_for_scope',
+      'release_yanked',
+      'binary_not_staged',
       'rollout_empty',
       'rollout_node_busy',
       'rollout_plan_invalid',
@@ -425,6 +552,8 @@ export const ROUTES = {
     errors: [
       'not_found',
       'release_not_for_scope',
+      'release_yanked',
+      'binary_not_staged',
       'rollout_empty',
       'rollout_plan_invalid',
       'upgrades_disabled',

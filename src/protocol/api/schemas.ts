@@ -1,21 +1,15 @@
 import { z } from 'zod';
-import { Artifact, Channel, ProductName, Sha256, Version } from '../../core/release/index.js';
 import { ERROR_CODES } from '../errors.js';
 import { Host, Id, Labels, ServiceReport, SeveritySchema } from '../node/index.js';
+import { PageQuery } from './pages.js';
+import { Support } from './release-schemas.js';
 import { RolloutStatus } from './rollout-schemas.js';
 
 const Name = z.string().trim().min(1).max(128);
 const Moment = z.iso.datetime();
 const Count = z.int().min(0);
 
-/** Every list answers in pages: give `next_cursor` back as `cursor` until it is null. */
-export const pageOf = <T extends z.ZodType>(item: T) =>
-  z.object({ items: z.array(item), next_cursor: z.string().nullable() });
-
-export const PageQuery = z.object({
-  cursor: z.string().max(200).optional(),
-  limit: z.coerce.number().int().min(1).max(500).default(50),
-});
+export { PageQuery, pageOf } from './pages.js';
 
 /** RFC 9457, with our `code`; `problems` lists every field that is wrong. */
 export const Problem = z.object({
@@ -84,6 +78,8 @@ export const Node = z.object({
   agent_version: z.string().nullable(),
   capabilities: z.array(z.string()),
   services: z.array(ServiceReport),
+  /** Of each service that runs something, how far it is behind what its channel has. */
+  support: z.array(Support),
   enrolled_at: Moment,
   last_seen_at: Moment.nullable(),
 });
@@ -106,51 +102,7 @@ export const EnrollmentTokenCreated = z.object({
 
 // -- releases ---------------------------------------------------------------------------------
 
-export const ReleaseState = z.enum(['draft', 'published', 'yanked']);
-export const Release = z.object({
-  id: Id,
-  product: ProductName,
-  version: Version,
-  channel: Channel,
-  sequence: Count,
-  state: ReleaseState,
-  manifest_sha256: Sha256,
-  artifacts: z.array(Artifact),
-  published_at: Moment,
-});
-export const ReleaseQuery = PageQuery.extend({
-  product: ProductName.optional(),
-  channel: Channel.optional(),
-});
-/** Artifacts first (`releases.upload`), then this; both texts are kept byte for byte. */
-export const PublishRelease = z.object({
-  manifest: z
-    .string()
-    .min(2)
-    .max(1024 * 1024),
-  signatures: z
-    .array(
-      z
-        .string()
-        .min(1)
-        .max(64 * 1024),
-    )
-    .min(1)
-    .max(16),
-});
-/** What is kept of a signed channel index or downgrade permit. */
-export const AnnouncedDocument = z.object({
-  kind: z.enum(['channel', 'downgrade']),
-  product: ProductName,
-  channel: Channel,
-  /** Where a downgrade permit leads; null for an index. */
-  version: Version.nullable(),
-  sequence: Count,
-  sha256: Sha256,
-  expires_at: Moment,
-  stored_at: Moment,
-});
-export const BlobStored = z.object({ sha256: Sha256, size: Count });
+export * from './release-schemas.js';
 
 // -- rollouts ---------------------------------------------------------------------------------
 

@@ -7,9 +7,14 @@ import { HealthBook, REWRITE_AFTER_MS } from './health-book.js';
 import { nodeView } from './node.view.js';
 import { Nodes, type FleetNode } from './nodes.store.js';
 
+/** How far the services of a node are behind what is published. */
+export type SupportOf = (node: FleetNode) => Promise<Node['support']>;
+
 /** Nodes with what this process knows of them right now. */
 @Injectable()
 export class LiveNodes {
+  #supportOf: SupportOf = async () => [];
+
   constructor(
     private readonly links: Links,
     private readonly book: HealthBook,
@@ -18,10 +23,16 @@ export class LiveNodes {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  view(node: FleetNode): Node {
+  /** Who knows what is published is not known here. */
+  useSupport(supportOf: SupportOf): void {
+    this.#supportOf = supportOf;
+  }
+
+  async view(node: FleetNode): Promise<Node> {
     return nodeView(node, {
       online: this.links.online(node.id),
       seenAt: this.book.seenAt(node.id),
+      support: await this.#supportOf(node),
     });
   }
 

@@ -6,6 +6,7 @@ import type { FleetNode } from './nodes.store.js';
 export interface Live {
   readonly online: boolean;
   readonly seenAt: number | null;
+  readonly support: Node['support'];
 }
 
 /** Presence is what the links say; the table only remembers it for filters. */
@@ -22,6 +23,7 @@ export function nodeView(node: FleetNode, live: Live): Node {
     agent_version: node.agentVersion,
     capabilities: [...node.capabilities],
     services: [...node.services],
+    support: live.support,
     enrolled_at: toIso(node.enrolledAt),
     last_seen_at: seenAt === 0 ? null : toIso(seenAt),
   };

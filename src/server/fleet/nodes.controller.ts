@@ -1,6 +1,6 @@
 import { Controller } from '@nestjs/common';
 import { FleetError } from '../../core/kernel/index.js';
-import type { Answer, Input, Node } from '../../protocol/api/index.js';
+import type { Answer, Input } from '../../protocol/api/index.js';
 import { Access, Groups } from '../access/index.js';
 import { Endpoint, Given, pageFrom, readCursor, Who, type Caller } from '../platform/http/index.js';
 import { LiveNodes } from './live-nodes.js';
@@ -30,8 +30,9 @@ export class NodesController {
       after: readCursor(query.cursor),
       limit: query.limit + 1,
     });
-    const show = (node: FleetNode): Node => this.live.view(node);
-    return pageFrom(rows, query.limit, ({ enrolledAt: at, id }) => ({ at, id }), show);
+    const same = (node: FleetNode): FleetNode => node;
+    const page = pageFrom(rows, query.limit, ({ enrolledAt: at, id }) => ({ at, id }), same);
+    return { ...page, items: await Promise.all(page.items.map((node) => this.live.view(node))) };
   }
 
   @Endpoint('nodes.show')

@@ -1,3 +1,5 @@
+export { BlobCollector } from './collector.js';
+export { Refresher } from './sources/refresher.js';
 export { ReleasesModule } from './releases.module.js';
 export { Releases } from './releases.js';
-export type { StoredRelease } from './releases.store.js';
+export { isYanked, type StoredRelease } from './releases.store.js';

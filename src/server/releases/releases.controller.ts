@@ -1,9 +1,9 @@
-import { Controller, Inject, Req, Res } from '@nestjs/common';
-import type { Request, Response } from 'express';
+import { Controller, Res } from '@nestjs/common';
+import type { Response } from 'express';
 import { FleetError } from '../../core/kernel/index.js';
+import { manifestJsonSchema } from '../../core/release/index.js';
 import type { Answer, Input } from '../../protocol/api/index.js';
 import {
-  CONFIG,
   Database,
   Endpoint,
   Given,
@@ -11,58 +11,34 @@ import {
   readCursor,
   Who,
   type Caller,
-  type Config,
 } from '../platform/index.js';
-import { BlobStore } from './blob-store.js';
-import { listReleases, releaseView, type StoredRelease } from './releases.store.js';
+import { listReleases, releaseById, releaseView, type StoredRelease } from './releases.store.js';
 import { Releases } from './releases.js';
-import { Uploads } from './uploads.js';
 
-/** A blob never changes under its digest, so whoever has it may keep it. */
-const FOR_EVER_SECONDS = 365 * 86_400;
-/** Large reads: an artifact is read from front to back, by many nodes at once. */
-const READ_CHUNK_BYTES = 1024 * 1024;
+const noRelease = (which: string): FleetError =>
+  new FleetError('not_found', `no release ${which}`, { context: { missing: 'release' } });
 
-/** Publishing, and what nodes download. */
+/** The catalog over HTTP, for people and pipelines; and what nodes read of it. */
 @Controller()
 export class ReleasesController {
   constructor(
     private readonly database: Database,
     private readonly releases: Releases,
-    private readonly blobs: BlobStore,
-    private readonly uploads: Uploads,
-    @Inject(CONFIG) private readonly config: Config,
   ) {}
 
   @Endpoint('releases.list')
   async list(@Given() { query }: Input<'releases.list'>): Promise<Answer<'releases.list'>> {
-    const rows = await listReleases(this.database.read, {
-      product: query.product,
-      channel: query.channel,
-      before: readCursor(query.cursor),
-      limit: query.limit + 1,
-    });
-    return pageFrom(rows, query.limit, (row) => ({ at: row.publishedAt, id: row.id }), releaseView);
+    const { cursor, limit, ...filter } = query;
+    const before = readCursor(cursor);
+    const rows = await listReleases(this.database.read, { ...filter, before, limit: limit + 1 });
+    return pageFrom(rows, limit, (row) => ({ at: row.publishedAt, id: row.id }), releaseView);
   }
 
-  @Endpoint('releases.upload')
-  async upload(
-    @Given() { params }: Input<'releases.upload'>,
-    @Req() request: Request,
-    @Res({ passthrough: true }) response: Response,
-  ): Promise<Answer<'releases.upload'>> {
-    const bytesMax = this.config.artifactBytesMax;
-    try {
-      if (Number(request.headers['content-length'] ?? 0) > bytesMax) {
-        throw new FleetError('payload_too_large', `an artifact holds at most ${bytesMax} bytes`);
-      }
-      this.uploads.invite(request, response);
-      const { size } = await this.blobs.put(params.digest, request, bytesMax);
-      return { sha256: params.digest, size };
-    } catch (error) {
-      await this.uploads.drain(request);
-      throw error;
-    }
+  @Endpoint('releases.show')
+  async show(@Given() { params }: Input<'releases.show'>): Promise<Answer<'releases.show'>> {
+    const release = await this.#find(params.id);
+    const { manifestText: manifest, signatures } = release;
+    return { ...releaseView(release), manifest, signatures: [...signatures] };
   }
 
   @Endpoint('releases.publish')
@@ -70,7 +46,22 @@ export class ReleasesController {
     @Given() { body }: Input<'releases.publish'>,
     @Who() caller: Caller,
   ): Promise<Answer<'releases.publish'>> {
-    return releaseView(await this.releases.publish(body.manifest, body.signatures, caller));
+    const { manifest, signatures, draft } = body;
+    return releaseView(await this.releases.publish(manifest, signatures, caller, { draft }));
+  }
+
+  @Endpoint('releases.yank')
+  async yank(
+    @Given() { params, body }: Input<'releases.yank'>,
+    @Who() caller: Caller,
+  ): Promise<Answer<'releases.yank'>> {
+    await this.releases.yank(await this.#find(params.id), body.reason, caller);
+    return releaseView(await this.#find(params.id));
+  }
+
+  @Endpoint('releases.schema')
+  async schema(): Promise<Answer<'releases.schema'>> {
+    return manifestJsonSchema();
   }
 
   @Endpoint('releases.manifest')
@@ -89,64 +80,19 @@ export class ReleasesController {
     return [...(await this.#published(params)).signatures];
   }
 
-  /** Range, conditional requests and partial answers are those of the library `send`. */
-  @Endpoint('releases.blob')
-  async blob(
-    @Given() { params }: Input<'releases.blob'>,
-    @Res() response: Response,
-  ): Promise<void> {
-    const size = await this.blobs.sizeOf(params.digest);
-    if (size === null) {
-      throw new FleetError('not_found', `no artifact ${params.digest}`, {
-        context: { missing: 'artifact' },
-      });
-    }
-    response.set({
-      etag: `"${params.digest}"`,
-      'content-type': 'application/octet-stream',
-      'cache-control': `private, immutable, max-age=${FOR_EVER_SECONDS}`,
-    });
-    const status = await sendFile(response, this.blobs.pathOf(params.digest));
-    if (status === 416) response.set('content-range', `bytes */${size}`);
-    if (status !== null) response.status(status).end();
-  }
-
-  async #published(params: {
-    readonly product: string;
-    readonly version: string;
-    readonly channel: string;
-  }): Promise<StoredRelease> {
-    const release = await this.releases.find(params.product, params.version, params.channel);
-    if (release === null) {
-      throw new FleetError(
-        'not_found',
-        `no release ${params.product} ${params.version} on ${params.channel}`,
-        { context: { missing: 'release' } },
-      );
-    }
+  async #find(id: string): Promise<StoredRelease> {
+    const release = await releaseById(this.database.read, id);
+    if (release === null) throw noRelease(id);
     return release;
   }
-}
 
-/**
- * Sends a file, whole or in the part that was asked for. Gives the status of a request that cannot
- * be met as it stands (412, 416) for an answer without a body, else null.
- */
-function sendFile(response: Response, path: string): Promise<number | null> {
-  const options = {
-    dotfiles: 'allow',
-    cacheControl: false,
-    lastModified: false,
-    // Not in the types of Express; `send` hands it to the read stream.
-    highWaterMark: READ_CHUNK_BYTES,
-  } as const;
-  return new Promise((resolve, reject) => {
-    response.sendFile(path, options, (error: Error | undefined) => {
-      const { status, code } = (error ?? {}) as { status?: number; code?: string };
-      // A reader that hangs up has made up its mind; there is nobody left to answer.
-      if (error === undefined || response.headersSent || code === 'ECONNABORTED') resolve(null);
-      else if (status === 412 || status === 416) resolve(status);
-      else reject(error);
-    });
-  });
+  async #published({
+    product,
+    version,
+    channel,
+  }: Input<'releases.manifest'>['params']): Promise<StoredRelease> {
+    const release = await this.releases.find(product, version, channel);
+    if (release === null) throw noRelease(`${product} ${version} on ${channel}`);
+    return release;
+  }
 }

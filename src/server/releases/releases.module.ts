@@ -1,29 +1,80 @@
 import { join } from 'node:path';
 import { Module } from '@nestjs/common';
+import type { Logger } from 'pino';
+import { AccessModule } from '../access/index.js';
 import { AuditModule } from '../audit/index.js';
 import { EventsModule } from '../events/index.js';
-import { CONFIG, type Config } from '../platform/index.js';
-import { BlobStore } from './blob-store.js';
+import { FleetModule } from '../fleet/index.js';
+import { CLOCK, CONFIG, Database, LOGGER, type Clock, type Config } from '../platform/index.js';
+import { openWakeups } from '../platform/queue/index.js';
+import { BlobsController } from './blobs.controller.js';
+import { Catalog } from './catalog.js';
+import { BlobCollector, SHELF, type Shelf } from './collector.js';
+import { Downloads } from './delivery/downloads.js';
+import { Invitations } from './delivery/invitations.js';
+import { PartialUploads } from './delivery/partial-uploads.js';
 import { DocumentsController } from './documents.controller.js';
 import { Documents } from './documents.js';
+import { OffersController } from './offers.controller.js';
 import { ReleasesController } from './releases.controller.js';
 import { Releases } from './releases.js';
-import { Uploads } from './uploads.js';
+import type { Puller } from './sources/pull.js';
+import { PULLER, Refresher, SOURCES, SOURCE_WAKEUPS } from './sources/refresher.js';
+import { readSourceFile } from './sources/source-file.js';
+import { SourcesController } from './sources/sources.controller.js';
+import { BLOBS, type Blobs } from './store/blobs.port.js';
+import { openBlobs } from './store/open.js';
 
 /** The release catalog and the artifact store. */
 @Module({
-  imports: [AuditModule, EventsModule],
-  controllers: [ReleasesController, DocumentsController],
+  imports: [AccessModule, AuditModule, EventsModule, FleetModule],
+  controllers: [
+    ReleasesController,
+    DocumentsController,
+    BlobsController,
+    OffersController,
+    SourcesController,
+  ],
   providers: [
     Releases,
     Documents,
-    Uploads,
+    Catalog,
+    Downloads,
+    Invitations,
+    BlobCollector,
+    { provide: BLOBS, useFactory: openBlobs, inject: [CONFIG] },
     {
-      provide: BlobStore,
-      useFactory: (config: Config) => new BlobStore(join(config.dataDir, 'blobs')),
+      provide: SHELF,
+      useFactory: (config: Config, blobs: Blobs): Shelf => ({
+        blobs,
+        partials: new PartialUploads(join(config.dataDir, 'uploads'), blobs),
+      }),
+      inject: [CONFIG, BLOBS],
+    },
+    Refresher,
+    {
+      provide: SOURCES,
+      useFactory: ({ sourcesFile }: Config) => readSourceFile(sourcesFile),
       inject: [CONFIG],
     },
+    {
+      provide: PULLER,
+      useFactory: (
+        database: Database,
+        releases: Releases,
+        blobs: Blobs,
+        { artifactBytesMax: bytesMax }: Config,
+      ): Puller => ({ database, releases, blobs, bytesMax }),
+      inject: [Database, Releases, BLOBS, CONFIG],
+    },
+    {
+      provide: SOURCE_WAKEUPS,
+      // Alarms of their own: those of rollouts go to whoever leads them.
+      useFactory: (config: Config, clock: Clock, log: Logger) =>
+        openWakeups({ ...config, redisPrefix: `${config.redisPrefix}-sources` }, clock, log),
+      inject: [CONFIG, CLOCK, LOGGER],
+    },
   ],
-  exports: [Releases],
+  exports: [Releases, BlobCollector, Refresher],
 })
 export class ReleasesModule {}

@@ -12,9 +12,11 @@ import {
 import { AuditLog } from '../audit/index.js';
 import { EventLog } from '../events/index.js';
 import { systemCaller, type Database } from '../platform/index.js';
-import { BlobStore } from './blob-store.js';
 import { Releases } from './releases.js';
-import { listReleases } from './releases.store.js';
+import { isYanked, listReleases, neededOf, publishedOf } from './releases.store.js';
+import { saveSource, sourceStates } from './sources/sources.store.js';
+import type { Blobs } from './store/blobs.port.js';
+import { DiskBlobs } from './store/disk-blobs.js';
 
 const KEY = newSecretKey({ seed: randomBytes(32), keyId: randomBytes(8) });
 const CALLER = systemCaller('pipeline');
@@ -53,7 +55,7 @@ function signed(text: string, comment = 'x'): string {
 
 interface Ground {
   readonly database: Database;
-  readonly blobs: BlobStore;
+  readonly blobs: Blobs;
   readonly releases: Releases;
   readonly tick: () => void;
 }
@@ -65,7 +67,7 @@ async function withGround(
   const dir = makeTempDir();
   try {
     const database = await open();
-    const blobs = new BlobStore(join(dir.path, 'blobs'));
+    const blobs = new DiskBlobs(join(dir.path, 'blobs'));
     await blobs.put(SHA256, Readable.from([BYTES]), 1_000);
     let now = Date.parse('2026-11-20T09:00:00Z');
     const clock = { now: () => now };
@@ -79,10 +81,10 @@ async function withGround(
 
 describeOnBothDatabases('the catalog of releases', (open) => {
   const records = async (database: Database): Promise<{ audit: string[]; events: string[] }> => ({
-    audit: (await database.read.all<{ action: string }>('SELECT action FROM audit_entries')).map(
-      ({ action }) => action,
-    ),
-    events: (await database.read.all<{ type: string }>('SELECT type FROM events')).map(
+    audit: (
+      await database.read.all<{ action: string }>('SELECT action FROM audit_entries ORDER BY id')
+    ).map(({ action }) => action),
+    events: (await database.read.all<{ type: string }>('SELECT type FROM events ORDER BY id')).map(
       ({ type }) => type,
     ),
   });
@@ -149,16 +151,24 @@ describeOnBothDatabases('the catalog of releases', (open) => {
     });
   });
 
-  it.each<[string, string, readonly string[]]>([
-    ['another manifest', aManifest({ sequence: 15 }), [signed(aManifest({ sequence: 15 }))]],
-    ['another channel', aManifest({ channel: 'beta' }), [signed(aManifest({ channel: 'beta' }))]],
-    ['other signatures', aManifest(), [signed(aManifest(), 'other')]],
-  ])('refuses a version that exists with %s', async (_what, text, signatures) => {
+  it.each<[string, string, readonly string[], string]>([
+    [
+      'another manifest',
+      aManifest({ sequence: 15 }),
+      [signed(aManifest({ sequence: 15 }))],
+      'release_exists',
+    ],
+    ['other signatures', aManifest(), [signed(aManifest(), 'other')], 'release_exists'],
+    [
+      'a narrower channel',
+      aManifest({ channel: 'beta', sequence: 15 }),
+      [signed(aManifest({ channel: 'beta', sequence: 15 }))],
+      'release_not_wider',
+    ],
+  ])('refuses a version that exists with %s', async (_what, text, signatures, code) => {
     await withGround(open, async ({ database, releases }) => {
       await releases.publish(aManifest(), [signed(aManifest())], CALLER);
-      await expect(releases.publish(text, signatures, CALLER)).rejects.toMatchObject({
-        code: 'release_exists',
-      });
+      await expect(releases.publish(text, signatures, CALLER)).rejects.toMatchObject({ code });
       expect((await records(database)).events).toHaveLength(1);
     });
   });
@@ -213,6 +223,57 @@ describeOnBothDatabases('the catalog of releases', (open) => {
           ],
         },
       });
+    });
+  });
+
+  it('knows a version on each channel, and takes it back on all of them', async () => {
+    await withGround(open, async ({ database, releases, tick }) => {
+      const dev = aManifest({ channel: 'dev', sequence: 13 });
+      const draft = aManifest({ notes: 'not yet' });
+      const first = await releases.publish(dev, [signed(dev)], CALLER);
+      await releases.publish(draft, [], CALLER, { draft: true });
+      await releases.publish(aManifest(), [signed(aManifest())], CALLER);
+      const wide = await releases.published('edge', '1.4.0');
+      expect(wide?.manifest).toMatchObject({ channel: 'stable', sequence: 14 });
+      expect((await releases.published('edge', '1.4.0', 'dev'))?.id).toBe(first.id);
+      expect(await publishedOf(database.read, 'edge', 10)).toHaveLength(2);
+      expect(await isYanked(database.read, 'edge', '1.4.0')).toBe(false);
+      expect(await neededOf(database.read, [SHA256, 'f'.repeat(64)], -1)).toEqual(
+        new Set([SHA256]),
+      );
+      tick();
+      await Promise.all([
+        releases.yank(first, 'ill', CALLER),
+        releases.yank(first, 'again', CALLER),
+      ]);
+      expect(await isYanked(database.read, 'edge', '1.4.0')).toBe(true);
+      expect(await publishedOf(database.read, 'edge', 10)).toEqual([]);
+      await expect(releases.wanted('edge', '1.4.0', 'stable')).rejects.toMatchObject({
+        code: 'release_yanked',
+      });
+      const { audit, events } = await records(database);
+      expect(audit).toEqual([
+        'release.publish',
+        'release.draft',
+        'release.promote',
+        'release.yank',
+      ]);
+      expect(events).toHaveLength(4);
+      const yankedAt = Date.parse('2026-11-20T09:00:01Z');
+      expect(await neededOf(database.read, [SHA256], yankedAt - 1)).toEqual(new Set([SHA256]));
+      expect(await neededOf(database.read, [SHA256], yankedAt)).toEqual(new Set());
+    });
+  });
+
+  it('remembers each source from one look to the next', async () => {
+    await withGround(open, async ({ database }) => {
+      const state = { etag: '"x"', nextAt: 1_795_219_200_123, failures: 0, lastResult: null };
+      const save = (next: typeof state): Promise<void> =>
+        database.transaction((tx) => saveSource(tx, 's', next));
+      await save(state);
+      expect((await sourceStates(database.read)).get('s')).toEqual(state);
+      await save({ ...state, failures: 3 });
+      expect((await sourceStates(database.read)).get('s')).toEqual({ ...state, failures: 3 });
     });
   });
 

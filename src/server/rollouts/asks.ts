@@ -6,7 +6,7 @@ import { LiveNodes, type FleetNode } from '../fleet/index.js';
 import { type Caller, type Clock, CLOCK, CONFIG, type Config } from '../platform/index.js';
 import { Releases, type StoredRelease } from '../releases/index.js';
 import { oneNode } from './one-node.js';
-import { candidacyOf, type RolloutRequest } from './planning.js';
+import { artifactsFor, candidacyOf, type RolloutRequest } from './planning.js';
 import { problemsOfTimes, termsOf } from './request.js';
 import type { Scope } from './rollouts.store.js';
 import { Scopes } from './scope.js';
@@ -25,7 +25,7 @@ export class Asks {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** Throws `not_found` and `insufficient_role`. */
+  /** Throws `not_found`, `insufficient_role`, `release_yanked`, `binary_not_staged`. */
   async rollout(asked: CreateRollout, caller: Caller): Promise<RolloutRequest> {
     const scope: Scope = {
       groupId: asked.scope.group_id,
@@ -37,6 +37,7 @@ export class Asks {
     await this.access.require(caller, 'group.upgrade', scope.groupId);
     const release = await this.#release(asked.product, asked);
     const nodes = await this.scopes.nodesOf(scope);
+    await this.releases.requireStaged(artifactsFor(nodes, release.manifest));
     const terms = await termsOf(asked, (id) => this.scopes.subtree(id), {
       now: instant(this.clock.now()),
       approvals: this.#approvals(nodes, release),
@@ -60,6 +61,7 @@ export class Asks {
       const what = node.revokedAt === null ? 'offline' : 'revoked';
       throw new FleetError('node_offline', `the node is ${what}`);
     }
+    await this.releases.requireStaged(artifactsFor([node], release.manifest));
     const now = instant(this.clock.now());
     const expires = body.expires_after_seconds;
     const request = oneNode(node, release, {
@@ -84,14 +86,7 @@ export class Asks {
     product: string,
     wanted: { readonly version: string; readonly channel: 'stable' | 'beta' | 'dev' },
   ): Promise<StoredRelease> {
-    const release = await this.releases.find(product, wanted.version, wanted.channel);
-    if (release !== null) return release;
-    throw new FleetError(
-      'not_found',
-      `no release ${product} ${wanted.version} on channel ${wanted.channel}`,
-      // Whoever may upgrade may see releases: this hides nothing.
-      { context: { missing: 'release' } },
-    );
+    return this.releases.wanted(product, wanted.version, wanted.channel);
   }
 }
 

@@ -2,6 +2,13 @@ import { Injectable } from '@nestjs/common';
 import { instant, type Instant } from '../../core/kernel/index.js';
 import type { Circumstances, Freeze } from '../../core/rollout/index.js';
 import type { Sql, Tx } from '../platform/index.js';
+import { isYanked } from '../releases/index.js';
+
+/** Of what a rollout is. */
+export interface Version {
+  readonly product: string;
+  readonly version: string;
+}
 
 export type UpgradeMode = Circumstances['mode'];
 
@@ -47,8 +54,8 @@ const ON_PATH = `SELECT 1 FROM node_groups g WHERE g.id = ? AND g.path LIKE '%/'
 /** The switch and the freezes: what holds rollouts back whoever leads them. */
 @Injectable()
 export class CircumstancesBook {
-  /** What holds for a group now; freezes that are over are left out. */
-  async of(sql: Sql, groupId: string, now: Instant): Promise<Circumstances> {
+  /** What holds for a group now, and for a release in it; freezes that are over are left out. */
+  async of(sql: Sql, groupId: string, now: Instant, release?: Version): Promise<Circumstances> {
     const switches = await sql.all<{ mode: UpgradeMode }>(
       `SELECT x.mode FROM upgrade_switches x WHERE EXISTS (${ON_PATH})`,
       [groupId],
@@ -61,6 +68,7 @@ export class CircumstancesBook {
     return {
       mode: STRICTNESS.find((mode) => modes.has(mode)) ?? 'enabled',
       freezes: freezes.map(toFreeze),
+      yanked: release !== undefined && (await isYanked(sql, release.product, release.version)),
     };
   }
 

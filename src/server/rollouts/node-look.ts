@@ -57,7 +57,7 @@ export class NodeLook {
       target,
       facts: {
         now,
-        circumstances: await this.book.of(this.database.read, node.groupId, now),
+        circumstances: await this.book.of(this.database.read, node.groupId, now, meta),
         otherNodesDown: hasBudget(state)
           ? await countDown(this.database.read, meta.id, { but: nodeId, most: downMax(state), now })
           : 0,

@@ -180,7 +180,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver {
     return {
       now,
       // Of the node's own group: it may be held back where the rest of the rollout is not.
-      circumstances: await unit.circumstancesOf(node.groupId),
+      circumstances: await unit.circumstancesOf(node.groupId, meta),
       otherNodesDown: hasBudget(state)
         ? await countDown(tx, meta.id, { but: node.nodeId, most: downMax(state), now })
         : 0,

@@ -1,5 +1,5 @@
 import { FleetError, type Instant } from '../../core/kernel/index.js';
-import { artifactFor, detourTo, type Manifest } from '../../core/release/index.js';
+import { artifactFor, detourTo, type Artifact, type Manifest } from '../../core/release/index.js';
 import {
   nextOpening,
   planRollout,
@@ -75,6 +75,19 @@ export function candidacyOf(node: FleetNode, manifest: Manifest): Candidacy {
   );
   if (reason !== null || service === undefined) return { reason: reason ?? 'no_such_service' };
   return { service: service.name, version: service.version, reason: null };
+}
+
+/** What the nodes that can take part would fetch, each artifact once. */
+export function artifactsFor(nodes: readonly FleetNode[], manifest: Manifest): readonly Artifact[] {
+  const needed = new Set<Artifact>();
+  for (const node of nodes) {
+    if (candidacyOf(node, manifest).reason !== null) continue;
+    const service = node.services.find((one) => one.product === manifest.product);
+    const { os, arch } = node.host;
+    const artifact = artifactFor(manifest, { os, arch, variant: service?.variant ?? 'default' });
+    if (artifact !== undefined) needed.add(artifact);
+  }
+  return [...needed];
 }
 
 export const memberOf = (node: FleetNode, fromVersion: string | null): Member => ({

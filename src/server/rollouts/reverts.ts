@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { FleetError, HOUR_MS, plus, type Instant } from '../../core/kernel/index.js';
+import { Channel } from '../../core/release/index.js';
 import { Nodes, type FleetNode } from '../fleet/index.js';
 import { type Caller, Database } from '../platform/index.js';
 import { Releases, type StoredRelease } from '../releases/index.js';
@@ -89,7 +90,11 @@ export class Reverts {
     }
     const requests: RolloutRequest[] = [];
     for (const [version, targets] of [...byVersion].sort(([a], [b]) => (a < b ? -1 : 1))) {
-      const release = await this.releases.published(meta.product, version);
+      const release = await this.releases.published(
+        meta.product,
+        version,
+        Channel.parse(meta.channel),
+      );
       if (release === null) {
         skipped.push(...targets.map((one) => ({ node_id: one.nodeId, reason: 'no_release' })));
         continue;

@@ -17,7 +17,7 @@ import {
 import { type Caller, Database, type Tx } from '../platform/index.js';
 import { WAKEUPS, type Wakeups } from '../platform/queue/index.js';
 import { Chronicle } from './chronicle.js';
-import { CircumstancesBook } from './circumstances.js';
+import { CircumstancesBook, type Version } from './circumstances.js';
 import { commandSucceeded, setCommandStatus } from './commands.store.js';
 import { Dispatcher } from './dispatcher.js';
 import { appendJournal, findRollout, saveRollout, type RolloutMeta } from './rollouts.store.js';
@@ -140,10 +140,10 @@ export class RolloutUnit {
     return this.#hold({ meta, state, journalLength: 0, journal: [], isTouched: true });
   }
 
-  /** What holds for a group (a rollout's, or a node's below it), as this transaction sees it. */
-  circumstancesOf(groupId: string): Promise<Circumstances> {
+  /** What holds for a group (a rollout's, or a node's below it) and a release, as this transaction sees it. */
+  circumstancesOf(groupId: string, release: Version): Promise<Circumstances> {
     const { book, tx, now } = this.#options;
-    return book.of(tx, groupId, now);
+    return book.of(tx, groupId, now, release);
   }
 
   /** Takes over what was decided and carries out its effects. */

@@ -11,7 +11,7 @@ import { FleetModule, HealthBook } from '../fleet/index.js';
 import { GatewayModule, Links } from '../gateway/index.js';
 import { openWakeups, WAKEUPS } from '../platform/queue/index.js';
 import { CLOCK, CONFIG, LOGGER } from '../platform/index.js';
-import { ReleasesModule } from '../releases/index.js';
+import { BlobCollector, Refresher, ReleasesModule } from '../releases/index.js';
 import { Asks } from './asks.js';
 import { Chronicle } from './chronicle.js';
 import { CircumstancesBook } from './circumstances.js';
@@ -30,6 +30,7 @@ import { CHORES } from './chores.js';
 import { UpgradesController } from './upgrades.controller.js';
 import { VerbsController } from './verbs.controller.js';
 import { Visible } from './visible.js';
+import { Yanks } from './yanks.js';
 
 /** Rollouts: planning, waves, permits, and what nodes report about them. */
 @Module({
@@ -49,7 +50,17 @@ import { Visible } from './visible.js';
     Scopes,
     Sweeper,
     Visible,
-    { provide: CHORES, useFactory: choresOf, inject: [Newcomers, Reverts] },
+    Yanks,
+    {
+      provide: CHORES,
+      useFactory: (
+        newcomers: Newcomers,
+        reverts: Reverts,
+        collector: BlobCollector,
+        refresher: Refresher,
+      ) => [...choresOf(newcomers, reverts), collector.chore, refresher.chore],
+      inject: [Newcomers, Reverts, BlobCollector, Refresher],
+    },
     {
       provide: WAKEUPS,
       useFactory: openWakeups,

@@ -114,7 +114,7 @@ export class Orchestrator {
       // The alarm that rang is spent: it is set anew also when nothing happens.
       rollout.isTouched = true;
       await this.#silence(tx, unit, rollout);
-      const circumstances = await unit.circumstancesOf(rollout.meta.groupId);
+      const circumstances = await unit.circumstancesOf(rollout.meta.groupId, rollout.meta);
       await unit.apply(rollout, advance(rollout.state, now, circumstances));
       await unit.finish();
     });
@@ -150,13 +150,13 @@ export class Orchestrator {
     const now = meta.createdAt;
     const unit = this.units.begin(tx, now, caller);
     const open = unit.adopt(meta, rollout);
-    await unit.apply(open, advance(rollout, now, await unit.circumstancesOf(meta.groupId)));
+    await unit.apply(open, advance(rollout, now, await unit.circumstancesOf(meta.groupId, meta)));
     await unit.finish();
   }
 
   async #steer(tx: Tx, unit: RolloutUnit, rollout: OpenRollout, verb: Verb): Promise<void> {
     const { status } = rollout.state;
-    const circumstances = await unit.circumstancesOf(rollout.meta.groupId);
+    const circumstances = await unit.circumstancesOf(rollout.meta.groupId, rollout.meta);
     const decision = decide(rollout.state, verb, { now: unit.now, circumstances });
     if (!decision.ok) {
       throw new FleetError(decision.error.code, decision.error.message, {

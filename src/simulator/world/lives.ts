@@ -10,7 +10,7 @@ import { ManagerDied, MortalDatabase, StatementFailed } from './mortal-database.
 import type { Mutant } from './mutant.js';
 import type { NodeLink } from './nodes/node-link.js';
 import { isUsual } from './operators.js';
-import { BlobStore, type Database } from './parts.js';
+import { DiskBlobs, type Database } from './parts.js';
 import { Violation } from './checks/violation.js';
 import { SimulatedWakeups } from './wakeups.js';
 import type { Wire } from './nodes/wire.js';
@@ -152,15 +152,15 @@ export const isWanted = (error: unknown): boolean =>
   error instanceof StatementFailed ||
   (error instanceof Error && error.cause !== undefined && isWanted(error.cause));
 
-let blobs: BlobStore | null = null;
+let blobs: DiskBlobs | null = null;
 
 /** Releases want a store for their artifacts; nobody here fetches one. */
-function noBlobs(): BlobStore {
+function noBlobs(): DiskBlobs {
   if (blobs !== null) return blobs;
   const dir = mkdtempSync(join(tmpdir(), 'bellwether-sim-'));
   process.once('exit', () => {
     rmSync(dir, { recursive: true, force: true });
   });
-  blobs = new BlobStore(dir);
+  blobs = new DiskBlobs(dir);
   return blobs;
 }

@@ -24,7 +24,7 @@ import {
   Session,
   choresOf,
   Sweeper,
-  type BlobStore,
+  type Blobs,
   type Clock,
   type NodeEventObserver,
   type NodeIdentity,
@@ -44,7 +44,7 @@ export interface ManagerOptions {
   readonly database: MortalDatabase;
   readonly wakeups: SimulatedWakeups;
   /** An empty folder: artifacts are not what is simulated. */
-  readonly blobs: BlobStore;
+  readonly blobs: Blobs;
   /** What the manager logs as an error. */
   readonly onError: (error: unknown, message: string) => void;
   /** Changes parts before they are tied together: where a mutant gets in. */

@@ -23,7 +23,8 @@ export {
   type Tx,
 } from '../../server/platform/index.js';
 export type { Wakeups } from '../../server/platform/queue/index.js';
-export { BlobStore } from '../../server/releases/blob-store.js';
+export type { Blobs } from '../../server/releases/store/blobs.port.js';
+export { DiskBlobs } from '../../server/releases/store/disk-blobs.js';
 export { Releases, type StoredRelease } from '../../server/releases/index.js';
 export { insertRelease } from '../../server/releases/releases.store.js';
 export { Chronicle } from '../../server/rollouts/chronicle.js';

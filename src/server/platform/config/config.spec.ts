@@ -30,7 +30,45 @@ describe('the configuration', () => {
       permitLeaseMs: 10_000,
       artifactBytesMax: 209_715_200,
       twoPersonAboveNodes: null,
+      s3: null,
+      downloadsMax: 128,
+      downloadBytesPerSecond: null,
+      blobGraceHours: 168,
+      yankedKeepDays: null,
+      sourcesFile: null,
     });
+  });
+
+  it('wants a rate at which every download moves', () => {
+    const of = (max: number): string[] =>
+      problemsOf({
+        BELLWETHER_DOWNLOADS_MAX: String(max),
+        BELLWETHER_DOWNLOAD_BYTES_PER_SECOND: '131072',
+      });
+    expect(of(128)).toEqual([]);
+    expect(of(129)).toEqual([
+      expect.stringMatching(/^BELLWETHER_DOWNLOAD_BYTES_PER_SECOND: give 132096 or more/),
+    ]);
+  });
+
+  it('takes a bucket only whole, and shows nothing of its credential', () => {
+    const bucket = {
+      BELLWETHER_S3_BUCKET: 'artifacts',
+      BELLWETHER_S3_ENDPOINT: 'https://s3.example',
+      BELLWETHER_S3_ACCESS_KEY_ID: 'AKIA0',
+      BELLWETHER_S3_SECRET_ACCESS_KEY: 's3cret',
+    };
+    const config = loadConfig(bucket);
+    expect(config.s3).toMatchObject({ bucket: 'artifacts', pathStyle: true, region: 'us-east-1' });
+    expect(redactedConfig(config)['s3']).toBe('https://s3.example/artifacts/bellwether/');
+    expect(JSON.stringify(redactedConfig(config))).not.toMatch(/s3cret|AKIA0/);
+    for (const name of Object.keys(bucket)) {
+      expect(problemsOf({ ...bucket, [name]: '' })).toHaveLength(1);
+    }
+    expect(problemsOf({ ...bucket, BELLWETHER_S3_ENDPOINT: 'https://a:b@s3.example' })).toEqual([
+      expect.stringMatching(/^BELLWETHER_S3_ENDPOINT: give scheme, host and port only/),
+    ]);
+    expect(problemsOf({ ...bucket, BELLWETHER_S3_PREFIX: '../' })).toHaveLength(1);
   });
 
   it('is frozen', () => {

@@ -1,6 +1,13 @@
 import { z } from 'zod';
 import { FleetError } from '../../../core/kernel/index.js';
 import { HEARTBEAT_INTERVAL_MS, PERMIT_LEASE_MS } from '../../../protocol/node/index.js';
+import {
+  problemsOfPace,
+  problemsOfS3,
+  s3Of,
+  StorageEnvironment,
+  type S3Config,
+} from './storage.js';
 
 /** Everything that can be set, parsed and frozen. Units are in the names. */
 export interface Config {
@@ -23,6 +30,18 @@ export interface Config {
   readonly heartbeatMs: number;
   readonly permitLeaseMs: number;
   readonly artifactBytesMax: number;
+  /** Null means that artifacts lie in the data directory. */
+  readonly s3: S3Config | null;
+  /** Downloads by nodes at once, in all. */
+  readonly downloadsMax: number;
+  /** Of all downloads together; null: as fast as it goes. */
+  readonly downloadBytesPerSecond: number | null;
+  /** How long a blob that no release names is kept after it was stored. */
+  readonly blobGraceHours: number;
+  /** How long the artifacts of a yanked release are kept after that; null: for ever. */
+  readonly yankedKeepDays: number | null;
+  /** TOML that says where releases are pulled from; null: from nowhere. */
+  readonly sourcesFile: string | null;
   /** A rollout of more nodes than this needs two approvals; null: never. */
   readonly twoPersonAboveNodes: number | null;
 }
@@ -105,6 +124,22 @@ const Environment = z.object({
   BELLWETHER_PERMIT_LEASE_MS: whole(PERMIT_LEASE_MS, 100, 60_000),
   BELLWETHER_ARTIFACT_BYTES_MAX: whole(200 * 1024 * 1024, 1, 16 * GIB),
   BELLWETHER_TWO_PERSON_ABOVE_NODES: number(0, 1_000_000).optional(),
+  BELLWETHER_S3_BUCKET: StorageEnvironment.bucket,
+  BELLWETHER_S3_ENDPOINT: StorageEnvironment.endpoint,
+  BELLWETHER_S3_REGION: StorageEnvironment.region,
+  BELLWETHER_S3_PREFIX: StorageEnvironment.prefix,
+  BELLWETHER_S3_ADDRESSING: StorageEnvironment.addressing,
+  BELLWETHER_S3_ACCESS_KEY_ID: StorageEnvironment.credential,
+  BELLWETHER_S3_SECRET_ACCESS_KEY: StorageEnvironment.credential,
+  BELLWETHER_S3_SESSION_TOKEN: StorageEnvironment.credential,
+  BELLWETHER_DOWNLOADS_MAX: whole(128, 1, 10_000),
+  BELLWETHER_DOWNLOAD_BYTES_PER_SECOND: number(64 * 1024, 100 * GIB).optional(),
+  BELLWETHER_BLOB_GRACE_HOURS: whole(168, 1, 87_600),
+  BELLWETHER_YANKED_KEEP_DAYS: number(0, 3_650).optional(),
+  BELLWETHER_SOURCES_FILE: z
+    .string()
+    .refine((text) => !text.includes('\0'), 'take the NUL character out')
+    .optional(),
 });
 
 const EVERYWHERE = new Set(['0.0.0.0', '::']);
@@ -135,6 +170,8 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
         'nobody proves anything',
     );
   }
+  problems.push(...problemsOfS3(given));
+  if (parsed.success) problems.push(...problemsOfPace(parsed.data));
   if (!parsed.success || problems.length > 0) throw invalidConfig(problems);
   const read = parsed.data;
   const config: Config = {
@@ -152,6 +189,12 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     permitLeaseMs: read.BELLWETHER_PERMIT_LEASE_MS,
     artifactBytesMax: read.BELLWETHER_ARTIFACT_BYTES_MAX,
     twoPersonAboveNodes: read.BELLWETHER_TWO_PERSON_ABOVE_NODES ?? null,
+    s3: s3Of(read),
+    downloadsMax: read.BELLWETHER_DOWNLOADS_MAX,
+    downloadBytesPerSecond: read.BELLWETHER_DOWNLOAD_BYTES_PER_SECOND ?? null,
+    blobGraceHours: read.BELLWETHER_BLOB_GRACE_HOURS,
+    yankedKeepDays: read.BELLWETHER_YANKED_KEEP_DAYS ?? null,
+    sourcesFile: read.BELLWETHER_SOURCES_FILE ?? null,
   };
   return reachedAt(config, read.BELLWETHER_PUBLIC_URL ?? listenUrl(config.host, config.port));
 }
@@ -183,9 +226,10 @@ export const invalidConfig = (problems: readonly string[], cause?: unknown): Fle
 
 /** The configuration as it may be printed: logins and passwords are left out. */
 export function redactedConfig(config: Config): Readonly<Record<string, string | number | null>> {
-  const { databaseUrl, redisUrl, ...rest } = config;
+  const { databaseUrl, redisUrl, s3, ...rest } = config;
   return {
     ...rest,
+    s3: s3 === null ? 'none' : `${s3.endpoint}/${s3.bucket}/${s3.prefix}`,
     databaseUrl: databaseUrl === null ? 'sqlite' : withoutLogin(databaseUrl),
     redisUrl: redisUrl === null ? 'none' : withoutLogin(redisUrl),
   };

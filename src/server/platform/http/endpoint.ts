@@ -4,6 +4,7 @@ import {
   Delete,
   Get,
   HttpCode,
+  Patch,
   Post,
   Put,
   SetMetadata,
@@ -29,7 +30,7 @@ type EndpointDecorator<N extends RouteName> = <H extends Handler<N>>(
   descriptor: TypedPropertyDescriptor<H>,
 ) => void;
 
-const MOUNT = { GET: Get, POST: Post, PUT: Put, DELETE: Delete } as const;
+const MOUNT = { GET: Get, POST: Post, PUT: Put, PATCH: Patch, DELETE: Delete } as const;
 
 /**
  * Mounts a handler under the method, path and status of its row in `ROUTES`. The compiler checks

@@ -94,11 +94,9 @@ export class ProblemFilter implements ExceptionFilter {
       response.destroy();
       return;
     }
-    if (problem.code === 'rate_limited') {
-      response.setHeader(
-        'Retry-After',
-        String(Number(problem.context?.['retry_after_seconds'] ?? 1)),
-      );
+    const retryAfter = problem.context?.['retry_after_seconds'];
+    if (problem.code === 'rate_limited' || retryAfter !== undefined) {
+      response.setHeader('Retry-After', String(Number(retryAfter ?? 1)));
     }
     if (problem.status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
     // The rest of a body that we did not want must not be read as the next request.

@@ -14,7 +14,7 @@ const LINGER_MS = 5_000;
  * it sends hundreds of MiB: node would invite the body by itself, before the guard has looked.
  */
 @Injectable()
-export class Uploads implements OnModuleInit {
+export class Invitations implements OnModuleInit {
   readonly #uninvited = new WeakSet<object>();
 
   constructor(private readonly host: HttpAdapterHost) {}
@@ -22,7 +22,7 @@ export class Uploads implements OnModuleInit {
   onModuleInit(): void {
     const server = this.host.httpAdapter.getHttpServer() as Server;
     server.on('checkContinue', (request, response) => {
-      if (request.method === 'PUT') this.#uninvited.add(request);
+      if (request.method === 'PUT' || request.method === 'PATCH') this.#uninvited.add(request);
       else response.writeContinue();
       server.emit('request', request, response);
     });

@@ -1,0 +1,66 @@
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  manifestBytes,
+  newSecretKey,
+  signMinisign,
+  type Artifact,
+  type Manifest,
+} from '../../src/core/release/index.js';
+import type { TestManager } from './manager.js';
+
+export const sha256Of = (bytes: Uint8Array): string =>
+  createHash('sha256').update(bytes).digest('hex');
+
+const KEY = newSecretKey({ seed: randomBytes(32), keyId: randomBytes(8) });
+
+export const artifactOf = (bytes: Uint8Array, change: Partial<Artifact> = {}): Artifact => ({
+  os: 'linux',
+  arch: 'x64',
+  variant: 'default',
+  format: 'tar.gz',
+  file: 'edge.tar.gz',
+  size: bytes.length,
+  sha256: sha256Of(bytes),
+  ...change,
+});
+
+export const aManifest = (change: Partial<Manifest>, bytes: Uint8Array): Manifest => ({
+  schema: 'bellwether.manifest.v1',
+  product: 'edge',
+  version: '1.0.0',
+  channel: 'stable',
+  released_at: '2026-11-20T08:00:00Z',
+  sequence: 1,
+  artifacts: [artifactOf(bytes)],
+  ...change,
+});
+
+/** As it is sent: the text, and a signature over it. */
+export function signedManifest(manifest: Manifest): { manifest: string; signatures: string[] } {
+  const bytes = manifestBytes(manifest);
+  const signature = signMinisign(KEY, bytes, 'x');
+  if (!signature.ok) throw new Error(signature.error.message);
+  return { manifest: Buffer.from(bytes).toString('utf8'), signatures: [signature.value] };
+}
+
+export async function upload(manager: TestManager, bytes: Uint8Array): Promise<void> {
+  const answer = await fetch(`${manager.url}/api/v1/blobs/sha256/${sha256Of(bytes)}`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${manager.admin}` },
+    body: bytes as unknown as ArrayBuffer,
+  });
+  if (!answer.ok) throw new Error(await answer.text());
+}
+
+/** Uploads and publishes; gives the id. */
+export async function release(
+  manager: TestManager,
+  change: Partial<Manifest>,
+  bytes: Uint8Array = Buffer.from(`edge ${change.version ?? ''}`),
+): Promise<string> {
+  await upload(manager, bytes);
+  const body = signedManifest(aManifest(change, bytes));
+  const { status, body: answer } = await manager.call('releases.publish', { body });
+  if (status !== 201) throw new Error(JSON.stringify(answer));
+  return answer.id;
+}
