@@ -1,4 +1,5 @@
-import { randomInt } from 'node:crypto';
+import { createHash, randomInt } from 'node:crypto';
+import { Readable } from 'node:stream';
 import type { Logger } from 'pino';
 import { SECOND_MS } from '../../src/core/kernel/index.js';
 import type { Manifest } from '../../src/core/release/index.js';
@@ -34,7 +35,7 @@ import { findRollout } from '../../src/server/rollouts/rollouts.store.js';
 import { Scopes } from '../../src/server/rollouts/scope.js';
 import { choresOf, Sweeper } from '../../src/server/rollouts/sweeper.js';
 import { findTarget, listTargets } from '../../src/server/rollouts/targets.store.js';
-import { silentLog } from './databases.js';
+import { makeTempDir, silentLog } from './databases.js';
 import { aHost, makeClock, type TestClock } from './manager.js';
 import { aHello } from './node-link.js';
 
@@ -46,6 +47,11 @@ export const ann: Caller = {
   requestId: 'req_1',
   ip: '192.0.2.7',
 };
+
+/** The artifact of a release is as good as any bytes: nobody here unpacks it. */
+const bytesOf = (version: string): Buffer => Buffer.from(`edge ${version}`);
+const digestOf = (version: string): string =>
+  createHash('sha256').update(bytesOf(version)).digest('hex');
 
 export function aRelease(
   version = '2.0.0',
@@ -66,8 +72,8 @@ export function aRelease(
         variant: 'default',
         format: 'tar.gz',
         file: `edge-${version}.tar.gz`,
-        size: 1,
-        sha256: '0'.repeat(64),
+        size: bytesOf(version).length,
+        sha256: digestOf(version),
       },
     ],
   };
@@ -155,6 +161,8 @@ export interface TestRollouts {
   enroll(count: number, over?: Enrolled): Promise<FleetNode[]>;
   /** Makes a release known, as if it had been published. */
   publish(version: string): Promise<void>;
+  /** What a store that was damaged, or tidied by hand, does. */
+  loseArtifact(version: string): Promise<void>;
   /** The link of a node comes, with its hello, or goes. */
   presence(nodeId: string, online: boolean, services?: readonly ServiceReport[]): Promise<void>;
   /** Asks for a permit for the command that the target has now. */
@@ -191,7 +199,8 @@ export function rolloutsOn(
   const orchestrator = new Orchestrator(database, units, chronicle, clock);
   const groups = new Groups(database, clock);
   const scopes = new Scopes(groups, nodes);
-  const blobs = new DiskBlobs('/nowhere');
+  const dir = makeTempDir();
+  const blobs = new DiskBlobs(dir.path);
   const releases = new Releases(database, blobs, audit, events, clock);
   const newcomers = new Newcomers(database, units, orchestrator, scopes, releases);
   const reverts = new Reverts(database, orchestrator, nodes, releases);
@@ -266,7 +275,11 @@ export function rolloutsOn(
     },
     publish: async (version) => {
       const release = { ...aRelease(version), id: `rel_${version}` };
+      await blobs.put(digestOf(version), Readable.from([bytesOf(version)]), 1_000);
       await database.transaction((tx) => insertRelease(tx, release));
+    },
+    loseArtifact: async (version) => {
+      await blobs.remove(digestOf(version));
     },
     presence: async (nodeId, online, services) => {
       const node = await nodes.find(nodeId);
@@ -314,6 +327,7 @@ export function rolloutsOn(
     stop: async () => {
       await sweeper.stop();
       await orchestrator.stop();
+      dir.remove();
     },
   };
 }

@@ -1,16 +1,19 @@
 import { compare } from 'semver';
 import { FleetError } from '../../core/kernel/index.js';
 import {
+  deltasFor,
   documentDigest,
   judgeByIndex,
   judgeDowngradePermit,
   judgeRelease,
   type DowngradePermit,
   type JudgeInput,
+  type Manifest,
   type NodePolicy,
   type SigstoreTrust,
 } from '../../core/release/index.js';
 import type { IndexInput, Job, UpdateState } from '../../core/update/index.js';
+import type { DeltaPlan } from './bring.js';
 import type { Channels } from './channels.js';
 import type { FetchedRelease } from './fetcher.port.js';
 import type { InstallRoot } from './install-root.js';
@@ -36,6 +39,7 @@ export interface Chosen {
   readonly artifact: NonNullable<Job['artifact']>;
   /** Where the manifest says that it lies besides the sources. */
   readonly url: string | undefined;
+  readonly plan: DeltaPlan;
   /** To be remembered, when a downgrade permit was needed. */
   readonly permit: Extract<IndexInput, { type: 'downgrade_used' }> | null;
 }
@@ -44,7 +48,8 @@ type Node = Pick<UpdaterOptions, 'service' | 'host' | 'fetcher' | 'nodeId'>;
 
 /**
  * The artifact of the release that the job asks for, once the policy and the channel index have let
- * it pass and there is room for it. Throws FleetError with the code of whatever speaks against it.
+ * it pass and there is room for it, and whether it can come as a delta. A kept archive gives way
+ * where room is short. Throws FleetError with the code of whatever speaks against it.
  */
 export async function chooseArtifact(node: Node, judging: Judging): Promise<Chosen> {
   const { job, policy, root, channels, signal, nowMs } = judging;
@@ -79,7 +84,7 @@ export async function chooseArtifact(node: Node, judging: Judging): Promise<Chos
   await channels.refresh(channel, { policy, trust: judging.trust, sources, signal });
   const input = judge(release, judging.state().current);
   const { judged, permit } = await judgeWithPermit(node, judging, input);
-  const { sha256, size, url } = judged.artifact;
+  const { sha256, size, url, content } = judged.artifact;
   const byIndex = judgeByIndex(
     { policy, indexes: channels.trusted, channel, nowMs },
     {
@@ -90,14 +95,39 @@ export async function chooseArtifact(node: Node, judging: Judging): Promise<Chos
     },
   );
   if (!byIndex.ok) throw new FleetError(byIndex.error.code, byIndex.error.message);
-  const [free, needed] = [await root.freeBytes(), size * FREE_SPACE_FACTOR];
-  if (free < needed) {
-    throw new FleetError('upgrade_disk_full', `${free} bytes are free, ${needed} are needed`);
-  }
+  await requireRoom(root, size * FREE_SPACE_FACTOR);
   const { sequence, compatibility } = judged.manifest;
   const state_schema = compatibility?.state_schema?.max ?? null;
-  const used = permit === null ? null : usedPermit(permit);
-  return { artifact: { sha256, size, sequence, state_schema }, url, permit: used };
+  const from = judging.state().current?.version ?? null;
+  return {
+    artifact: { sha256, size, sequence, state_schema, ...(content && { content }) },
+    url,
+    plan: await planOf(root, judged.manifest, { ...node.host, variant }, from),
+    permit: permit === null ? null : usedPermit(permit),
+  };
+}
+
+/** Kept archives are of use only as long as there is room. Throws `upgrade_disk_full`. */
+async function requireRoom(root: InstallRoot, needed: number): Promise<void> {
+  if ((await root.freeBytes()) < needed) await root.archives.clear([]);
+  const free = await root.freeBytes();
+  if (free >= needed) return;
+  throw new FleetError('upgrade_disk_full', `${free} bytes are free, ${needed} are needed`);
+}
+
+async function planOf(
+  root: InstallRoot,
+  manifest: Manifest,
+  host: { readonly os: string; readonly arch: string; readonly variant: string },
+  from: string | null,
+): Promise<DeltaPlan> {
+  const deltas = deltasFor(manifest, host);
+  if (deltas.length === 0 || from === null) return { usable: null, problem: null };
+  const kept = await root.archives.find(from);
+  if (kept === null) return { usable: null, problem: `the archive of ${from} is not kept here` };
+  const delta = deltas.find((one) => one.from_sha256 === kept.sha256);
+  if (delta !== undefined) return { usable: { delta, kept }, problem: null };
+  return { usable: null, problem: `no delta leads from the ${from} that is installed` };
 }
 
 /** What another source may have right: the release that was signed. */

@@ -30,6 +30,8 @@ export interface Download {
   readonly faults: Faults;
   readonly signal: AbortSignal;
   readonly random: () => number;
+  /** `BARREN_TRIES_MAX` when not given. */
+  readonly barrenTriesMax?: number;
   /** For specs; `STALL_TIMEOUT_MS` when not given. */
   readonly stallTimeoutMs?: number;
   /** For specs; computed from the size when not given. */
@@ -69,7 +71,8 @@ export async function download(wanted: Download): Promise<void> {
       if (isNobodyLeft) throw suppliers.lastFault ?? error;
       if (!isNetwork) throw error;
       barren = (await sizeOf(wanted.path)) > before ? 0 : barren + 1;
-      if (barren >= BARREN_TRIES_MAX) throw suppliers.lastFault ?? error;
+      const triesMax = wanted.barrenTriesMax ?? BARREN_TRIES_MAX;
+      if (barren >= triesMax) throw suppliers.lastFault ?? error;
       const backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** barren);
       await sleep(backoffMs * (0.5 + wanted.random() / 2), undefined, { signal: wanted.signal });
     }

@@ -40,6 +40,7 @@ async function unpack(archive: Buffer | Iterable<Entry>): Promise<void> {
     root,
     archive: path,
     archiveBytes: bytes.length,
+    format: 'tar.gz',
     version: '1.0.0',
     marker: { version: '1.0.0', channel: 'stable', sequence: 3, state_schema: 2 },
     faults: NO_FAULTS,
@@ -211,6 +212,40 @@ describe('an archive made to harm', () => {
   it('may be large when it is not a bomb', async () => {
     await unpack([{ name: 'zeroes', content: Buffer.alloc(60 * MIB) }]);
     expect(statSync(place('zeroes')).size).toBe(60 * MIB);
+  });
+});
+
+describe('content without compression, as a delta makes it', () => {
+  const unpackPlain = async (bytes: Buffer, signedBytes = bytes.length): Promise<void> => {
+    const path = join(root.downloads, 'content.tar');
+    writeFileSync(path, bytes);
+    await extract({
+      root,
+      archive: path,
+      archiveBytes: signedBytes,
+      format: 'tar',
+      version: '1.0.0',
+      marker: { version: '1.0.0', channel: 'stable', sequence: 3, state_schema: null },
+      faults: NO_FAULTS,
+    });
+  };
+
+  it('is unpacked, under the same rules', async () => {
+    await unpackPlain(await tar([{ name: 'bin/edge', content: 'program', mode: 0o755 }]));
+    expect(readFileSync(place('bin', 'edge'), 'utf8')).toBe('program');
+    rmSync(place(), { recursive: true });
+    const refusal = { code: 'upgrade_extract_failed' };
+    await expect(unpackPlain(await tar([{ name: '../out' }]))).rejects.toMatchObject(refusal);
+    expect(readdirSync(join(root.path, 'versions'))).toEqual([]);
+  });
+
+  it('is refused when it is longer than was signed, cut, or compressed', async () => {
+    const bytes = await tar([{ name: 'a', content: Buffer.alloc(200_000, 'x') }]);
+    const refusal = { code: 'upgrade_extract_failed' };
+    await expect(unpackPlain(bytes, bytes.length - 1)).rejects.toMatchObject(refusal);
+    await expect(unpackPlain(bytes.subarray(0, 100_000))).rejects.toMatchObject(refusal);
+    await expect(unpackPlain(gzipSync(bytes))).rejects.toMatchObject(refusal);
+    expect(readdirSync(join(root.path, 'versions'))).toEqual([]);
   });
 });
 

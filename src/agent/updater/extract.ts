@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { chmod, link, mkdir, open, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { extract as tarExtract, type Header } from 'tar-stream';
@@ -21,6 +22,8 @@ export interface Extraction {
   readonly root: InstallRoot;
   readonly archive: string;
   readonly archiveBytes: number;
+  /** `tar`: the content alone, as a delta makes it. */
+  readonly format: 'tar.gz' | 'tar';
   readonly version: string;
   /** Goes into the marker, for the day when state.json is lost. */
   readonly marker: {
@@ -106,15 +109,23 @@ function asExtractError(error: unknown): unknown {
   });
 }
 
+/** As much as an archive of this size may hold. */
+export const unpackedBytesMax = ({
+  archiveBytes,
+  format,
+}: Pick<Extraction, 'archiveBytes' | 'format'>): number =>
+  format === 'tar' ? archiveBytes : archiveBytes * UNPACKED_FACTOR_MAX + UNPACKED_FREE_BYTES;
+
 async function unpack(wanted: Extraction, into: string): Promise<void> {
-  const bytesMax = wanted.archiveBytes * UNPACKED_FACTOR_MAX + UNPACKED_FREE_BYTES;
+  const bytesMax = unpackedBytesMax(wanted);
   const seen = new Set<string>();
   const links: { at: string; target: string }[] = [];
   const folders = new Set<string>([into]);
   let entries = 0;
   const archive = tarExtract();
   const packed = createReadStream(wanted.archive);
-  const done = pipeline(packed, createGunzip(), (stream) => upTo(bytesMax, stream), archive);
+  const content = wanted.format === 'tar' ? new PassThrough() : createGunzip();
+  const done = pipeline(packed, content, (stream) => upTo(bytesMax, stream), archive);
   // A refusal ends the loop below first; the pipeline then fails as its consequence.
   done.catch(() => undefined);
   for await (const entry of archive) {

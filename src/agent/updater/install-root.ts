@@ -13,19 +13,22 @@ import { basename, join } from 'node:path';
 import { Version } from '../../core/release/index.js';
 import { freshState, InstalledVersion, UpdateState } from '../../core/update/index.js';
 import { replaceFile, syncDirectory } from '../durable-files.js';
+import { KeptArchives } from './kept-archives.js';
 
 /** A state.json is some kilobytes; more than this is not ours. */
 const STATE_BYTES_MAX = 4 * 1024 * 1024;
 
 /**
  * The directory of one service: `current` and `previous` (links), `versions/`, `downloads/`,
- * `state.json`. Every change is durable when its promise resolves, and each can be repeated.
+ * `archives/`, `state.json`. Every change is durable when its promise resolves, and each can be repeated.
  */
 export class InstallRoot {
   readonly path: string;
+  readonly archives: KeptArchives;
 
   constructor(path: string) {
     this.path = path;
+    this.archives = new KeptArchives(join(path, 'archives'));
   }
 
   get downloads(): string {
@@ -104,18 +107,23 @@ export class InstallRoot {
     return { state: await this.#rebuilt(names), damage };
   }
 
-  /** Removes what nobody needs: never `current`, `previous`, or a version in `keep`. */
+  /**
+   * Removes what nobody needs: never `current`, `previous`, or a version in `keep`. Of archives,
+   * that of `previous` goes too: no delta will lead from it.
+   */
   async collectGarbage(keep: readonly (string | null)[]): Promise<void> {
-    const kept = new Set([await this.linked('current'), await this.linked('previous'), ...keep]);
+    const current = await this.linked('current');
+    const kept = new Set([current, await this.linked('previous'), ...keep]);
     const versions = join(this.path, 'versions');
     for (const name of await readdir(versions)) {
       if (!kept.has(name)) await rm(join(versions, name), { recursive: true, force: true });
     }
+    await this.archives.clear([current, ...keep]);
   }
 
-  async clearDownloads(except: string | null): Promise<void> {
+  async clearDownloads(except: readonly string[]): Promise<void> {
     for (const name of await readdir(this.downloads)) {
-      if (name !== except) await unlink(join(this.downloads, name)).catch(() => undefined);
+      if (!except.includes(name)) await unlink(join(this.downloads, name)).catch(() => undefined);
     }
   }
 

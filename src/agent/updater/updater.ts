@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import { FleetError, type Refusal, type Result } from '../../core/kernel/index.js';
 import type { NodePolicy } from '../../core/release/index.js';
@@ -18,9 +17,9 @@ import {
 import type { ServiceReport, UpgradeBinary, Withdraw } from '../../protocol/node/index.js';
 import type { ErrorCode } from '../../protocol/index.js';
 import type { ServiceDriver } from '../supervisor/index.js';
+import { arrivedOf, bring, keepArrived } from './bring.js';
 import { Channels } from './channels.js';
 import { chooseArtifact } from './choose-artifact.js';
-import { download } from './download.js';
 import { extract } from './extract.js';
 import { hitFor, type Faults } from './faults.js';
 import { GuardedDriver } from './guarded-driver.js';
@@ -303,7 +302,7 @@ export class Updater {
       const { step: failedStep, code, message } = failureOf(error, job);
       // What came so far is kept for the next try, unless it is what was wrong. First of all: on a
       // full disk it is this that makes the room to tell the failure.
-      if (code !== 'upgrade_network_error') await this.#root.clearDownloads(null);
+      if (code !== 'upgrade_network_error') await this.#root.clearDownloads([]);
       await this.#take({ type: 'failed', step: failedStep, code, message }, job);
     } finally {
       this.#working = null;
@@ -346,17 +345,13 @@ export class Updater {
     const trust = await this.#options.trust();
     const judging = { job, policy: policy.value, trust, root: this.#root, channels, signal, nowMs };
     const state = (): Machine['state'] => this.#machine.state;
-    const { artifact, url, permit } = await chooseArtifact(this.#options, { ...judging, state });
-    await this.#take({ type: 'judged', artifact }, job);
-    if (permit !== null) await this.#take(permit);
-    const { sha256, size } = artifact;
-    await this.#root.clearDownloads(sha256);
-    const path = join(this.#root.downloads, sha256);
-    const { sources } = job;
-    const random = Math.random;
-    await download({ sha256, size, url, path, sources, fetcher, faults, signal, random });
+    const chosen = await chooseArtifact(this.#options, { ...judging, state });
+    await this.#take({ type: 'judged', artifact: chosen.artifact }, job);
+    if (chosen.permit !== null) await this.#take(chosen.permit);
+    const ways = { sources: job.sources, fetcher, faults, signal, random: Math.random };
+    const arrival = await bring(this.#root, chosen, ways);
     faults.hit('after-download');
-    await this.#take({ type: 'downloaded' }, job);
+    await this.#take({ type: 'downloaded', arrival }, job);
   }
 
   async #extract(job: Job): Promise<void> {
@@ -364,16 +359,17 @@ export class Updater {
     if (artifact === null) throw new FleetError('internal_error', 'no artifact to unpack');
     const { version, channel } = job;
     const { sha256, sequence, state_schema } = artifact;
+    const arrived = arrivedOf(this.#root, job, artifact);
     await extract({
       root: this.#root,
-      archive: join(this.#root.downloads, sha256),
-      archiveBytes: artifact.size,
+      ...arrived,
       version,
       marker: { version, channel, sequence, state_schema, sha256 },
       faults: this.#options.faults,
     });
     await this.#take({ type: 'extracted' }, job);
-    await this.#root.clearDownloads(null);
+    await keepArrived(this.#root, { job, artifact, arrived, policy: this.#policy });
+    await this.#root.clearDownloads([]);
   }
 
   /** From here on the service is touched; whatever fails, the old version runs again. */

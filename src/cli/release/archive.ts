@@ -109,6 +109,8 @@ async function insideTarget(root: string, path: string, name: string): Promise<s
 export interface Packed {
   readonly sha256: string;
   readonly size: number;
+  /** The same before it was compressed. */
+  readonly content: { readonly sha256: string; readonly size: number };
 }
 
 /**
@@ -125,17 +127,10 @@ export async function writeArchive(options: {
 }): Promise<Packed> {
   const { tree, to, modifiedAtMs, onRead } = options;
   const archive = tarPack({ highWaterMark: READ_CHUNK_BYTES });
-  const hash = createHash('sha256');
-  let size = 0;
-  const counted = new Transform({
-    transform: (chunk: Buffer, _, done) => {
-      hash.update(chunk);
-      size += chunk.length;
-      done(null, chunk);
-    },
-  });
+  const [content, whole] = [tally(), tally()];
   const file = createWriteStream(to, { flags: 'wx', mode: 0o644, flush: true });
-  const written = pipeline(archive, createGzip({ level: GZIP_LEVEL }), counted, file);
+  const gzip = createGzip({ level: GZIP_LEVEL });
+  const written = pipeline(archive, content.stream, gzip, whole.stream, file);
   // A refusal below destroys the archive; the pipeline then fails as its consequence.
   written.catch(() => undefined);
   let read = 0;
@@ -150,7 +145,21 @@ export async function writeArchive(options: {
     throw error;
   }
   await written;
-  return { sha256: hash.digest('hex'), size };
+  return { ...whole.result(), content: content.result() };
+}
+
+/** Passes bytes on; knows their number and digest at the end. */
+function tally(): { stream: Transform; result(): Packed['content'] } {
+  const hash = createHash('sha256');
+  let size = 0;
+  const stream = new Transform({
+    transform: (chunk: Buffer, _, done) => {
+      hash.update(chunk);
+      size += chunk.length;
+      done(null, chunk);
+    },
+  });
+  return { stream, result: () => ({ sha256: hash.digest('hex'), size }) };
 }
 
 async function add(

@@ -8,6 +8,7 @@ import {
   parseManifest,
   SIGNATURE_BYTES_MAX,
   type Artifact,
+  type Delta,
   type Manifest,
 } from '../../core/release/index.js';
 
@@ -57,14 +58,23 @@ export async function readSmall(path: string, bytesMax: number): Promise<Buffer>
   return readFile(path);
 }
 
-/** Where an artifact of the manifest lies. */
-export const artifactPath = ({ folder }: ReleaseFolder, artifact: Artifact): string =>
+/** A file that the manifest names with its size and digest. */
+export type NamedFile = Artifact | Delta;
+
+/** All of them: artifacts, then deltas. */
+export const filesOf = ({ manifest }: Pick<ReleaseFolder, 'manifest'>): readonly NamedFile[] => [
+  ...manifest.artifacts,
+  ...(manifest.deltas ?? []),
+];
+
+/** Where a file of the manifest lies. */
+export const artifactPath = ({ folder }: ReleaseFolder, artifact: NamedFile): string =>
   join(folder, artifact.file);
 
-/** Throws unless the file of an artifact is there with the size and digest of the manifest. */
+/** Throws unless a file of the manifest is there with the size and digest that stand there. */
 export async function checkArtifact(
   release: ReleaseFolder,
-  artifact: Artifact,
+  artifact: NamedFile,
   onRead?: (bytes: number) => void,
 ): Promise<void> {
   const path = artifactPath(release, artifact);

@@ -19,7 +19,8 @@ import { usageError, type Command, type Given } from '../command.js';
 import { writeNew } from '../new-file.js';
 import { bytesInWords, progressOf, type Terminal } from '../terminal.js';
 import { readTree, writeArchive, type Tree } from './archive.js';
-import { MANIFEST_FILE } from './folder.js';
+import { makeDeltas, readOlder } from './delta.js';
+import { MANIFEST_FILE, type ReleaseFolder } from './folder.js';
 import { readProject, type ReleaseProject } from './project.js';
 
 const Sequence = z.coerce
@@ -48,10 +49,16 @@ export const pack: Command = {
     },
     out: { value: 'DIR', help: 'folder for the release; must not hold one yet', isRequired: true },
     notes: { value: 'FILE', help: 'text of the release notes' },
+    'delta-from': {
+      value: 'OLD_DIR',
+      help: 'folder of an older release; makes a delta from each artifact for the same host',
+      isMultiple: true,
+    },
   },
   notes: [
     'The same input gives the same bytes. SOURCE_DATE_EPOCH (seconds) sets the time of the release,',
-    'so that the manifest too is the same.',
+    'so that the manifest too is the same. A delta takes minutes for 100 MiB, and some memory; it is',
+    'left out when it is not clearly smaller than the artifact.',
   ],
   run: async (given, terminal) => {
     const wanted = await readWanted(given, terminal);
@@ -69,7 +76,10 @@ export const pack: Command = {
         written.push(join(folder, fileOf(wanted, source)));
         artifacts.push(await packOne(wanted, source, { folder, terminal }));
       }
-      const bytes = Buffer.from(manifestBytes({ ...wanted.base, artifacts }));
+      const files = { folder, base: wanted.base, artifacts, written };
+      const deltas = await makeDeltas(wanted.older, files, terminal);
+      const told = deltas.length === 0 ? {} : { deltas };
+      const bytes = Buffer.from(manifestBytes({ ...wanted.base, artifacts, ...told }));
       const parsed = parseManifest(bytes);
       if (!parsed.ok) throw usageError(parsed.error.message);
       written.push(join(folder, MANIFEST_FILE));
@@ -94,6 +104,8 @@ interface Source {
 interface Wanted {
   readonly base: Omit<Manifest, 'artifacts'>;
   readonly sources: readonly Source[];
+  /** What deltas are to lead from. */
+  readonly older: readonly ReleaseFolder[];
   readonly modifiedAtMs: number;
 }
 
@@ -115,7 +127,8 @@ async function readWanted(given: Given, terminal: Terminal): Promise<Wanted> {
     hosts.add(name);
     sources.push({ host, path, tree: await readTree(path) });
   }
-  return { base, sources, modifiedAtMs: epochMs ?? 0 };
+  const older = await readOlder(given.list('delta-from'), base);
+  return { base, sources, older, modifiedAtMs: epochMs ?? 0 };
 }
 
 /** What is given on the command line goes before what the project says. */
@@ -178,7 +191,7 @@ async function packOne(
   const progress = progressOf(terminal, `packing ${file}`, source.tree.bytes);
   try {
     await rm(partial, { force: true });
-    const { sha256, size } = await writeArchive({
+    const { sha256, size, content } = await writeArchive({
       tree: source.tree,
       to: partial,
       modifiedAtMs: wanted.modifiedAtMs,
@@ -188,7 +201,7 @@ async function packOne(
     });
     await rename(partial, join(folder, file));
     progress.done(`packed ${file}: ${bytesInWords(size)}`);
-    return { ...source.host, format: 'tar.gz', file, size, sha256 };
+    return { ...source.host, format: 'tar.gz', file, size, sha256, content };
   } catch (error) {
     progress.stop();
     await rm(partial, { force: true });

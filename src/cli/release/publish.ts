@@ -1,18 +1,25 @@
 import { z } from 'zod';
 import { FleetError } from '../../core/kernel/index.js';
-import { Sha256, type Artifact } from '../../core/release/index.js';
+import { Sha256 } from '../../core/release/index.js';
 import type { Answer } from '../../protocol/api/index.js';
 import type { Client } from '../client.js';
 import { usageError, type Command } from '../command.js';
 import { connect, MANAGER_OPTIONS, OUTPUT_OPTION, show } from '../connection.js';
 import { bytesInWords, progressOf, type Terminal } from '../terminal.js';
-import { artifactPath, checkArtifact, readReleaseFolder, type ReleaseFolder } from './folder.js';
+import {
+  artifactPath,
+  checkArtifact,
+  filesOf,
+  readReleaseFolder,
+  type NamedFile,
+  type ReleaseFolder,
+} from './folder.js';
 
 type Release = Answer<'releases.publish'>;
 
 export const publish: Command = {
   name: 'release publish',
-  summary: 'upload artifacts and publish the signed manifest',
+  summary: 'upload artifacts and deltas, and publish the signed manifest',
   operands: ['DIR'],
   options: {
     draft: { help: 'only store it, for others to look at and sign; nodes do not see it' },
@@ -64,7 +71,7 @@ async function publishWhole(
   } catch (error) {
     missing = missingOf(error);
   }
-  for (const artifact of release.manifest.artifacts) {
+  for (const artifact of filesOf(release)) {
     if (missing.delete(artifact.sha256)) await uploadOne(client, release, { artifact, terminal });
   }
   return client.call('releases.publish', { body });
@@ -83,7 +90,7 @@ function missingOf(error: unknown): Set<string> {
 async function uploadOne(
   client: Client,
   release: ReleaseFolder,
-  { artifact, terminal }: { readonly artifact: Artifact; readonly terminal: Terminal },
+  { artifact, terminal }: { readonly artifact: NamedFile; readonly terminal: Terminal },
 ): Promise<void> {
   const { file, sha256, size } = artifact;
   // A damaged file is found here, with its name, and not after minutes of sending.

@@ -3,7 +3,6 @@ import { z } from 'zod';
 import { FleetError } from '../../core/kernel/index.js';
 import {
   assessSignatures,
-  type Artifact,
   type Assessment,
   type Claim,
   type Manifest,
@@ -11,7 +10,13 @@ import {
 } from '../../core/release/index.js';
 import { usageError, type Command, type Given } from '../command.js';
 import { progressOf, type Terminal } from '../terminal.js';
-import { checkArtifact, readReleaseFolder, type ReleaseFolder } from './folder.js';
+import {
+  checkArtifact,
+  filesOf,
+  readReleaseFolder,
+  type NamedFile,
+  type ReleaseFolder,
+} from './folder.js';
 import { readPolicy, readPublicKeys, tellClaims, trustFor } from './trust-files.js';
 
 const Threshold = z.coerce
@@ -63,10 +68,11 @@ export const verify: Command = {
     ];
     const [first] = failures;
     if (first !== undefined) throw first;
-    const { artifacts, product, version } = release.manifest;
+    const { artifacts, deltas = [], product, version } = release.manifest;
+    const besides = deltas.length === 0 ? '' : ` and ${deltas.length} delta(s)`;
     terminal.out(
       `${product} ${version} is signed by ${assessment.names.join(', ')}; ` +
-        `${artifacts.length} artifact(s) match the manifest\n`,
+        `${artifacts.length} artifact(s)${besides} match the manifest\n`,
     );
   },
 };
@@ -162,10 +168,11 @@ function rulesOf(policy: NodePolicy, { version, channel, artifacts }: Manifest):
 
 async function tellArtifacts(terminal: Terminal, release: ReleaseFolder): Promise<FleetError[]> {
   const failures: FleetError[] = [];
-  for (const artifact of release.manifest.artifacts) {
+  for (const artifact of filesOf(release)) {
     const failure = await checkOne(terminal, release, artifact);
     const says = failure === null ? 'size and digest are those of the manifest' : failure.message;
-    tellClaims(terminal, artifact.file, [{ what: 'artifact', holds: failure === null, says }]);
+    const what = 'from_sha256' in artifact ? 'delta' : 'artifact';
+    tellClaims(terminal, artifact.file, [{ what, holds: failure === null, says }]);
     if (failure !== null) failures.push(failure);
   }
   return failures;
@@ -174,7 +181,7 @@ async function tellArtifacts(terminal: Terminal, release: ReleaseFolder): Promis
 async function checkOne(
   terminal: Terminal,
   release: ReleaseFolder,
-  artifact: Artifact,
+  artifact: NamedFile,
 ): Promise<FleetError | null> {
   const progress = progressOf(terminal, `reading ${artifact.file}`, artifact.size);
   try {

@@ -20,6 +20,7 @@ export {
   artifactFor,
   Compatibility,
   Delta,
+  deltasFor,
   Image,
   Manifest,
   MANIFEST_BYTES_MAX,

@@ -171,3 +171,12 @@ export const artifactFor = (
   manifest.artifacts.find(
     (a) => a.os === host.os && a.arch === host.arch && a.variant === host.variant,
   );
+
+/** The deltas that lead to the artifact for one machine. */
+export const deltasFor = (
+  manifest: Manifest,
+  host: { readonly os: string; readonly arch: string; readonly variant: string },
+): readonly Delta[] =>
+  (manifest.deltas ?? []).filter(
+    (d) => d.os === host.os && d.arch === host.arch && d.variant === host.variant,
+  );

@@ -45,6 +45,8 @@ export const NodePolicy = z
       .int()
       .min(1)
       .default(2 * 1024 ** 3),
+    /** Keep the archive of the version that runs, so that the next one can come as a delta. */
+    keep_archive: z.boolean().default(true),
     boot_health_window_secs: z.int().min(1).max(86_400).default(120),
     max_boot_attempts: z.int().min(1).max(10).default(3),
   })

@@ -13,6 +13,7 @@ export {
 export {
   FRESH_WATCH,
   type Action,
+  type Arrival,
   type IndexInput,
   type FailedStep,
   type Facts,

@@ -1,6 +1,6 @@
 import { ended, tell, withJob } from './changes.js';
 import type { Job } from './state.js';
-import type { Facts, FailedStep, Input, JobInput, Machine } from './types.js';
+import type { Arrival, Facts, FailedStep, Input, JobInput, Machine } from './types.js';
 
 const EVENT_OF_STEP = {
   refused: 'upgrade_refused',
@@ -21,17 +21,32 @@ const PERMIT_UNANSWERED_MS = 10_000;
 
 export function fetched(machine: Machine, job: Job, input: JobInput, facts: Facts): Machine {
   if (input.type === 'judged') return withJob(machine, { ...job, artifact: input.artifact });
-  return input.type === 'downloaded' ? downloaded(machine, job, facts) : machine;
+  if (input.type !== 'downloaded') return machine;
+  return downloaded(machine, job, input.arrival ?? null, facts);
 }
 
-function downloaded(machine: Machine, job: Job, facts: Facts): Machine {
+function downloaded(machine: Machine, job: Job, arrival: Arrival | null, facts: Facts): Machine {
   const state = tell(machine.state, facts, job.command_id, {
     type: 'upgrade_downloaded',
     severity: 'info',
-    message: `${job.version} downloaded`,
-    details: { to_version: job.version, size_bytes: job.artifact?.size ?? 0 },
+    message: `${job.version} downloaded${howItCame(arrival)}`,
+    details: {
+      to_version: job.version,
+      size_bytes: job.artifact?.size ?? 0,
+      ...(arrival === null ? {} : { delta: arrival.as === 'content', bytes: arrival.bytes }),
+      ...(arrival === null || arrival.deltaProblem === null
+        ? {}
+        : { delta_problem: arrival.deltaProblem }),
+    },
   });
-  return { ...machine, state: { ...state, job: { ...job, phase: 'verifying' } } };
+  const next: Job = { ...job, phase: 'verifying', arrived: arrival?.as };
+  return { ...machine, state: { ...state, job: next } };
+}
+
+function howItCame(arrival: Arrival | null): string {
+  if (arrival?.as === 'content') return ' as a delta';
+  const problem = arrival?.deltaProblem ?? null;
+  return problem === null ? '' : ` as a whole, not as a delta: ${problem}`;
 }
 
 export function staged(machine: Machine, job: Job, facts: Facts): Machine {

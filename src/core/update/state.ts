@@ -54,8 +54,12 @@ export const Job = z.object({
       size: z.int(),
       sequence: z.int(),
       state_schema: z.int().min(0).nullable(),
+      /** What the archive holds when it is decompressed, where the manifest says so. */
+      content: z.object({ sha256: Sha256, size: z.int() }).optional(),
     })
     .nullable(),
+  /** What lies in `downloads`: by a delta only the content comes, else the artifact. */
+  arrived: z.enum(['artifact', 'content']).optional(),
   /** What `current` was when the job began, and what a rollback brings back. */
   from: InstalledVersion.nullable(),
   /** What `previous` was then. */

@@ -58,6 +58,15 @@ export interface UpgradeOrder {
   readonly needs_permit: boolean;
 }
 
+/** How the bytes of a version came. */
+export interface Arrival {
+  readonly as: 'artifact' | 'content';
+  /** What was fetched for it, with a delta that came whole and was of no use. */
+  readonly bytes: number;
+  /** Why no delta was used where the release has some; null when nothing was wrong. */
+  readonly deltaProblem: string | null;
+}
+
 export type FailedStep = 'refused' | 'download' | 'verify' | 'stage' | 'swap';
 
 export type Input =
@@ -69,7 +78,7 @@ export type Input =
       readonly withdraws: string;
     }
   | { readonly type: 'judged'; readonly artifact: NonNullable<Job['artifact']> }
-  | { readonly type: 'downloaded' }
+  | { readonly type: 'downloaded'; readonly arrival?: Arrival }
   | { readonly type: 'extracted' }
   | {
       readonly type: 'failed';

@@ -128,6 +128,35 @@ describeOnBothDatabases('the catalog of releases', (open) => {
     });
   });
 
+  it('takes a release only when its deltas are here too', async () => {
+    await withGround(open, async ({ releases, blobs }) => {
+      const delta = Buffer.from('a delta');
+      const sha256 = createHash('sha256').update(delta).digest('hex');
+      const { artifacts } = JSON.parse(aManifest()) as Manifest;
+      const host = { os: 'linux', arch: 'x64', variant: 'default' } as const;
+      const text = aManifest({
+        artifacts: artifacts.map((one) => ({ ...one, content: { size: 9, sha256: SHA256 } })),
+        deltas: [
+          {
+            ...host,
+            format: 'bellwether.delta.v1',
+            from_version: '1.3.0',
+            from_sha256: 'ab'.repeat(32),
+            file: 'edge.delta',
+            size: delta.length,
+            sha256,
+          },
+        ],
+      });
+      await expect(releases.publish(text, [signed(text)], CALLER)).rejects.toMatchObject({
+        code: 'release_artifact_missing',
+        context: { missing: [{ file: 'edge.delta', sha256, size: delta.length, found: null }] },
+      });
+      await blobs.put(sha256, Readable.from([delta]), 1_000);
+      await releases.publish(text, [signed(text)], CALLER);
+    });
+  });
+
   it('answers the same publication again with the same release, and records it once', async () => {
     await withGround(open, async ({ database, releases, tick }) => {
       const text = aManifest();

@@ -103,9 +103,14 @@ export class Releases {
     }
   }
 
+  /** Whether the store holds every one of these, for whoever passes over what it does not. */
+  async areStaged(artifacts: readonly Artifact[]): Promise<boolean> {
+    return (await this.#missingOf(artifacts)).length === 0;
+  }
+
   /**
-   * Publishes a signed manifest whose artifacts are all here. The same manifest and signatures again
-   * give the same answer; anything else for a version that exists on that channel is
+   * Publishes a signed manifest whose artifacts and deltas are all here. The same manifest and
+   * signatures again give the same answer; anything else for a version that exists on that channel is
    * `release_exists`: releases never change. On a wider channel it is a promotion, and refused as
    * `release_not_wider` unless it is one. Throws `release_artifact_missing` with `context.missing`,
    * and `release_yanked` for a version that was taken back.
@@ -244,7 +249,7 @@ export class Releases {
   }
 
   async #requireArtifacts(manifest: Manifest): Promise<void> {
-    const missing = await this.#missingOf(manifest.artifacts);
+    const missing = await this.#missingOf([...manifest.artifacts, ...(manifest.deltas ?? [])]);
     if (missing.length > 0) {
       throw new FleetError('release_artifact_missing', inWords(missing), { context: { missing } });
     }

@@ -84,6 +84,18 @@ describeOnBothDatabases('a node that comes later', (openTestDatabase) => {
     expect(state.waves.map((wave) => wave.counts)).toEqual(counts);
   });
 
+  it('waits while the artifact is gone, and joins when it is back', async () => {
+    const { manager, late, sweep, target } = await setUp();
+    const node = await late('a');
+    await manager.loseArtifact('2.0.0');
+    await sweep();
+    expect(await target(node)).toBeUndefined();
+    await manager.publish('2.0.0');
+    await sweep();
+    await sweep();
+    expect(await target(node)).toMatchObject({ wave: 0 });
+  });
+
   it('before its ring opens gets the start version first, then joins, then the target', async () => {
     const { manager, id, late, sweep, target, all } = await setUp({ startVersion: '1.5.0' });
     const node = await late('b');

@@ -4,7 +4,7 @@ import { join, waveFor } from '../../core/rollout/index.js';
 import type { FleetNode } from '../fleet/index.js';
 import { Database, type Cursor } from '../platform/index.js';
 import { Releases, type StoredRelease } from '../releases/index.js';
-import { candidacyOf, memberOf, type Candidacy } from './planning.js';
+import { artifactsFor, candidacyOf, memberOf, type Candidacy } from './planning.js';
 import { LATER, Orchestrator } from './rollouts.orchestrator.js';
 import { ORCHESTRATOR, RolloutUnits } from './rollout-units.js';
 import { findRollout, openScheduled, type StoredRollout } from './rollouts.store.js';
@@ -68,7 +68,9 @@ export class Newcomers {
     { node, release, now }: { node: FleetNode; release: StoredRelease; now: Instant },
   ): Promise<void> {
     const fit = candidacyOf(node, release.manifest);
-    if (fit.reason !== null) return;
+    // What the store lost would only make the node fail; the sweep comes again.
+    const isStaged = await this.releases.areStaged(artifactsFor([node], release.manifest));
+    if (fit.reason !== null || !isStaged) return;
     const wave = waveFor(state, memberOf(node, fit.version));
     if (wave === null) return;
     const hasOpened = state.waves[wave]?.openedAt !== null;

@@ -154,6 +154,22 @@ describeOnBothDatabases('the way back', (openTestDatabase) => {
     expect(way?.targets.map((target) => target.nodeId)).toEqual([back[1]?.id]);
   });
 
+  it('leaves out a version whose artifact is gone, and takes the others back', async () => {
+    const { manager, revert, upgrade } = await setUp();
+    const [old, newer] = [await manager.enroll(1), await manager.enroll(1, at('1.5.0'))];
+    const nodes = [...old, ...newer];
+    const id = await manager.create({ nodes, preset: IMMEDIATE });
+    await upgrade(
+      id,
+      nodes.map((node) => node.id),
+    );
+    await manager.loseArtifact('1.0.0');
+    const { ids, skipped } = await revert(id);
+    expect(skipped).toEqual([{ node_id: old[0]?.id, reason: 'binary_not_staged' }]);
+    const [way] = await Promise.all(ids.map((each) => lookAt(manager.database, each)));
+    expect(way?.meta.version).toBe('1.5.0');
+  });
+
   it('is refused when there is nothing to take back', async () => {
     const { manager, revert } = await setUp();
     const id = await manager.create({ nodes: await manager.enroll(2), preset: IMMEDIATE });

@@ -4,7 +4,7 @@ import { Channel } from '../../core/release/index.js';
 import { Nodes, type FleetNode } from '../fleet/index.js';
 import { type Caller, Database } from '../platform/index.js';
 import { Releases, type StoredRelease } from '../releases/index.js';
-import { candidacyOf, type RolloutRequest } from './planning.js';
+import { artifactsFor, candidacyOf, type RolloutRequest } from './planning.js';
 import { ORCHESTRATOR } from './rollout-units.js';
 import { LATER, Orchestrator } from './rollouts.orchestrator.js';
 import { findRollout, type StoredRollout } from './rollouts.store.js';
@@ -106,6 +106,10 @@ export class Reverts {
         const { reason } = candidacyOf(node, release.manifest);
         if (reason === null) nodes.push(node);
         else skipped.push({ node_id: nodeId, reason });
+      }
+      if (!(await this.releases.areStaged(artifactsFor(nodes, release.manifest)))) {
+        skipped.push(...nodes.map(({ id }) => ({ node_id: id, reason: 'binary_not_staged' })));
+        continue;
       }
       if (nodes.length > 0) requests.push(wayBack({ meta, state }, release, nodes));
     }
