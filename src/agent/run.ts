@@ -11,7 +11,8 @@ import { makeLog, type Log } from './log.js';
 import { obey, ownerOf } from './obey.js';
 import { policyDigest, PolicyFile } from './policy-file.js';
 import { Spool, toSpoolEvent } from './report/index.js';
-import { ChildProcessDriver, type ServiceConfig } from './supervisor/index.js';
+import { openNotifier, type Notifier } from './sd-notify.js';
+import { openDriver, type ServiceConfig } from './supervisor/index.js';
 import { Updater, type Faults } from './updater/index.js';
 import { AGENT_VERSION } from './version.js';
 
@@ -47,10 +48,11 @@ export async function run(options: RunOptions): Promise<RunningAgent> {
   const config = await readConfig(dir);
   const { identity, key } = await readIdentity(dir);
   const log = options.log ?? makeLog(config.log_level);
+  const notifier = openNotifier(log);
   const unlock = holdLock(dir);
   try {
     const spool = await Spool.open(join(dir, 'spool'), { log });
-    const agent = new Agent({ ...options, log, config, identity, key, spool });
+    const agent = new Agent({ ...options, log, config, identity, key, spool, notifier });
     await agent.start();
     let stopped: Promise<void> | null = null;
     return {
@@ -71,6 +73,7 @@ interface Parts extends RunOptions {
   readonly identity: Identity;
   readonly key: KeyObject;
   readonly spool: Spool;
+  readonly notifier: Notifier;
 }
 
 const CLOCK = { now: (): number => Date.now(), monotonicMs: (): number => performance.now() };
@@ -136,12 +139,14 @@ class Agent {
     if (spool.recovered !== null) await this.#tellSpoolRecovered(spool.recovered);
     for (const service of config.services) await this.#openService(service);
     this.#link.start();
+    this.#parts.notifier.ready(() => this.#inWords());
     log('agent started', { node_id: identity.node_id, manager: config.manager });
   }
 
   async stop(withServices: boolean): Promise<void> {
     this.#isStopping = true;
     for (const timer of this.#retries) clearTimeout(timer);
+    void this.#parts.notifier.stopping();
     await this.#link.stop(withServices ? 'shutdown' : 'restart');
     await Promise.all(this.#updaters.map((updater) => updater.stop(withServices)));
     await this.#parts.spool.close();
@@ -194,7 +199,7 @@ class Agent {
         ...(proxy === undefined ? {} : { proxy }),
         now: CLOCK.now,
       }),
-      driver: new ChildProcessDriver(service),
+      driver: openDriver(service),
       clock: CLOCK,
       emit: (name, events) => this.#emit(name, events),
       askPermit: (wanted) => {
@@ -209,6 +214,16 @@ class Agent {
   #policyOf(service: string): PolicyFile {
     const found = this.#policies.find((one) => one.service === service);
     return found?.file ?? new PolicyFile('/nonexistent');
+  }
+
+  /** For the line of `systemctl status`. */
+  #inWords(): string {
+    const services = this.#updaters.map((updater) => {
+      const { name, version, phase } = updater.report();
+      return `${name} ${version ?? 'none'}${phase === 'idle' ? '' : ` (${phase})`}`;
+    });
+    const missing = this.#parts.config.services.length - services.length;
+    return [...services, ...(missing > 0 ? [`${missing} cannot be looked after`] : [])].join(', ');
   }
 
   /** A code of another version of the agent would make the whole message unusable. */

@@ -40,6 +40,8 @@ export async function publish(
     readonly version: string;
     readonly sequence: number;
     readonly healthy?: boolean;
+    /** In place of the little service. */
+    readonly program?: string;
     readonly key: SigningKey;
     readonly spoil?: (signature: string) => string;
   },
@@ -47,7 +49,7 @@ export async function publish(
   const { version, sequence, healthy = true, key } = release;
   const content = join(release.folder, `edge-${version}`);
   mkdirSync(join(content, 'bin'), { recursive: true });
-  writeFileSync(join(content, 'bin', 'edge.cjs'), SERVICE);
+  writeFileSync(join(content, 'bin', 'edge.cjs'), release.program ?? SERVICE);
   chmodSync(join(content, 'bin', 'edge.cjs'), 0o755);
   writeFileSync(join(content, 'release.json'), JSON.stringify({ version, healthy }));
   const archive = `${content}.tar.gz`;

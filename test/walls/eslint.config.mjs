@@ -13,6 +13,8 @@ const READS_ENVIRONMENT = [
   'src/agent/main.ts',
   // The service gets the PATH of the agent, and nothing else of its environment.
   'src/agent/supervisor/child-process.ts',
+  // What systemd gave the agent, taken away from what the agent starts.
+  'src/agent/sd-notify.ts',
   'src/cli/main.ts',
   'src/demo/**/*.ts',
   'test/**/*.ts',

@@ -1,22 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import {
-  closeSync,
-  constants,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bornAt } from '../process-birth.js';
 import type { ServiceDriver, ServiceStatus } from './driver.port.js';
 import type { ServiceConfig } from './service-config.js';
+import { openLog } from './service-log.js';
 
-/** The log of a service is rotated once when it starts above this size. */
-const LOG_BYTES_MAX = 16 * 1024 * 1024;
 const BACKOFF_BASE_MS = 250;
 const BACKOFF_MAX_MS = 30_000;
 /** A process that ran this long has earned a fresh back-off. */
@@ -105,7 +95,7 @@ export class ChildProcessDriver implements ServiceDriver {
   }
 
   #spawn(): void {
-    const { root, exec, args, env } = this.#config;
+    const { root, exec = '', args, env } = this.#config;
     const current = join(root, 'current');
     const log = openLog(root);
     let child: ChildProcess;
@@ -208,16 +198,4 @@ function readPidFile(path: string): { pid: number; born: string } | null {
   } catch {
     return null;
   }
-}
-
-function openLog(root: string): number {
-  const folder = join(root, 'log');
-  mkdirSync(folder, { recursive: true, mode: 0o750 });
-  const path = join(folder, 'service.log');
-  try {
-    if (statSync(path).size > LOG_BYTES_MAX) renameSync(path, `${path}.1`);
-  } catch {
-    // There is none yet.
-  }
-  return openSync(path, 'a', 0o640);
 }

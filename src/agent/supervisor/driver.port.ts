@@ -1,4 +1,4 @@
-/** What the updater needs of whatever runs a service (a child process here; systemd later). */
+/** What the updater needs of whatever runs a service (a child process, systemd, or command hooks). */
 export interface ServiceDriver {
   /** Starts what `current` points to, and keeps it running. Idempotent. */
   start(): Promise<void>;
@@ -14,6 +14,7 @@ export interface ServiceDriver {
 }
 
 export interface ServiceStatus {
+  /** It runs, and has said that it is ready where its unit has it say so. */
   readonly running: boolean;
   readonly pid: number | null;
   /** How often it ended by itself since this agent looks after it. */

@@ -1,4 +1,5 @@
 export { ChildProcessDriver } from './child-process.js';
 export type { ServiceDriver, ServiceStatus } from './driver.port.js';
 export { isHealthy } from './health.js';
-export { HealthCheck, ServiceConfig } from './service-config.js';
+export { openDriver } from './open-driver.js';
+export { HealthCheck, HookCommands, ServiceConfig } from './service-config.js';

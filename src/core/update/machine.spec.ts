@@ -385,6 +385,14 @@ describe('a start of the agent', () => {
     expect(bench.machine.state.job?.boot_attempts).toBe(1);
   });
 
+  it('in probation goes back where the links were set back meanwhile', () => {
+    const bench = onProbation().take({ type: 'booted', current: '1.0.0' });
+    expect(bench.action).toBe('roll_back');
+    bench.take({ type: 'rolled_back' });
+    expect(bench.machine.state.current?.version).toBe('1.0.0');
+    expect(bench.machine.state.outcome?.error_code).toBe('upgrade_crash_loop');
+  });
+
   it('without a job does nothing', () => {
     const bench = new Bench();
     const before = bench.machine;

@@ -1,7 +1,14 @@
 import { isBeforeSwap, withJob } from './changes.js';
 import { takeOrder, takeWithdrawal } from './commands.js';
 import { learned } from './channels.js';
-import { judgedByTime, onProbation, swapEnded, turnedBack, watched } from './probation.js';
+import {
+  judgedByTime,
+  onProbation,
+  swapEnded,
+  turnedBack,
+  turnedBackMeanwhile,
+  watched,
+} from './probation.js';
 import { failed, fetched, mayApply, permitted, staged, swapping } from './staging.js';
 import type { Job } from './state.js';
 import { watchAnew, type Facts, type Input, type JobInput, type Machine } from './types.js';
@@ -99,6 +106,8 @@ function ticked(machine: Machine, job: Job, facts: Facts): Machine {
  */
 function resumed(machine: Machine, job: Job, current: string | null, facts: Facts): Machine {
   const restarted = { ...machine, watch: watchAnew(machine.watch, facts.monotonicMs) };
+  const isBack = current === (job.from?.version ?? null) && current !== job.version;
+  if (job.phase === 'probation' && isBack) return turnedBackMeanwhile(restarted);
   if (job.phase !== 'swapping') return restarted;
   if (current === job.version) return onProbation(restarted, job, facts);
   return withJob(restarted, { ...job, phase: 'staged' });

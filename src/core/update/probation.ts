@@ -101,6 +101,15 @@ function promoted(machine: Machine, job: Job, facts: Facts, elapsedMs: number): 
   return ended({ ...machine, state: { ...state, floors } }, facts, job, how);
 }
 
+/**
+ * The links were set back while no agent ran: the unit of the service gave up, and the script that
+ * stands in for the agent did what it would have done. Only the telling is left.
+ */
+export function turnedBackMeanwhile(machine: Machine): Machine {
+  const why = 'it ended again and again while no agent ran, and was turned back without one';
+  return goBack(machine, 'upgrade_crash_loop', why);
+}
+
 export function goBack(machine: Machine, code: string, message: string): Machine {
   const { job } = machine.state;
   if (job === null) return machine;
