@@ -126,6 +126,9 @@ class Agent {
         const input = { type: 'permit_denied', command_id, ask, retry_ms } as const;
         this.#tell(ownerOf(this.#updaters, command_id)?.hear(input));
       },
+      onIndexNews: ({ product, channel }) => {
+        for (const updater of this.#updaters) updater.indexNews(product, channel);
+      },
       onState: (state) => {
         if (state !== 'connected') return;
         for (const updater of this.#updaters) this.#tell(updater.hear({ type: 'linked' }));

@@ -58,6 +58,31 @@ describe('a revoked version', () => {
     expect(await bench.upgrade('1.6.0')).toBe('upgrade_revoked');
   });
 
+  it('is found soon when the manager says that there is a newer index, however often it says so', async () => {
+    // News are looked at within half a second, the next look by itself comes after 45 seconds.
+    await bench.start({}, 60_000);
+    const looks = () =>
+      bench.source.requests.filter(({ url }) => url.includes('/channels/')).length;
+    const news = (change: object = {}): void => {
+      bench.say({ type: 'index_news', product: 'edge', channel: 'stable', ...change });
+    };
+    await install('1.5.0', '1.6.0');
+    news();
+    await bench.until(() => {
+      expect(looks()).toBeGreaterThan(2);
+    });
+    const before = looks();
+    await revoke(7, '1.6.0');
+    for (const other of [{ product: 'gateway' }, { channel: 'dev' }]) news(other);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    expect(looks()).toBe(before);
+    for (let times = 0; times < 200; times += 1) news();
+    await bench.until(() => {
+      expect([bench.version, bench.isRunning]).toEqual(['1.5.0', true]);
+    });
+    expect(looks()).toBeLessThan(before + 5);
+  });
+
   it('without a good one before it runs on under `alert`, and is never started again', async () => {
     await bench.start({}, 200);
     await install('1.5.0');

@@ -13,6 +13,7 @@ import {
   type Hello,
   type NodeMessage,
   type Permit,
+  type IndexNews,
   type PermitDenied,
   type Welcome,
 } from '../../protocol/node/index.js';
@@ -41,6 +42,7 @@ export interface ConnectionOptions {
   readonly onCommand: (command: IncomingCommand) => Promise<NodeMessage>;
   readonly onPermit: (permit: Permit) => void;
   readonly onPermitDenied: (denied: PermitDenied) => void;
+  readonly onIndexNews: (news: IndexNews) => void;
   readonly onWelcome: (welcome: Welcome) => void;
   readonly onSetBack: () => Promise<void>;
   /** The manager asked to come back at this time. */
@@ -216,7 +218,7 @@ export class Connection {
   }
 
   #handle(message: ManagerMessage): void {
-    const { onPermit, onPermitDenied, onSlot, spool, log } = this.#options;
+    const { onPermit, onPermitDenied, onIndexNews, onSlot, spool, log } = this.#options;
     const isEarly = this.#welcomedAtMs === null;
     if (isEarly && !['welcome', 'reconnect', 'error'].includes(message.type)) {
       log('a message before welcome is ignored', { type: message.type });
@@ -234,6 +236,9 @@ export class Connection {
         return;
       case 'permit_denied':
         onPermitDenied(message);
+        return;
+      case 'index_news':
+        onIndexNews(message);
         return;
       case 'events_ack':
         if (message.spool_id === spool.id) this.#acked(message.through);

@@ -7,6 +7,7 @@ import {
   type Goodbye,
   type Health,
   type Hello,
+  type IndexNews,
   type NodeMessage,
   type Permit,
   type PermitDenied,
@@ -36,6 +37,7 @@ export interface LinkOptions {
   readonly onCommand: (command: IncomingCommand) => Promise<NodeMessage>;
   readonly onPermit: (permit: Permit) => void;
   readonly onPermitDenied: (denied: PermitDenied) => void;
+  readonly onIndexNews?: (news: IndexNews) => void;
   /** The spool was begun anew because it was set back; the place to tell it. */
   readonly onSetBack?: () => Promise<void>;
   readonly onState?: (state: LinkState) => void;
@@ -128,6 +130,7 @@ export class Link {
       onCommand,
       onPermit,
       onPermitDenied,
+      onIndexNews: (news) => this.#options.onIndexNews?.(news),
       onWelcome: (welcome) => {
         this.#lastSession = welcome.session_id;
         this.#backoff.welcomed();

@@ -20,6 +20,8 @@ import type { UpdaterOptions } from './updater-options.js';
 const REFRESH_MS = 3_600_000;
 /** After a link opened: nodes that came back together do not ask together. */
 const FIRST_REFRESH_MS_MAX = 30_000;
+/** After news of one: 6 to 30 seconds, as a part of the hour, so that a fleet does not ask at once. */
+const NEWS_PART = 120;
 /** For one index, retries of the fetcher over several sources included. */
 const REFRESH_TIMEOUT_MS = 120_000;
 
@@ -45,6 +47,8 @@ export class Channels {
   readonly #refusalsTold = new Map<Channel, string>();
   readonly #stopping = new AbortController();
   #timer: NodeJS.Timeout | null = null;
+  #isLooking = false;
+  #hasNews = false;
   #refreshing: Promise<void> = Promise.resolve();
 
   constructor(parts: Parts) {
@@ -76,6 +80,19 @@ export class Channels {
     if (this.#timer !== null) return;
     const { refreshMs = REFRESH_MS } = this.#parts;
     this.#wait(Math.min(FIRST_REFRESH_MS_MAX, refreshMs) * Math.random());
+  }
+
+  /**
+   * There may be newer ones: looks in half a minute at the latest, and not sooner than some seconds
+   * after it was said, so that however often somebody says it no more than that is asked.
+   */
+  news(): void {
+    // Before the first link there is nothing to bring forward: the first look comes by itself.
+    if (this.#timer === null || this.#hasNews) return;
+    this.#hasNews = true;
+    if (this.#isLooking) return;
+    clearTimeout(this.#timer);
+    this.#wait(this.#nextMs());
   }
 
   /** Resolves when nothing is being fetched any more. */
@@ -148,12 +165,21 @@ export class Channels {
   }
 
   #wait(ms: number): void {
-    const { refreshMs = REFRESH_MS } = this.#parts;
+    if (this.#stopping.signal.aborted) return;
     this.#timer = setTimeout(() => {
+      [this.#isLooking, this.#hasNews] = [true, false];
       this.#refreshing = this.#refreshAll().finally(() => {
-        if (!this.#stopping.signal.aborted) this.#wait(refreshMs * (0.75 + Math.random() / 2));
+        this.#isLooking = false;
+        this.#wait(this.#nextMs());
       });
     }, ms);
+  }
+
+  #nextMs(): number {
+    const { refreshMs = REFRESH_MS } = this.#parts;
+    return this.#hasNews
+      ? (refreshMs / NEWS_PART) * (0.2 + 0.8 * Math.random())
+      : refreshMs * (0.75 + Math.random() / 2);
   }
 
   async #refreshAll(): Promise<void> {

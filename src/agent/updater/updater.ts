@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { FleetError, type Refusal, type Result } from '../../core/kernel/index.js';
-import type { NodePolicy } from '../../core/release/index.js';
+import type { Channel, NodePolicy } from '../../core/release/index.js';
 import {
   answerTo,
   FRESH_WATCH,
@@ -127,6 +127,12 @@ export class Updater {
   async hear(input: LinkInput): Promise<void> {
     if (input.type === 'linked') this.#channels.linked();
     await this.#take(input);
+  }
+
+  /** Somebody says that there is a newer index: it is looked for soon, if that concerns this service. */
+  indexNews(product: string, channel: Channel): void {
+    const isOurs = product === this.#options.service.product;
+    if (isOurs && this.#policy?.allowed_channels.includes(channel) === true) this.#channels.news();
   }
 
   /** Tells what is durable only: a step that a full disk still holds up may yet be taken back by a crash. */

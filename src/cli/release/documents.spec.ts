@@ -72,6 +72,8 @@ describe('signed documents from a pipeline', () => {
     await runOk('sign', '--key', at('pipeline.key'), at('i1.json'));
     const out = await runOk('announce', at('i1.json'));
     expect(out).toBe('announced index 1 of edge on stable\n');
+    expect(await runOk('documents')).toMatch(/edge +stable +index +1 /);
+    expect(await runOk('documents', '--product', 'gateway')).toBe('nothing was announced\n');
     const who = { policy: policy(), trust: null, product: 'edge' };
     const asked = { ...who, channel: 'stable', known: null } as const;
     const judged = judgeIndex(signed('i1.json'), asked);

@@ -12,9 +12,11 @@ import {
   ProductName,
   Version,
 } from '../../core/release/index.js';
+import type { Answer } from '../../protocol/api/index.js';
 import { usageError, type Command, type Given, type OptionSpec } from '../command.js';
 import { connect, MANAGER_OPTIONS, OUTPUT_OPTION, show } from '../connection.js';
 import { writeNew } from '../new-file.js';
+import { table, type Column } from '../table.js';
 import type { Terminal } from '../terminal.js';
 import { present, Span, whole } from '../values.js';
 import { readReleaseFolder } from './folder.js';
@@ -216,7 +218,9 @@ export const announce: Command = {
   summary: 'hand a signed channel index or downgrade permit to the manager',
   operands: ['FILE'],
   options: { ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
-  notes: ['FILE.*.minisig lie beside it. Safe to repeat. Nodes fetch it within the hour.'],
+  notes: [
+    'FILE.*.minisig lie beside it. Safe to repeat. Nodes that are linked fetch it within the minute.',
+  ],
   run: async (given, terminal) => {
     const { file, bytes, signatures } = await readDocument(given.operand(0));
     if (signatures.length === 0) throw usageError(`${file} is not signed`, SIGN_NEXT);
@@ -230,5 +234,35 @@ export const announce: Command = {
       const what = kind === 'channel' ? 'index' : 'downgrade permit';
       return `announced ${what} ${sequence} of ${product} on ${channel}\n`;
     });
+  },
+};
+
+type Announced = Answer<'documents.list'>['items'][number];
+const COLUMNS: readonly Column<Announced>[] = [
+  ['product', ({ product }) => product],
+  ['channel', ({ channel }) => channel],
+  ['document', ({ kind, version }) => (kind === 'channel' ? 'index' : `leave to ${version ?? ''}`)],
+  ['sequence', ({ sequence }) => sequence],
+  ['ends', ({ expires_at: at, expired }) => (expired ? `${at} (it has)` : at)],
+  ['announced', ({ stored_at }) => stored_at],
+];
+
+export const listDocuments: Command = {
+  name: 'release documents',
+  summary: 'the newest signed index and downgrade permit of each channel',
+  operands: [],
+  options: {
+    product: { value: 'P', help: 'of this product only' },
+    ...MANAGER_OPTIONS,
+    ...OUTPUT_OPTION,
+  },
+  notes: [
+    'An index that ends is to be signed anew before: nodes that want one stop upgrading then.',
+  ],
+  run: async (given, terminal) => {
+    const client = await connect(given, terminal);
+    const query = present({ product: given.read('product', ProductName) });
+    const answer = await client.call('documents.list', { query });
+    show(given, terminal, answer, ({ items }) => table(items, COLUMNS, 'nothing was announced'));
   },
 };

@@ -1,4 +1,11 @@
-export { announce, downgradePermit, index, policyUpdate, revoke } from './documents.js';
+export {
+  announce,
+  downgradePermit,
+  index,
+  listDocuments,
+  policyUpdate,
+  revoke,
+} from './documents.js';
 export { init } from './init.js';
 export { keygen } from './keygen.js';
 export { list } from './list.js';

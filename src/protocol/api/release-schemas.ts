@@ -70,6 +70,7 @@ export const AnnouncedDocument = z.object({
   expires_at: Moment,
   stored_at: Moment,
 });
+export const ListedDocument = AnnouncedDocument.extend({ expired: z.boolean() });
 export const BlobStored = z.object({ sha256: Sha256, size: Count });
 
 /** How much of an artifact is here. Bytes from `offset` on are what to send next. */

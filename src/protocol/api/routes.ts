@@ -461,6 +461,16 @@ export const ROUTES = {
     answer: s.AnnouncedDocument,
     errors: ['release_document_invalid', 'release_document_superseded', 'upgrade_signature_invalid'],
   }),
+  'documents.list': route({
+    method: 'GET',
+    path: '/api/v1/documents',
+    permission: 'release.view',
+    summary: 'The newest signed index and downgrade permit of each channel, and when they end',
+    status: 200,
+    query: z.object({ product: ProductName.optional() }),
+    answer: z.object({ items: z.array(s.ListedDocument) }),
+    errors: [],
+  }),
   'documents.channel': route({
     method: 'GET',
     path: '/node/v1/channels/:product/:channel',

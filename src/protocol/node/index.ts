@@ -57,6 +57,7 @@ export {
   type Goodbye,
   type Health,
   type Hello,
+  type IndexNews,
   type NodeMessageType,
   type Permit,
   type PermitDenied,

@@ -288,6 +288,14 @@ export const Reconnect = z.object({
 });
 export type Reconnect = z.infer<typeof Reconnect>;
 
+/** A channel of a product has a newer signed index: look now and not at the next hour. */
+export const IndexNews = z.object({
+  type: z.literal('index_news'),
+  product: ProductName,
+  channel: Channel,
+});
+export type IndexNews = z.infer<typeof IndexNews>;
+
 /** Answers what could not be used, without closing. */
 export const ErrorMessage = z.object({
   type: z.literal('error'),
@@ -303,6 +311,7 @@ export const ManagerMessage = z.discriminatedUnion('type', [
   PermitDenied,
   EventsAck,
   Reconnect,
+  IndexNews,
   ErrorMessage,
 ]);
 export type ManagerMessage = z.infer<typeof ManagerMessage>;

@@ -16,6 +16,11 @@ export class DocumentsController {
     return this.documents.announce(body, caller);
   }
 
+  @Endpoint('documents.list')
+  list(@Given() { query }: Input<'documents.list'>): Promise<Answer<'documents.list'>> {
+    return this.documents.list(query.product ?? null);
+  }
+
   @Endpoint('documents.channel')
   channel(@Given() { params }: Input<'documents.channel'>): Promise<Answer<'documents.channel'>> {
     return this.documents.find({ kind: 'channel', ...params, subject: '' });

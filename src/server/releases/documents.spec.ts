@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { documentDigest } from '../../core/release/index.js';
+import { makePostgresDatabase } from '../../../test/support/databases.js';
+import { connectNode } from '../../../test/support/node-link.js';
 import { makeSigningKey, signDocument } from '../../../test/support/release-source.js';
 import {
   startTestManager,
@@ -37,20 +40,29 @@ const permit = (sequence: number, to: string) =>
     key,
   );
 
-let manager: TestManager;
-let node: TestNode;
-beforeAll(async () => {
-  manager = await startTestManager();
-  node = await manager.node();
-});
-afterAll(() => manager.stop());
+describe.each(['sqlite', 'postgres'])('signed documents (%s)', (kind) => {
+  let manager: TestManager;
+  let node: TestNode;
+  let drop: (() => Promise<void>) | null = null;
+  const env: Record<string, string> = {};
+  beforeAll(async () => {
+    if (kind === 'postgres') {
+      const made = await makePostgresDatabase();
+      [drop, env['DATABASE_URL']] = [made.drop, made.url];
+    }
+    manager = await startTestManager(env);
+    node = await manager.node();
+  });
+  afterAll(async () => {
+    await manager.stop();
+    await drop?.();
+  });
 
-const announce = (body: { document: string; signatures: string[] }) =>
-  manager.call('documents.announce', { body });
-const served = (product = 'edge') =>
-  manager.call('documents.channel', { params: { product, channel: 'stable' } }, node.token());
+  const announce = (body: { document: string; signatures: string[] }) =>
+    manager.call('documents.announce', { body });
+  const served = (product = 'edge') =>
+    manager.call('documents.channel', { params: { product, channel: 'stable' } }, node.token());
 
-describe('signed documents', () => {
   it('come out byte for byte as they went in, the newest one', async () => {
     expect((await served()).status).toBe(404);
     const first = await announce(index(1));
@@ -107,5 +119,45 @@ describe('signed documents', () => {
     expect([reply.status, reply.body.code]).toEqual([reply.status, code]);
     expect(reply.status).toBeGreaterThanOrEqual(400);
     expect((await served()).body).toEqual(index(3));
+  });
+
+  it('are listed, the newest of each channel, with the time that is left', async () => {
+    const list = async (query: { product?: string }, token?: string) =>
+      (await manager.call('documents.list', { query }, token)).body.items;
+    const viewer = await manager.token('viewer', await manager.group('west'));
+    const [permits, indexes] = [permit(1, '1.1.0'), index(3)].map(({ document }) =>
+      documentDigest(Buffer.from(document)),
+    );
+    const common = { product: 'edge', channel: 'stable', expired: false };
+    for (const token of [undefined, viewer]) {
+      expect(await list({}, token)).toMatchObject([
+        { ...common, kind: 'channel', version: null, sequence: 3, sha256: indexes },
+        { ...common, kind: 'downgrade', version: '1.1.0', sequence: 1, sha256: permits },
+      ]);
+    }
+    expect(await list({ product: 'gateway' })).toEqual([]);
+    expect((await manager.call('documents.list', {}, null)).status).toBe(401);
+    expect((await manager.call('documents.list', {}, node.token())).status).toBe(401);
+  });
+
+  it('of a channel that are newer are news for every node that is there', async () => {
+    const [here, away] = [await manager.node(), await manager.node()];
+    const links = [await connectNode(manager, node), await connectNode(manager, here)];
+    await announce(index(20));
+    for (const link of links) {
+      expect(await link.next('index_news')).toEqual({
+        type: 'index_news',
+        product: 'edge',
+        channel: 'stable',
+      });
+    }
+    // The same once more, and a permit, are no news; nor is what happened before somebody came.
+    await announce(index(20));
+    await announce(permit(9, '1.2.0'));
+    links.push(await connectNode(manager, away));
+    await announce(index(21));
+    for (const link of links) await link.next('index_news');
+    expect(links.map((link) => link.waiting('index_news'))).toEqual([0, 0, 0]);
+    for (const link of links) await link.close();
   });
 });

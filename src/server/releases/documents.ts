@@ -29,6 +29,20 @@ interface Known {
   readonly expires_at: string;
 }
 
+export interface IndexHead {
+  readonly product: string;
+  readonly channel: Known['channel'];
+  readonly sequence: number;
+}
+
+interface Listed extends IndexHead {
+  readonly kind: Kind;
+  readonly subject: string;
+  readonly sha256: string;
+  readonly expires_at: number;
+  readonly stored_at: number;
+}
+
 interface Row {
   readonly sequence: number;
   readonly sha256: string;
@@ -73,6 +87,37 @@ export class Documents {
     const version = subject === '' ? null : subject;
     const stored_at = toIso(storedAt);
     return { kind, product, channel, version, sequence, sha256, expires_at, stored_at };
+  }
+
+  /** Highest sequence of the index of each product and channel: a few rows, by an index of the table. */
+  async newestIndexes(): Promise<readonly IndexHead[]> {
+    return this.database.read.all<IndexHead>(
+      `SELECT product, channel, MAX(sequence) AS sequence FROM signed_documents
+       WHERE kind = 'channel' GROUP BY product, channel ORDER BY product, channel`,
+    );
+  }
+
+  /** The newest index of each channel and the newest permit, of one product or of all; 500 at most. */
+  async list(product: string | null): Promise<Answer<'documents.list'>> {
+    const rows = await this.database.read.all<Listed>(
+      `SELECT d.kind, d.product, d.channel, d.subject, d.sequence, d.sha256, d.expires_at, d.stored_at
+       FROM signed_documents d
+       WHERE (CAST(? AS text) IS NULL OR d.product = ?) AND d.sequence = (
+         SELECT MAX(n.sequence) FROM signed_documents n
+         WHERE n.kind = d.kind AND n.product = d.product AND n.channel = d.channel)
+       ORDER BY d.product, d.kind, d.channel LIMIT 500`,
+      [product, product],
+    );
+    const now = this.clock.now();
+    return {
+      items: rows.map(({ subject, expires_at, stored_at, ...row }) => ({
+        ...row,
+        version: subject === '' ? null : subject,
+        expires_at: toIso(expires_at),
+        stored_at: toIso(stored_at),
+        expired: expires_at <= now,
+      })),
+    };
   }
 
   /** The newest; throws `not_found` when there is none. */

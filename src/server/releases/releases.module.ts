@@ -5,6 +5,7 @@ import { AccessModule } from '../access/index.js';
 import { AuditModule } from '../audit/index.js';
 import { EventsModule } from '../events/index.js';
 import { FleetModule } from '../fleet/index.js';
+import { GatewayModule } from '../gateway/index.js';
 import { CLOCK, CONFIG, Database, LOGGER, type Clock, type Config } from '../platform/index.js';
 import { openWakeups } from '../platform/queue/index.js';
 import { BlobsController } from './blobs.controller.js';
@@ -15,6 +16,7 @@ import { Invitations } from './delivery/invitations.js';
 import { PartialUploads } from './delivery/partial-uploads.js';
 import { DocumentsController } from './documents.controller.js';
 import { Documents } from './documents.js';
+import { IndexNews } from './index-news.js';
 import { OffersController } from './offers.controller.js';
 import { ReleasesController } from './releases.controller.js';
 import { Releases } from './releases.js';
@@ -27,7 +29,7 @@ import { openBlobs } from './store/open.js';
 
 /** The release catalog and the artifact store. */
 @Module({
-  imports: [AccessModule, AuditModule, EventsModule, FleetModule],
+  imports: [AccessModule, AuditModule, EventsModule, FleetModule, GatewayModule],
   controllers: [
     ReleasesController,
     DocumentsController,
@@ -38,6 +40,7 @@ import { openBlobs } from './store/open.js';
   providers: [
     Releases,
     Documents,
+    IndexNews,
     Catalog,
     Downloads,
     Invitations,
@@ -75,6 +78,6 @@ import { openBlobs } from './store/open.js';
       inject: [CONFIG, CLOCK, LOGGER],
     },
   ],
-  exports: [Releases, BlobCollector, Refresher],
+  exports: [Releases, BlobCollector, IndexNews, Refresher],
 })
 export class ReleasesModule {}

@@ -11,7 +11,7 @@ import { FleetModule, HealthBook } from '../fleet/index.js';
 import { GatewayModule, Links } from '../gateway/index.js';
 import { openWakeups, WAKEUPS } from '../platform/queue/index.js';
 import { CLOCK, CONFIG, LOGGER } from '../platform/index.js';
-import { BlobCollector, Refresher, ReleasesModule } from '../releases/index.js';
+import { BlobCollector, IndexNews, Refresher, ReleasesModule } from '../releases/index.js';
 import { Asks } from './asks.js';
 import { Chronicle } from './chronicle.js';
 import { CircumstancesBook } from './circumstances.js';
@@ -58,8 +58,9 @@ import { Yanks } from './yanks.js';
         reverts: Reverts,
         collector: BlobCollector,
         refresher: Refresher,
-      ) => [...choresOf(newcomers, reverts), collector.chore, refresher.chore],
-      inject: [Newcomers, Reverts, BlobCollector, Refresher],
+        news: IndexNews,
+      ) => [...choresOf(newcomers, reverts), collector.chore, refresher.chore, news.chore],
+      inject: [Newcomers, Reverts, BlobCollector, Refresher, IndexNews],
     },
     {
       provide: WAKEUPS,

@@ -128,6 +128,8 @@ export class NodeLink implements NodeEnd {
         break;
       case 'reconnect':
       case 'error':
+      // Nodes here have no channel indexes.
+      case 'index_news':
         break;
     }
   }
