@@ -37,8 +37,11 @@ export async function startManagerProcess(
       },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
+    // Who answers on the port might be somebody else, for whom the same free port was found.
+    const seen = { ours: false };
     started.stderr.on('data', (chunk: Buffer) => {
       writeFileSync(log, chunk, { flag: 'a' });
+      seen.ours ||= chunk.includes('manager started');
     });
     child = started;
     for (;;) {
@@ -47,7 +50,7 @@ export async function startManagerProcess(
         (response) => response.ok,
         () => false,
       );
-      if (isUp) return;
+      if (isUp && seen.ours) return;
       await sleep(50);
     }
   };

@@ -15,7 +15,7 @@ type MessageType = ManagerMessage['type'];
 type MessageOf<T extends MessageType> = Extract<ManagerMessage, { type: T }>;
 
 /** How long a spec waits for one message. */
-const NEXT_MS_MAX = 10_000;
+const NEXT_MS_MAX = 25_000;
 
 /** The node's end of a real link, told by the spec what to say. */
 export interface NodeLink {

@@ -27,6 +27,7 @@ export const Artifact = z.strictObject({
   url: z
     .url({ protocol: /^https$/ })
     .max(2_048)
+    .regex(/^[\x21-\x7e]+$/, 'an address holds no spaces and no control characters')
     .optional(),
   size: Bytes,
   sha256: Sha256,
