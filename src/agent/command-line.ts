@@ -5,6 +5,7 @@ import { FleetError } from '../core/kernel/index.js';
 import { ERRORS, isErrorCode } from '../protocol/index.js';
 import { CONFIG_FILE, findIdentity } from './config.js';
 import { enroll } from './enroll.js';
+import { settingsFor } from './enroll-settings.js';
 import { nearest } from './nearest.js';
 import { checkPolicies, showPolicies, updateFrom } from './policy-command.js';
 import { run } from './run.js';
@@ -18,6 +19,7 @@ export const EXIT = { done: 0, failed: 1, usage: 2, unreachable: 3, config: 78 }
 const USAGE = `bellwether-agent ${AGENT_VERSION}
 
   enroll --manager URL --token TOKEN [--name NAME] [--label KEY=VALUE ...] [--allow-plaintext]
+         [--manager-ca-file FILE] [--manager-pin sha256//... ...] [--https-proxy URL]
                               make this machine a node
   run [--stop-services]       run until stopped; services go on running unless told otherwise
   status [--json]             what is installed and what is going on
@@ -41,6 +43,9 @@ const OPTIONS = {
   name: { type: 'string' },
   label: { type: 'string', multiple: true, default: [] as string[] },
   'allow-plaintext': { type: 'boolean', default: false },
+  'manager-ca-file': { type: 'string' },
+  'manager-pin': { type: 'string', multiple: true },
+  'https-proxy': { type: 'string' },
   'stop-services': { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
   service: { type: 'string' },
@@ -49,7 +54,10 @@ const OPTIONS = {
 
 /** Which options mean something to which command, besides `--dir` and `--help`. */
 const OPTIONS_OF: Readonly<Record<CommandName, readonly (keyof typeof OPTIONS)[]>> = {
-  enroll: ['manager', 'token', 'name', 'label', 'allow-plaintext'],
+  enroll: [
+    ...(['manager', 'token', 'name', 'label', 'allow-plaintext'] as const),
+    ...(['manager-ca-file', 'manager-pin', 'https-proxy'] as const),
+  ],
   run: ['stop-services'],
   status: ['json'],
   policy: ['service'],
@@ -113,7 +121,7 @@ async function dispatch(
 ): Promise<number> {
   switch (command) {
     case 'enroll':
-      return enrollCommand(options);
+      return enrollCommand(options, env);
     case 'run':
       return runCommand(options, env);
     case 'status': {
@@ -141,7 +149,10 @@ function labelsFrom(texts: readonly string[]): Record<string, string> {
   return Object.fromEntries(entries);
 }
 
-async function enrollCommand(options: Options): Promise<number> {
+async function enrollCommand(
+  options: Options,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<number> {
   const { manager, token, dir } = options;
   if (manager === undefined || token === undefined) {
     throw new UsageError('enroll needs --manager and --token');
@@ -161,6 +172,7 @@ async function enrollCommand(options: Options): Promise<number> {
     dir,
     labels: labelsFrom(options.label),
     allowPlaintext: options['allow-plaintext'],
+    ...(await settingsFor(options, env)),
   });
   console.log(`Enrolled as ${node.name} (${node.node_id}).`);
   console.log(`Now describe the services in ${join(dir, CONFIG_FILE)},`);

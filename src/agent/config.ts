@@ -12,19 +12,37 @@ export const CONFIG_FILE = 'agent.toml';
 export const IDENTITY_FILE = 'identity.json';
 export const KEY_FILE = 'node.key';
 
+/** As `curl --pinnedpubkey` takes it. */
+const PIN = /^sha256\/\/[A-Za-z0-9+/]{43}=$/;
+const PIN_HINT = 'write sha256// and 44 characters of base64: the SHA-256 of the public key (SPKI)';
+
 const isUnique = (values: readonly string[]): boolean => new Set(values).size === values.length;
+
+/** How the manager is reached; needed before there is an identity, too. */
+export const ReachSettings = z.object({
+  /** Certificates in PEM: whom to trust as manager, and nobody else. */
+  manager_ca_file: z.string().min(1).max(4_096).optional(),
+  /** The manager must also hold one of these keys. */
+  manager_pins: z.array(z.string().regex(PIN, PIN_HINT)).min(1).max(8).optional(),
+  /** For all that goes by https, in place of `HTTPS_PROXY`; an empty text: none. */
+  https_proxy: z.union([z.literal(''), z.url({ protocol: /^https?$/ }).max(2_048)]).optional(),
+  /** Hosts that are reached without it, as in `NO_PROXY`, which it replaces. */
+  no_proxy: z.string().max(2_048).optional(),
+});
+export type ReachSettings = z.infer<typeof ReachSettings>;
 
 /** `agent.toml`: what this node is and what runs on it. Unknown keys are errors. */
 export const AgentConfig = z
   .strictObject({
     /** Where the manager is, as nodes reach it; its origin is the audience of every node token. */
     manager: z.url().max(2_048),
+    /** Where it is reached, in order of preference; `manager` alone when left out. */
+    manager_urls: z.array(z.url().max(2_048)).min(1).max(8).optional(),
+    /** `auto`: a WebSocket where that works, else requests (a poll). */
+    transport: z.enum(['auto', 'socket', 'poll']).default('auto'),
     /** Plain http and ws to others than this machine. For closed test networks. */
     allow_plaintext: z.boolean().default(false),
-    /** For downloads by https, in place of `HTTPS_PROXY`; an empty text: none. */
-    https_proxy: z.union([z.literal(''), z.url({ protocol: /^https?$/ }).max(2_048)]).optional(),
-    /** Hosts that are reached without it, as in `NO_PROXY`, which it replaces. */
-    no_proxy: z.string().max(2_048).optional(),
+    ...ReachSettings.shape,
     log_level: z.enum(['info', 'warning']).default('info'),
     labels: Labels.default({}),
     services: z.array(ServiceConfig).max(SERVICES_PER_NODE_MAX).default([]),
@@ -37,14 +55,25 @@ export const AgentConfig = z
     path: ['services'],
     message: 'two services with the same root',
   })
-  .superRefine(({ manager, allow_plaintext }, context) => {
-    const problem = problemWithUrl(manager, allow_plaintext);
-    if (problem !== null) context.addIssue({ code: 'custom', path: ['manager'], message: problem });
+  .superRefine((config, context) => {
+    const { manager, manager_urls = [], allow_plaintext } = config;
+    const tell = (path: PropertyKey[], message: string | null): void => {
+      if (message !== null) context.addIssue({ code: 'custom', path, message });
+    };
+    tell(['manager'], problemWithUrl(manager, allow_plaintext));
+    manager_urls.forEach((url, index) => {
+      tell(['manager_urls', index], problemWithUrl(url, allow_plaintext));
+    });
+    const isAllSafe = [...(config.manager_urls ?? [manager])].every((url) => /^https:/i.test(url));
+    for (const field of ['manager_pins', 'manager_ca_file'] as const) {
+      if (config[field] === undefined || isAllSafe) continue;
+      tell([field], 'only https proves who answers; every address of the manager must be https');
+    }
   });
 export type AgentConfig = z.infer<typeof AgentConfig>;
 
 /**
- * The proxy for downloads, or undefined. Only https goes through it, in a tunnel: whatever goes in
+ * The proxy to the manager and to other sources, or undefined. Only https goes through it, in a tunnel: whatever goes in
  * the clear would show the proxy the tokens of this node.
  */
 export function proxyFrom(

@@ -1,5 +1,7 @@
 import { createPrivateKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { access, mkdir, readFile, rm, rmdir } from 'node:fs/promises';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
 import { dirname, join } from 'node:path';
 import { stringify as toToml } from 'smol-toml';
 import { z } from 'zod';
@@ -22,6 +24,7 @@ import {
 } from './config.js';
 import { createFile } from './durable-files.js';
 import { describeHost } from './host.js';
+import { agentFor, type Reach } from './link/index.js';
 import { holdLock } from './lock.js';
 import { problemWithUrl } from './safe-url.js';
 
@@ -36,6 +39,10 @@ export interface Enrollment {
   readonly dir: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly allowPlaintext: boolean;
+  /** How to get there: proxy, trusted certificates, pins. */
+  readonly reach?: Reach;
+  /** Settings of the same kind that a new `agent.toml` is to hold. */
+  readonly settings?: Readonly<Record<string, string | readonly string[]>>;
 }
 
 const Problem = z.looseObject({ code: z.string(), detail: z.string().max(1_000) });
@@ -71,7 +78,7 @@ async function enrollHere(wanted: Enrollment): Promise<Identity> {
   const { key, isNew } = await ownKey(keyFile);
   let answer: z.infer<typeof EnrollResponse>;
   try {
-    answer = await post(`${origin}${ENROLL_PATH}`, requestOf(wanted, key));
+    answer = await post(`${origin}${ENROLL_PATH}`, requestOf(wanted, key), wanted.reach ?? {});
   } catch (error) {
     if (isNew) await rm(keyFile, { force: true });
     throw error;
@@ -129,6 +136,7 @@ function configText(origin: string, wanted: Enrollment): string {
   const own = {
     manager: origin,
     ...(wanted.allowPlaintext ? { allow_plaintext: true } : {}),
+    ...wanted.settings,
     ...(Object.keys(wanted.labels).length > 0 ? { labels: wanted.labels } : {}),
   };
   return `# What this node is and what runs on it; \`bellwether-agent policy check\` tells what is wrong.
@@ -142,21 +150,21 @@ ${toToml(own)}
 `;
 }
 
-async function post(url: string, body: EnrollRequest): Promise<z.infer<typeof EnrollResponse>> {
+async function post(
+  url: string,
+  body: EnrollRequest,
+  reach: Reach,
+): Promise<z.infer<typeof EnrollResponse>> {
   let status: number;
   let text: string;
   try {
-    const response = await fetch(url, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-      redirect: 'error',
-      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
-    });
-    status = response.status;
+    const response = await ask(url, Buffer.from(JSON.stringify(body)), reach);
+    status = response.statusCode ?? 0;
     text = await boundedText(response);
   } catch (error) {
-    throw new FleetError('unavailable', `${url} cannot be reached`, {
+    if (error instanceof FleetError) throw error;
+    const { code, message } = error as { code?: string; message?: string };
+    throw new FleetError('unavailable', `${url} cannot be reached (${code ?? message ?? ''})`, {
       kind: 'operational',
       cause: error,
     });
@@ -171,11 +179,37 @@ async function post(url: string, body: EnrollRequest): Promise<z.infer<typeof En
   throw new FleetError('unavailable', `${url} answered ${status}, but not as a manager does`);
 }
 
-async function boundedText(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
+/** Redirects are not followed. */
+function ask(url: string, body: Buffer, reach: Reach): Promise<IncomingMessage> {
+  const isSafe = url.startsWith('https:');
+  const headers = { 'content-type': 'application/json', 'content-length': String(body.length) };
+  return new Promise((resolve, reject) => {
+    const options = { method: 'POST', headers, timeout: ANSWER_TIMEOUT_MS };
+    const asking = isSafe
+      ? httpsRequest(url, { ...options, agent: agentFor(reach, false) })
+      : httpRequest(url, { ...options, agent: false });
+    // One that waits for its tunnel does not hear that it was destroyed.
+    const timer = setTimeout(() => {
+      reject(new Error('no answer came in time'));
+      asking.destroy();
+    }, ANSWER_TIMEOUT_MS);
+    asking.on('response', (response) => {
+      clearTimeout(timer);
+      response.setTimeout(ANSWER_TIMEOUT_MS, () => response.destroy());
+      resolve(response);
+    });
+    asking.on('error', (error) => {
+      clearTimeout(timer);
+      reject(error);
+    });
+    asking.end(body);
+  });
+}
+
+async function boundedText(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
   let length = 0;
-  const body: AsyncIterable<Uint8Array> | readonly [] = response.body ?? [];
-  for await (const chunk of body) {
+  for await (const chunk of response as AsyncIterable<Buffer>) {
     length += chunk.length;
     if (length > ANSWER_BYTES_MAX) throw new Error('the answer is too large');
     chunks.push(chunk);

@@ -3,14 +3,15 @@ import { join } from 'node:path';
 import type { OutboxEvent } from '../core/update/index.js';
 import type { ServiceReport } from '../protocol/node/index.js';
 import { isErrorCode } from '../protocol/index.js';
-import { proxyFrom, readConfig, readIdentity, type AgentConfig, type Identity } from './config.js';
+import { readConfig, readIdentity, type AgentConfig, type Identity } from './config.js';
 import { bootId, describeHost, freeBytes } from './host.js';
-import { HttpFetcher, Link } from './link/index.js';
+import { HttpFetcher, Link, type Reach } from './link/index.js';
 import { holdLock } from './lock.js';
 import { makeLog, type Log } from './log.js';
 import { obey, ownerOf } from './obey.js';
 import { policyDigest, PolicyFile } from './policy-file.js';
-import { Spool, toSpoolEvent } from './report/index.js';
+import { reachFrom } from './reach-config.js';
+import { DropBook, Spool, toSpoolEvent } from './report/index.js';
 import { openNotifier, type Notifier } from './sd-notify.js';
 import { openDriver, type ServiceConfig } from './supervisor/index.js';
 import { Updater, type Faults } from './updater/index.js';
@@ -28,6 +29,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** For specs: how often channel indexes are looked for. */
   readonly indexRefreshMs?: number;
+  /** For specs: the bound of the event spool on the disk. */
+  readonly spoolBytesMax?: number;
   /** Standard error, at the level of the configuration, when not given. */
   readonly log?: Log;
 }
@@ -46,13 +49,22 @@ export interface RunningAgent {
 export async function run(options: RunOptions): Promise<RunningAgent> {
   const { dir } = options;
   const config = await readConfig(dir);
+  const reach = await reachFrom(dir, config, options.env ?? {});
   const { identity, key } = await readIdentity(dir);
   const log = options.log ?? makeLog(config.log_level);
   const notifier = openNotifier(log);
   const unlock = holdLock(dir);
   try {
-    const spool = await Spool.open(join(dir, 'spool'), { log });
-    const agent = new Agent({ ...options, log, config, identity, key, spool, notifier });
+    const drops = new DropBook();
+    const spool = await Spool.open(join(dir, 'spool'), {
+      log,
+      ...(options.spoolBytesMax === undefined ? {} : { bytesMax: options.spoolBytesMax }),
+      onDropped: (dropped) => {
+        drops.note(dropped);
+      },
+    });
+    const parts = { ...options, log, config, identity, key, spool, drops, reach, notifier };
+    const agent = new Agent(parts);
     await agent.start();
     let stopped: Promise<void> | null = null;
     return {
@@ -74,6 +86,8 @@ interface Parts extends RunOptions {
   readonly key: KeyObject;
   readonly spool: Spool;
   readonly notifier: Notifier;
+  readonly drops: DropBook;
+  readonly reach: Reach;
 }
 
 const CLOCK = { now: (): number => Date.now(), monotonicMs: (): number => performance.now() };
@@ -98,6 +112,9 @@ class Agent {
     }));
     this.#link = new Link({
       manager: config.manager,
+      managerUrls: config.manager_urls,
+      transport: config.transport,
+      reach: parts.reach,
       nodeId: identity.node_id,
       key,
       spool,
@@ -131,6 +148,7 @@ class Agent {
       },
       onState: (state) => {
         if (state !== 'connected') return;
+        void this.#tellDropped(true);
         for (const updater of this.#updaters) this.#tell(updater.hear({ type: 'linked' }));
       },
       onSetBack: () => this.#tellSpoolRecovered('the manager knows newer events than the spool'),
@@ -152,6 +170,7 @@ class Agent {
     void this.#parts.notifier.stopping();
     await this.#link.stop(withServices ? 'shutdown' : 'restart');
     await Promise.all(this.#updaters.map((updater) => updater.stop(withServices)));
+    await this.#tellDropped(true);
     await this.#parts.spool.close();
     this.#parts.log('agent stopped');
   }
@@ -176,10 +195,9 @@ class Agent {
   }
 
   async #openUpdater(service: ServiceConfig): Promise<Updater> {
-    const { config, identity, key, faults, log, indexRefreshMs } = this.#parts;
+    const { config, identity, key, faults, log, indexRefreshMs, reach } = this.#parts;
     const { os, arch } = describeHost({});
     const file = this.#policyOf(service.name);
-    const proxy = proxyFrom(config, this.#parts.env ?? {});
     return Updater.open({
       service,
       nodeId: identity.node_id,
@@ -199,7 +217,9 @@ class Agent {
           const policy = await file.read();
           return policy.ok ? policy.value : NO_DELIVERY;
         },
-        ...(proxy === undefined ? {} : { proxy }),
+        ...(reach.proxy === undefined ? {} : { proxy: reach.proxy }),
+        reach,
+        managerOrigin: () => this.#link.origin,
         now: CLOCK.now,
       }),
       driver: openDriver(service),
@@ -250,6 +270,7 @@ class Agent {
     });
     await spool.append(fitting);
     this.#link.pump();
+    await this.#tellDropped(false);
   }
 
   async #emitOwn(service: string | null, event: Pick<OutboxEvent, OwnPart>): Promise<void> {
@@ -271,6 +292,12 @@ class Agent {
         : `The local policy of ${service} cannot be read; every upgrade is refused`,
       details: { policy_digest: digest, ...(isValid ? {} : { error_code: INVALID_POLICY }) },
     });
+  }
+
+  /** It takes room itself, which may drop more: that waits for the next time. */
+  async #tellDropped(isLastCall: boolean): Promise<void> {
+    const event = this.#parts.drops.take(CLOCK.monotonicMs(), isLastCall);
+    if (event !== null) await this.#emitOwn(null, event);
   }
 
   #tellSpoolRecovered(what: string): Promise<void> {

@@ -134,6 +134,24 @@ export const ERRORS = {
     'The node token was used before.',
     'If it was not a retry by a proxy, look for a copy of the node key.',
   ),
+  poll_unknown: row(
+    409,
+    'info',
+    'The manager knows no such poll of this node: it was restarted, or another one took over.',
+    'None; the node begins a new one.',
+  ),
+  poll_out_of_order: row(
+    409,
+    'warning',
+    'A request of a poll left out messages.',
+    'None; the node begins a new poll. If it comes often, look at proxies that drop requests.',
+  ),
+  manager_pin_mismatch: row(
+    null,
+    'critical',
+    'The manager, or somebody in between, has another key than the pinned one.',
+    'Find out who answers there; only after a planned change of keys, set `manager_pins` anew.',
+  ),
   frame_not_json: row(null, 'warning', 'A frame was not a JSON object.', 'Update the agent.'),
   frame_binary: row(
     null,

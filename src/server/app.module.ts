@@ -3,6 +3,7 @@ import { AccessModule } from './access/index.js';
 import { AuditModule } from './audit/index.js';
 import { EnrollmentModule } from './enrollment/index.js';
 import { EventsModule } from './events/index.js';
+import { FindModule } from './find/index.js';
 import { FleetModule } from './fleet/index.js';
 import { GatewayModule } from './gateway/index.js';
 import { HealthController } from './health.controller.js';
@@ -20,6 +21,7 @@ const MODULES = [
   EnrollmentModule,
   ReleasesModule,
   RolloutsModule,
+  FindModule,
 ];
 
 @Module({})

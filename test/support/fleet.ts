@@ -123,6 +123,9 @@ export async function startAgent(options: {
   readonly publicKey: string;
   readonly groupId?: string;
   readonly windowSecs?: number;
+  /** More options of `enroll`, and lines for the head of `agent.toml`. */
+  readonly enrollOptions?: readonly string[];
+  readonly settings?: readonly string[];
 }): Promise<TestAgent> {
   const dir = join(options.folder, options.name);
   const root = join(dir, 'edge');
@@ -137,6 +140,7 @@ export async function startAgent(options: {
       body.secret,
       '--name',
       options.name,
+      ...(options.enrollOptions ?? []),
     ]),
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
@@ -153,6 +157,7 @@ export async function startAgent(options: {
     join(dir, 'agent.toml'),
     [
       `manager = "${options.manager.url}"`,
+      ...(options.settings ?? []),
       '[[services]]',
       'name = "edge"',
       'product = "edge"',

@@ -14,6 +14,7 @@ export const SERVER_ORDER = [
   'enrollment',
   'releases',
   'rollouts',
+  'find',
 ];
 
 const SPEC = '[.]spec[.]ts$';

@@ -154,6 +154,7 @@ export const FORBIDDEN_IMPORTS: readonly Plant[] = [
       ['fleet', 'enrollment'],
       ['enrollment', 'releases'],
       ['releases', 'rollouts'],
+      ['rollouts', 'find'],
     ] as const
   ).map(([module, neighbour]) => ({
     rule: `server-${module}-looks-right`,

@@ -1,13 +1,10 @@
 import type { IncomingMessage } from 'node:http';
-import { WebSocket, type RawData } from 'ws';
 import { z } from 'zod';
 import {
   ACK_TIMEOUT_MS,
   HEARTBEATS_MISSED_MAX,
   HELLO_TIMEOUT_MS,
-  MANAGER_FRAME_BYTES_MAX,
   ManagerMessage,
-  SUBPROTOCOL,
   type Goodbye,
   type Health,
   type Hello,
@@ -18,6 +15,8 @@ import {
   type Welcome,
 } from '../../protocol/node/index.js';
 import type { Spool } from '../report/index.js';
+import { isErrorCode } from '../../protocol/index.js';
+import { OPEN, type Carrier } from './carrier.js';
 import { EventPump } from './event-pump.js';
 
 /** What is told about a refused upgrade is a problem document; more than this is not read. */
@@ -34,8 +33,8 @@ export type Log = (message: string, fields?: Readonly<Record<string, unknown>>) 
 export type IncomingCommand = Welcome['commands'][number];
 
 export interface ConnectionOptions {
-  readonly url: string;
-  readonly token: string;
+  /** Opened when the connection is made. */
+  readonly carrier: Carrier;
   readonly spool: Spool;
   readonly hello: () => Promise<Hello>;
   readonly health: () => Promise<Health>;
@@ -61,7 +60,12 @@ export interface Ending {
   /** How long it was welcome; null when it never was. */
   readonly welcomedForMs: number | null;
   /** Set when the upgrade was refused by HTTP. */
-  readonly refusal: { readonly status: number; readonly retryAfterMs: number } | null;
+  readonly refusal: {
+    readonly status: number;
+    readonly retryAfterMs: number;
+    /** The manager itself said no; otherwise somebody in between did. */
+    readonly isByManager: boolean;
+  } | null;
   /** It was closed to tell the manager a new `first_seq`. */
   readonly isForGap: boolean;
 }
@@ -75,7 +79,7 @@ const Problem = z.looseObject({ code: z.string().max(64), detail: z.string().max
  */
 export class Connection {
   readonly #options: ConnectionOptions;
-  readonly #socket: WebSocket;
+  readonly #socket: Carrier;
   readonly #pump: EventPump;
   readonly #ended = Promise.withResolvers<Ending>();
   #helloFirstSeq = 0;
@@ -92,13 +96,7 @@ export class Connection {
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#heardAtMs = options.clock.monotonicMs();
-    this.#socket = new WebSocket(options.url, SUBPROTOCOL, {
-      headers: { authorization: `Bearer ${options.token}` },
-      handshakeTimeout: options.answerTimeoutMs ?? HELLO_TIMEOUT_MS,
-      maxPayload: MANAGER_FRAME_BYTES_MAX,
-      perMessageDeflate: false,
-      followRedirects: false,
-    });
+    this.#socket = options.carrier;
     this.#pump = new EventPump({
       spool: options.spool,
       send: (batch) => this.#transmit(batch),
@@ -157,7 +155,10 @@ export class Connection {
     });
     socket.on('error', (error) => {
       // The refusal said it better.
-      if (this.#refusal === null) log('link error', { error: error.message });
+      if (this.#refusal === null) {
+        const { code } = error as { code?: string };
+        log('link error', { error: error.message, ...(code === undefined ? {} : { code }) });
+      }
     });
     socket.on('close', (code) => {
       this.#closed(code);
@@ -167,7 +168,7 @@ export class Connection {
   async #refused(response: IncomingMessage): Promise<void> {
     const status = response.statusCode ?? 0;
     const retryAfterMs = Number(response.headers['retry-after'] ?? 0) * 1000 || 0;
-    this.#refusal = { status, retryAfterMs };
+    this.#refusal = { status, retryAfterMs, isByManager: false };
     const chunks: Buffer[] = [];
     let length = 0;
     try {
@@ -180,6 +181,8 @@ export class Connection {
       // What came is all there is to tell.
     }
     const problem = Problem.safeParse(parseJson(Buffer.concat(chunks)));
+    const isByManager = isErrorCode(problem.data?.code ?? '');
+    this.#refusal = { status, retryAfterMs, isByManager };
     const { code: error_code, detail } = problem.data ?? { code: 'unavailable', detail: '' };
     this.#options.log('the manager refused the link', { status, error_code, detail });
     this.#socket.terminate();
@@ -201,9 +204,9 @@ export class Connection {
     }
   }
 
-  #receive(data: RawData): void {
+  #receive(data: Buffer): void {
     const { log } = this.#options;
-    const json = parseJson(data as Buffer);
+    const json = parseJson(data);
     const parsed = ManagerMessage.safeParse(json);
     if (parsed.success) {
       this.#handle(parsed.data);
@@ -337,7 +340,7 @@ export class Connection {
     } catch (error) {
       log('health could not be told', { error: String(error) });
     }
-    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    if (this.#socket.readyState !== OPEN) return;
     const delayMs = this.#heartbeatMs * (0.9 + 0.2 * random());
     this.#beatTimer = setTimeout(() => void this.#beat(), delayMs);
   }
@@ -350,13 +353,13 @@ export class Connection {
         error_code: 'heartbeat_lost',
       });
       this.#socket.terminate();
-    } else if (quietMs > this.#heartbeatMs / 2 && this.#socket.readyState === WebSocket.OPEN) {
+    } else if (quietMs > this.#heartbeatMs / 2 && this.#socket.readyState === OPEN) {
       this.#socket.ping();
     }
   }
 
   #transmit(message: NodeMessage): boolean {
-    if (this.#socket.readyState !== WebSocket.OPEN) return false;
+    if (this.#socket.readyState !== OPEN) return false;
     this.#socket.send(JSON.stringify(message));
     return true;
   }

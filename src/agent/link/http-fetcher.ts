@@ -17,6 +17,7 @@ import {
   RELEASE_PATH,
 } from '../../protocol/node/index.js';
 import type { DocumentName, Fetcher } from '../updater/index.js';
+import { agentFor, type Reach } from './reach.js';
 import { retryAfterMs, whenNotBusy } from './retry-after.js';
 import { refused, Sources, type Delivery } from './sources.js';
 
@@ -41,6 +42,10 @@ export interface FetcherOptions {
   readonly delivery?: () => Promise<Omit<Delivery, 'sources'>>;
   /** The proxy for https, and where it is not used, as in `HTTPS_PROXY` and `NO_PROXY`. */
   readonly proxy?: { readonly HTTPS_PROXY: string; readonly NO_PROXY?: string };
+  /** Whom to trust as manager, besides what TLS says anyway. */
+  readonly reach?: Pick<Reach, 'ca' | 'pins'>;
+  /** Where the manager is reached now: one of its addresses; `manager` when not given. */
+  readonly managerOrigin?: () => string;
   readonly now: () => number;
   /** For specs; `ANSWER_TIMEOUT_MS` when not given. */
   readonly answerTimeoutMs?: number;
@@ -73,6 +78,7 @@ export class HttpFetcher implements Fetcher {
   readonly #options: FetcherOptions;
   readonly #origin: string;
   readonly #tunnel: HttpsAgent | false;
+  readonly #toManager: HttpsAgent | false;
 
   constructor(options: FetcherOptions) {
     this.#options = options;
@@ -81,6 +87,8 @@ export class HttpFetcher implements Fetcher {
     // environment, and nothing that goes in the clear, reaches the proxy.
     this.#tunnel =
       options.proxy === undefined ? false : new HttpsAgent({ proxyEnv: options.proxy });
+    const { reach, proxy } = options;
+    this.#toManager = reach === undefined ? this.#tunnel : agentFor({ ...reach, proxy }, false);
   }
 
   async fetchRelease(
@@ -219,10 +227,18 @@ export class HttpFetcher implements Fetcher {
     throw refused(`${url} redirects more than ${REDIRECTS_MAX} times`);
   }
 
+  /** The manager may be reached elsewhere than it is called; tokens are for its name. */
+  #wayTo(url: string): { readonly to: string; readonly tunnel: HttpsAgent | false } {
+    if (new URL(url).origin !== this.#origin) return { to: url, tunnel: this.#tunnel };
+    const origin = this.#options.managerOrigin?.() ?? this.#origin;
+    return { to: `${origin}${url.slice(this.#origin.length)}`, tunnel: this.#toManager };
+  }
+
   #askOnce(url: string, { headers, signal }: Asking): Promise<IncomingMessage> {
     const all = { ...this.#headersFor(url), ...headers };
-    const isSafe = url.startsWith('https:');
-    const [ask, agent] = isSafe ? [httpsRequest, this.#tunnel] : [httpRequest, false as const];
+    const { to, tunnel } = this.#wayTo(url);
+    const isSafe = to.startsWith('https:');
+    const [ask, agent] = isSafe ? [httpsRequest, tunnel] : [httpRequest, false as const];
     const timeoutMs = this.#options.answerTimeoutMs ?? ANSWER_TIMEOUT_MS;
     return new Promise((resolve, reject) => {
       const end = (): void => {
@@ -231,7 +247,11 @@ export class HttpFetcher implements Fetcher {
       };
       const fail = (error: unknown): void => {
         end();
-        reject(error instanceof FleetError ? error : network(`${url} cannot be reached`, error));
+        // Somebody in between may be gone with the next try: as much as a line that is down.
+        const isPin = error instanceof FleetError && error.code === 'manager_pin_mismatch';
+        if (isPin) reject(network(`${url} cannot be reached: ${error.message}`, error));
+        else
+          reject(error instanceof FleetError ? error : network(`${url} cannot be reached`, error));
       };
       // A request that waits for its tunnel does not hear that it was destroyed: it ends by its own
       // `timeout`, and whoever waits for it is told here.
@@ -239,7 +259,7 @@ export class HttpFetcher implements Fetcher {
         fail(signal.reason);
       };
       const options = { headers: all, signal, agent, timeout: timeoutMs };
-      const asking = ask(url, options, (response) => {
+      const asking = ask(to, options, (response) => {
         end();
         const problem = problemOf(url, response, all);
         if (problem === null) {

@@ -1,7 +1,6 @@
 import { randomUUID, type KeyObject } from 'node:crypto';
 import {
   CLOSE,
-  LINK_PATH,
   makeNodeToken,
   PROTOCOL_VERSION,
   type Goodbye,
@@ -15,6 +14,7 @@ import {
 } from '../../protocol/node/index.js';
 import type { Spool } from '../report/index.js';
 import { Backoff } from './backoff.js';
+import type { Transport } from './carrier.js';
 import {
   Connection,
   type Clock,
@@ -22,12 +22,23 @@ import {
   type IncomingCommand,
   type Log,
 } from './connection.js';
+import { openCarrier } from './open-carrier.js';
+import type { Reach } from './reach.js';
+import { Ways, type Way } from './ways.js';
 
 export type LinkState = 'connecting' | 'connected' | 'waiting' | 'stopped';
+
+/** A close without a close frame: somebody in between, or the machine of the manager, cut it. */
+const CUT_OFF = 1006;
 
 export interface LinkOptions {
   /** Where the manager is; its origin is the audience of every token. */
   readonly manager: string;
+  /** Where it is reached, in order; `manager` alone when not given. */
+  readonly managerUrls?: readonly string[] | undefined;
+  /** By socket where that works and else by polls, when not given. */
+  readonly transport?: Transport | 'auto' | undefined;
+  readonly reach?: Reach | undefined;
   readonly nodeId: string;
   readonly key: KeyObject;
   readonly spool: Spool;
@@ -41,34 +52,63 @@ export interface LinkOptions {
   /** The spool was begun anew because it was set back; the place to tell it. */
   readonly onSetBack?: () => Promise<void>;
   readonly onState?: (state: LinkState) => void;
+  /** The way that carries the link now; null when none does. */
+  readonly onWay?: (way: Way | null) => void;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
-  /** For specs: the base of the back-off, and how long answers may take. */
-  readonly timing?: { readonly reconnectBaseMs?: number; readonly answerTimeoutMs?: number };
+  /** For specs: the base of the back-off, how long answers may take, and the like. */
+  readonly timing?: {
+    readonly reconnectBaseMs?: number;
+    readonly answerTimeoutMs?: number;
+    /** When a better way is looked for; `PROBE_BASE_MS` when not given. */
+    readonly probeBaseMs?: number;
+    readonly pollWaitMs?: number;
+  };
+}
+
+interface Try {
+  readonly way: Way;
+  readonly connection: Connection;
 }
 
 /**
  * The node's side of the link. It connects, says hello, and repeats whatever the manager has not
- * acknowledged; when the socket breaks it comes back, for ever. Nothing that the manager does, or
- * fails to do, reaches a service from here: only commands do, and those the updater judges.
+ * acknowledged; when the socket breaks it comes back, for ever. Where a socket does not work it polls;
+ * while it is on such a way it looks for a better one beside it, and moves over without a gap.
+ * Nothing that the manager does, or fails to do, reaches a service from here: only commands do, and
+ * those the updater judges.
  */
 export class Link {
   readonly #options: LinkOptions;
   readonly #backoff: Backoff;
-  #connection: Connection | null = null;
+  readonly #ways: Ways;
+  #now: Try | null = null;
+  /** A better way that is being looked at; it takes over when it is welcomed. */
+  #probe: Try | null = null;
   #timer: NodeJS.Timeout | null = null;
+  #probeTimer: NodeJS.Timeout | null = null;
   #lastSession: string | null = null;
   #isStopped = false;
 
   constructor(options: LinkOptions) {
     this.#options = options;
+    const { manager, managerUrls = [manager], transport = 'auto', timing, random } = options;
     this.#backoff = new Backoff({
-      random: options.random,
-      ...(options.timing?.reconnectBaseMs === undefined
-        ? {}
-        : { baseMs: options.timing.reconnectBaseMs }),
+      random,
+      ...(timing?.reconnectBaseMs === undefined ? {} : { baseMs: timing.reconnectBaseMs }),
     });
+    this.#ways = new Ways({
+      origins: [...new Set(managerUrls.map((url) => new URL(url).origin))],
+      transport,
+      random,
+      ...(timing?.probeBaseMs === undefined ? {} : { probeBaseMs: timing.probeBaseMs }),
+    });
+  }
+
+  /** Where the manager was reached last, or will be tried next: the place for downloads. */
+  get origin(): string {
+    return (this.#now?.way ?? this.#ways.next()).origin;
   }
 
   start(): void {
@@ -79,45 +119,52 @@ export class Link {
   async stop(reason: Goodbye['reason']): Promise<void> {
     this.#isStopped = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#connection?.close(reason);
-    await this.#connection?.ended;
+    if (this.#probeTimer !== null) clearTimeout(this.#probeTimer);
+    const tries = [this.#now, this.#probe].filter((one) => one !== null);
+    this.#probe?.connection.close(null);
+    this.#now?.connection.close(reason);
+    await Promise.all(tries.map(({ connection }) => connection.ended));
     this.#options.onState?.('stopped');
   }
 
   /** New events are in the spool. */
   pump(): void {
-    this.#connection?.pump();
+    this.#now?.connection.pump();
   }
 
   /** Asks for leave to swap. False without a connection: then the updater must ask again. */
   askPermit(wanted: Omit<PermitRequest, 'type'>): boolean {
-    return this.#connection?.send({ type: 'permit_request', ...wanted }) ?? false;
+    return this.#now?.connection.send({ type: 'permit_request', ...wanted }) ?? false;
   }
 
   #connect(): void {
     const { log, onState } = this.#options;
     if (this.#isStopped) return;
     onState?.('connecting');
+    const way = this.#ways.next();
     try {
-      this.#connection = this.#open();
+      this.#now = this.#open(way);
     } catch (error) {
-      log('the link cannot be opened', { error: String(error) });
+      log('the link cannot be opened', { ...way, error: String(error) });
+      this.#ways.failed(way, true);
       this.#waitAndConnect(this.#backoff.next());
-      return;
     }
-    void this.#connection.ended.then((ending) => {
-      this.#lost(ending);
-    });
   }
 
-  #open(): Connection {
-    const { manager, nodeId, key, spool, hello, health, clock, timing, onState } = this.#options;
+  #open(way: Way): Try {
+    const { manager, nodeId, key, spool, hello, health, clock, timing } = this.#options;
+    const { onCommand, onPermit, onPermitDenied, random, log, reach = {} } = this.#options;
     const { origin } = new URL(manager);
-    const { onCommand, onPermit, onPermitDenied, random, log } = this.#options;
-    return new Connection({
-      url: `${origin.replace(/^http/, 'ws')}${LINK_PATH}`,
-      // A fresh one for every try: the manager takes each once.
-      token: makeNodeToken({ nodeId, origin, key, nowMs: clock.now(), jti: randomUUID() }),
+    const connection = new Connection({
+      carrier: openCarrier({
+        way,
+        reach,
+        // A fresh one for every try, and every poll: the manager takes each once.
+        token: () => makeNodeToken({ nodeId, origin, key, nowMs: clock.now(), jti: randomUUID() }),
+        random,
+        answerTimeoutMs: timing?.answerTimeoutMs,
+        pollWaitMs: timing?.pollWaitMs,
+      }),
       spool,
       hello: async () => ({
         type: 'hello',
@@ -131,10 +178,9 @@ export class Link {
       onPermit,
       onPermitDenied,
       onIndexNews: (news) => this.#options.onIndexNews?.(news),
-      onWelcome: (welcome) => {
-        this.#lastSession = welcome.session_id;
-        this.#backoff.welcomed();
-        onState?.('connected');
+      onWelcome: ({ session_id }) => {
+        this.#lastSession = session_id;
+        this.#welcomed(one);
       },
       onSetBack: () => this.#options.onSetBack?.() ?? Promise.resolve(),
       onSlot: (afterMs) => {
@@ -145,21 +191,94 @@ export class Link {
       log,
       ...(timing?.answerTimeoutMs === undefined ? {} : { answerTimeoutMs: timing.answerTimeoutMs }),
     });
+    const one: Try = { way, connection };
+    void connection.ended.then((ending) => {
+      if (this.#probe === one) this.#notBetter(one);
+      else if (this.#now === one) this.#lost(one, ending);
+    });
+    return one;
   }
 
-  #lost({ code, welcomedForMs, refusal, isForGap }: Ending): void {
-    this.#connection = null;
+  #welcomed(one: Try): void {
+    const { log, onState, onWay } = this.#options;
+    const before = this.#now;
+    if (this.#probe === one) {
+      this.#probe = null;
+      this.#now = one;
+      log('a better way to the manager carries the link', { ...one.way });
+    }
+    this.#ways.welcomed(one.way);
+    this.#backoff.welcomed();
+    onWay?.(one.way);
+    onState?.('connected');
+    // The manager has closed it already: the newest wins there.
+    if (before !== one) before?.connection.close(null);
+    this.#probeLater();
+  }
+
+  #probeLater(): void {
+    if (this.#probeTimer !== null) clearTimeout(this.#probeTimer);
+    this.#probeTimer = null;
+    if (this.#isStopped || this.#now === null || this.#ways.better(this.#now.way) === null) return;
+    this.#probeTimer = setTimeout(() => {
+      this.#lookForBetter();
+    }, this.#ways.probeInMs());
+    this.#probeTimer.unref();
+  }
+
+  #lookForBetter(): void {
+    const way = this.#now === null ? null : this.#ways.better(this.#now.way);
+    if (way === null || this.#isStopped || this.#probe !== null) return;
+    this.#ways.probed();
+    try {
+      this.#probe = this.#open(way);
+    } catch (error) {
+      this.#options.log('a way to the manager cannot be opened', { ...way, error: String(error) });
+      this.#probeLater();
+    }
+  }
+
+  #notBetter({ way }: Try): void {
+    this.#probe = null;
+    this.#options.log('a better way to the manager does not work yet', { ...way });
+    this.#probeLater();
+  }
+
+  #lost({ way }: Try, ending: Ending): void {
+    const { code, welcomedForMs, refusal, isForGap } = ending;
+    this.#now = null;
+    const probe = this.#probe;
+    this.#probe = null;
+    this.#options.onWay?.(null);
+    if (probe !== null && code === CLOSE.superseded) {
+      // By ourselves: the better way has said hello, and its welcome is on the way.
+      this.#now = probe;
+      return;
+    }
+    probe?.connection.close(null);
     if (this.#isStopped) return;
-    if (welcomedForMs !== null) this.#backoff.sessionLasted(welcomedForMs);
+    if (this.#probeTimer !== null) clearTimeout(this.#probeTimer);
+    let isOtherAtHand = false;
+    if (welcomedForMs === null) {
+      isOtherAtHand = this.#ways.failed(way, refusal?.isByManager !== true);
+    } else {
+      this.#backoff.sessionLasted(welcomedForMs);
+      this.#ways.ended(way, { lastedMs: welcomedForMs, isCut: code === CUT_OFF });
+    }
     if (code === CLOSE.revoked) this.#backoff.revoked();
     if (refusal !== null) this.#backoff.atLeast(refusal.retryAfterMs);
-    this.#waitAndConnect(isForGap ? this.#backoff.soon() : this.#backoff.next(), code);
+    const isSoon = isForGap || (isOtherAtHand && (refusal?.retryAfterMs ?? 0) === 0);
+    this.#waitAndConnect(isSoon ? this.#backoff.soon() : this.#backoff.next(), code);
   }
 
   #waitAndConnect(waitMs: number, code?: number): void {
     const { log, onState } = this.#options;
     onState?.('waiting');
-    log('the link is closed', { code: code ?? null, next_try_ms: Math.round(waitMs) });
+    log('the link is closed', {
+      code: code ?? null,
+      next_try_ms: Math.round(waitMs),
+      next_way: `${this.#ways.next().transport} ${this.#ways.next().origin}`,
+    });
     this.#timer = setTimeout(() => {
       this.#connect();
     }, waitMs);

@@ -2,6 +2,7 @@ import { open, readFile, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NodeEvent } from '../../protocol/node/index.js';
 import { syncDirectory } from '../durable-files.js';
+import { droppedBetween, type Dropped } from './dropped.js';
 import { lineOf, parseSegment, type SpoolEvent, type SpoolRecord } from './segment.js';
 import {
   createSegment,
@@ -25,6 +26,8 @@ export interface SpoolOptions {
   /** Bound of the whole spool on the disk; 64 MiB when not given. */
   readonly bytesMax?: number;
   readonly segmentBytesMax?: number;
+  /** Told after unacknowledged events had to go for want of room. */
+  readonly onDropped?: (dropped: Dropped) => void;
   readonly log?: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -51,6 +54,7 @@ export class Spool {
   readonly #folder: string;
   readonly #bytesMax: number;
   readonly #segmentBytesMax: number;
+  readonly #onDropped: NonNullable<SpoolOptions['onDropped']>;
   readonly #log: NonNullable<SpoolOptions['log']>;
   #id: string;
   #segments: Segment[];
@@ -70,6 +74,7 @@ export class Spool {
     this.#folder = folder;
     this.#bytesMax = options.bytesMax ?? SPOOL_BYTES_MAX;
     this.#segmentBytesMax = options.segmentBytesMax ?? SEGMENT_BYTES_MAX;
+    this.#onDropped = options.onDropped ?? ((): void => undefined);
     this.#log = options.log ?? ((): void => undefined);
     this.#id = found.id;
     this.#segments = found.segments;
@@ -207,6 +212,13 @@ export class Spool {
     return this.#segments[this.#segments.length - 1] as Segment;
   }
 
+  #unacknowledged(): Run[] {
+    return [...this.#heldRuns()].map(({ from, to }) => ({
+      from: Math.max(from, this.#acked + 1),
+      to,
+    }));
+  }
+
   *#heldRuns(): Generator<Run, undefined> {
     for (const segment of this.#segments) {
       for (const run of segment.runs) if (run.to > this.#acked) yield run;
@@ -323,7 +335,7 @@ export class Spool {
   async #makeRoom(incoming: number): Promise<void> {
     if (!this.#isOver(incoming)) return;
     await this.#removeAcknowledged(false);
-    const before = this.backlog;
+    const before = this.#unacknowledged();
     for (const segment of this.#segments.slice(0, -1)) {
       if (!this.#isOver(incoming)) break;
       if (segment.hasInfo) await this.#dropInfo(segment);
@@ -331,9 +343,11 @@ export class Spool {
     while (this.#isOver(incoming) && this.#segments.length > 1) {
       await this.#remove(this.#segments.slice(0, 1));
     }
-    const dropped = before - this.backlog;
-    if (dropped <= 0) return;
+    const lost = droppedBetween(before, this.#unacknowledged());
+    if (lost === null) return;
+    const { count: dropped } = lost;
     this.#dropped += dropped;
+    this.#onDropped(lost);
     this.#log('the spool is full; the oldest events were dropped', {
       error_code: 'events_lost',
       dropped,

@@ -1,7 +1,17 @@
 import { z } from 'zod';
 import { Channel, ProductName, Sha256, SignedDocument, Version } from '../../core/release/index.js';
 import type { ErrorCode } from '../errors.js';
-import { EnrollRequest, EnrollResponse, Id } from '../node/index.js';
+import {
+  EnrollRequest,
+  EnrollResponse,
+  FindAnswer,
+  FindQuery,
+  Health,
+  HeartbeatAnswer,
+  Id,
+  SyncAnswer,
+  SyncRequest,
+} from '../node/index.js';
 import * as s from './schemas.js';
 
 /**
@@ -136,6 +146,37 @@ export const ROUTES = {
     body: s.CreateGroup,
     answer: s.Group,
     errors: ['not_found', 'conflict'],
+  }),
+
+  'link.sync': route({
+    method: 'POST',
+    path: '/node/v1/sync',
+    permission: 'node',
+    summary: 'The link by requests, for nodes that cannot hold a socket',
+    status: 200,
+    body: SyncRequest,
+    answer: SyncAnswer,
+    errors: ['poll_unknown', 'poll_out_of_order'],
+  }),
+  'link.heartbeat': route({
+    method: 'POST',
+    path: '/node/v1/heartbeat',
+    permission: 'node',
+    summary: 'A node reports its health and hears what it should do; starts nothing',
+    status: 200,
+    body: Health,
+    answer: HeartbeatAnswer,
+    errors: [],
+  }),
+  'releases.find': route({
+    method: 'GET',
+    path: '/node/v1/find',
+    permission: 'public',
+    summary: 'Which version a new node of a group should install; off unless BELLWETHER_FIND is on',
+    status: 200,
+    query: FindQuery,
+    answer: FindAnswer,
+    errors: ['not_found', 'rate_limited'],
   }),
 
   'nodes.list': route({

@@ -15,6 +15,8 @@ export {
   CHANNEL_PATH,
   DOWNGRADE_PATH,
   ENROLL_PATH,
+  FIND_PATH,
+  HEARTBEAT_PATH,
   EVENT_DETAILS_BYTES_MAX,
   EVENTS_PER_BATCH_MAX,
   HEARTBEAT_INTERVAL_MS,
@@ -34,12 +36,20 @@ export {
   RELEASE_PATH,
   SERVICES_PER_NODE_MAX,
   SUBPROTOCOL,
+  SYNC_ANSWER_BYTES_MAX,
+  SYNC_BURST_MAX,
+  SYNC_MESSAGES_MAX,
+  SYNC_PATH,
+  SYNC_REFILL_PER_SECOND,
+  SYNC_REQUEST_BYTES_MAX,
+  SYNC_WAIT_MS_MAX,
 } from './limits.js';
 export {
   Command,
   CommandEnvelope,
   EnrollRequest,
   EnrollResponse,
+  Health,
   Host,
   Id,
   Labels,
@@ -55,7 +65,6 @@ export {
   type Ack,
   type Events,
   type Goodbye,
-  type Health,
   type Hello,
   type IndexNews,
   type NodeMessageType,
@@ -67,3 +76,4 @@ export {
   type Welcome,
   type Withdraw,
 } from './messages.js';
+export { FindAnswer, FindQuery, HeartbeatAnswer, SyncAnswer, SyncRequest } from './sync.js';

@@ -10,6 +10,10 @@ export const BLOB_PATH = '/node/v1/blobs/sha256';
 export const RELEASE_PATH = '/node/v1/releases';
 export const CHANNEL_PATH = '/node/v1/channels';
 export const DOWNGRADE_PATH = '/node/v1/downgrades';
+/** The link without a socket, and what simpler nodes and installers ask. */
+export const SYNC_PATH = '/node/v1/sync';
+export const HEARTBEAT_PATH = '/node/v1/heartbeat';
+export const FIND_PATH = '/node/v1/find';
 
 /** DESIGN 5. A hello with 64 services and their labels needs about 20 KiB. */
 export const NODE_FRAME_BYTES_MAX = 64 * 1024;
@@ -42,3 +46,14 @@ export const PERMIT_LEASE_MS = 10_000;
 
 export const RECONNECT_BASE_MS = 1_000;
 export const RECONNECT_MAX_MS = 60_000;
+
+/** A request that waits ends below the 30 s after which the strictest of common proxies cut one. */
+export const SYNC_WAIT_MS_MAX = 25_000;
+/** Two of the largest frames of a node; so a request always has room for the next one. */
+export const SYNC_REQUEST_BYTES_MAX = 2 * NODE_FRAME_BYTES_MAX;
+/** Two of the largest frames of the manager. */
+export const SYNC_ANSWER_BYTES_MAX = 2 * MANAGER_FRAME_BYTES_MAX;
+export const SYNC_MESSAGES_MAX = 100;
+/** An honest node asks at most twenty times a second; the burst is for coming back. */
+export const SYNC_BURST_MAX = 60;
+export const SYNC_REFILL_PER_SECOND = 25;

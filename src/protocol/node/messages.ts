@@ -132,6 +132,7 @@ export const NodeEventType = z.enum([
   'channel_index_refused',
   'state_recovered',
   'spool_recovered',
+  'events_dropped',
   'policy_changed',
 ]);
 export type NodeEventType = z.infer<typeof NodeEventType>;

@@ -3,6 +3,7 @@ import type { Health, Hello } from '../../protocol/node/index.js';
 import { EventLog, type NewEvent } from '../events/index.js';
 import {
   Links,
+  type Arrival,
   type NodeIdentities,
   type NodeIdentity,
   type PresenceHandler,
@@ -35,18 +36,32 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
     return { nodeId, groupId, publicKey, revoked: revokedAt !== null };
   }
 
-  async arrived(node: NodeIdentity, sessionId: string, hello: Hello): Promise<void> {
+  async arrived(
+    node: NodeIdentity,
+    sessionId: string,
+    hello: Hello,
+    { transport, before }: Arrival,
+  ): Promise<void> {
     this.book.forget(node.nodeId);
     const now = this.clock.now();
     await this.database.transaction(async (tx) => {
       await this.nodes.recordHello(tx, node.nodeId, hello, now);
-      if (!(await this.nodes.setPresence(tx, node.nodeId, true, now))) return;
+      const isNew = await this.nodes.setPresence(tx, node.nodeId, true, now);
+      const hasChanged = before !== null && before !== transport;
+      if (!isNew && !hasChanged) return;
+      const details = { session_id: sessionId, agent_version: hello.agent_version, transport };
       this.events.append(tx, [
-        this.#event(node, {
-          type: 'node_connected',
-          message: `connected with agent ${hello.agent_version}`,
-          details: { session_id: sessionId, agent_version: hello.agent_version },
-        }),
+        isNew
+          ? this.#event(node, {
+              type: 'node_connected',
+              message: `connected by ${transport} with agent ${hello.agent_version}`,
+              details,
+            })
+          : this.#event(node, {
+              type: 'node_transport_changed',
+              message: `went from ${before ?? 'nothing'} to ${transport}`,
+              details: { ...details, before },
+            }),
       ]);
     });
   }

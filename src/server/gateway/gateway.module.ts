@@ -2,10 +2,13 @@ import { Module } from '@nestjs/common';
 import { LinkGateway } from './link.gateway.js';
 import { Links } from './links.js';
 import { NodeAuthenticator } from './node-authenticator.js';
+import { PollsController } from './polls.controller.js';
+import { Polls } from './polls.js';
 
 /** Node links: who may open one, what flows over it, and who is connected now. */
 @Module({
-  providers: [Links, NodeAuthenticator, LinkGateway],
+  controllers: [PollsController],
+  providers: [Links, NodeAuthenticator, LinkGateway, Polls],
   exports: [Links, NodeAuthenticator],
 })
 export class GatewayModule {}

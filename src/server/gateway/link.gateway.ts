@@ -4,7 +4,16 @@ import type { Logger } from 'pino';
 import { type Clock, CLOCK, CONFIG, type Config, LOGGER, newId } from '../platform/index.js';
 import type { Admission } from './link.adapter.js';
 import { Links } from './links.js';
+import type { NodeIdentity } from './ports.js';
 import { Session } from './session.js';
+import type { Transport, Wire } from './wire.js';
+
+/** Something that carries messages of a node that is known. */
+export interface Opening {
+  readonly wire: Wire;
+  readonly node: NodeIdentity;
+  readonly transport: Transport;
+}
 
 /**
  * Makes a Session of each admitted socket and looks after all of them with one timer: late hellos
@@ -33,17 +42,23 @@ export class LinkGateway
   }
 
   handleConnection({ socket, node }: Admission): void {
+    this.open({ wire: socket, node, transport: 'socket' });
+  }
+
+  /** Nobody has said hello on it yet. */
+  open({ wire, node, transport }: Opening): void {
     const session = new Session({
       id: newId('ses'),
       node,
-      socket,
+      socket: wire,
+      transport,
       links: this.links,
       heartbeatIntervalMs: this.config.heartbeatMs,
       log: this.log,
       now: () => this.clock.now(),
     });
     this.#unadmitted.add(session);
-    socket.once('close', () => this.#unadmitted.delete(session));
+    wire.once('close', () => this.#unadmitted.delete(session));
   }
 
   async beforeApplicationShutdown(): Promise<void> {

@@ -8,6 +8,7 @@ import type {
   NodeIdentity,
   PresenceHandler,
 } from './ports.js';
+import type { Transport } from './wire.js';
 
 /** What can happen to a link, counted since start: close reasons, refusals, unusable messages. */
 export type LinkCounter = CloseReason | 'upgrade_refused' | 'message_unknown' | 'slow_reader';
@@ -15,6 +16,7 @@ export type LinkCounter = CloseReason | 'upgrade_refused' | 'message_unknown' | 
 /** What this room needs of an open link; `Session` is one. */
 export interface OpenLink {
   readonly node: NodeIdentity;
+  readonly transport: Transport;
   /** Resolves when the socket has closed and, for the newest of a node, that is recorded. */
   readonly ended: Promise<null>;
   push(message: ManagerMessage): boolean;
@@ -73,6 +75,11 @@ export class Links {
     return this.#leaving.has(nodeId);
   }
 
+  /** How the node is connected here; null when it is not. */
+  transportOf(nodeId: string): Transport | null {
+    return this.#sessions.get(nodeId)?.transport ?? null;
+  }
+
   count(): number {
     return this.#sessions.size;
   }
@@ -94,11 +101,15 @@ export class Links {
     this.#sessions.get(nodeId)?.close(reason);
   }
 
-  /** Takes a session that said hello; the newest wins, the one before it is closed. */
-  admit(session: OpenLink): void {
+  /**
+   * Takes a session that said hello, over whichever transport; the newest wins, the one before it is
+   * closed, and given back.
+   */
+  admit(session: OpenLink): OpenLink | null {
     const before = this.#sessions.get(session.node.nodeId);
     this.#sessions.set(session.node.nodeId, session);
     before?.close('superseded');
+    return before ?? null;
   }
 
   /** Forgets a session. False when a newer one has taken its place: then nothing is to be done. */

@@ -8,6 +8,7 @@ import type {
   Reject,
 } from '../../protocol/node/index.js';
 import type { z } from 'zod';
+import type { Transport } from './wire.js';
 import type { ErrorCode } from '../../protocol/index.js';
 
 /** Who is on the other end of a link, proven by its node token. */
@@ -28,9 +29,15 @@ export interface NodeIdentities {
   find(nodeId: string): Promise<NodeIdentity | null>;
 }
 
+/** By which transport a node came, and by which one it was here until then; null when it was not. */
+export interface Arrival {
+  readonly transport: Transport;
+  readonly before: Transport | null;
+}
+
 export interface PresenceHandler {
   /** Before `welcome`. Called again for a node whose newer socket took over from an older one. */
-  arrived(node: NodeIdentity, sessionId: string, hello: Hello): Promise<void>;
+  arrived(node: NodeIdentity, sessionId: string, hello: Hello, way: Arrival): Promise<void>;
   health(node: NodeIdentity, health: Health): void;
   /** After the newest socket of a node has gone; never for a superseded one. */
   left(node: NodeIdentity, sessionId: string, reason: string): Promise<void>;

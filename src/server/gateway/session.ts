@@ -1,5 +1,4 @@
 import type { Logger } from 'pino';
-import type { RawData, WebSocket } from 'ws';
 import { z } from 'zod';
 import type { ErrorCode } from '../../protocol/index.js';
 import {
@@ -20,6 +19,7 @@ import {
 import type { Links, OpenLink } from './links.js';
 import type { NodeIdentity } from './ports.js';
 import { TokenBucket } from './token-bucket.js';
+import type { Transport, Wire } from './wire.js';
 
 /** A reader that lets this much pile up is cut off; its commands wait in the database. */
 const BUFFERED_BYTES_MAX = 1024 * 1024;
@@ -33,7 +33,9 @@ const KNOWN_TYPES: ReadonlySet<string> = new Set(NODE_MESSAGE_TYPES);
 export interface SessionOptions {
   readonly id: string;
   readonly node: NodeIdentity;
-  readonly socket: WebSocket;
+  readonly socket: Wire;
+  /** `socket` when not given. */
+  readonly transport?: Transport;
   readonly links: Links;
   readonly heartbeatIntervalMs: number;
   readonly log: Logger;
@@ -48,6 +50,7 @@ export interface SessionOptions {
 export class Session implements OpenLink {
   readonly id: string;
   readonly node: NodeIdentity;
+  readonly transport: Transport;
   readonly #options: SessionOptions;
   readonly #bucket: TokenBucket;
   readonly #openedAtMs: number;
@@ -64,6 +67,7 @@ export class Session implements OpenLink {
     this.#options = options;
     this.id = options.id;
     this.node = options.node;
+    this.transport = options.transport ?? 'socket';
     this.#openedAtMs = options.now();
     this.#heardAtMs = this.#openedAtMs;
     this.#pingedAtMs = this.#openedAtMs;
@@ -151,7 +155,7 @@ export class Session implements OpenLink {
     }
   }
 
-  #receive(data: RawData, isBinary: boolean): void {
+  #receive(data: Buffer, isBinary: boolean): void {
     if (this.#state === 'closed') return;
     this.#heardAtMs = this.#options.now();
     if (!this.#bucket.take(this.#heardAtMs)) {
@@ -178,10 +182,10 @@ export class Session implements OpenLink {
   }
 
   /** Null when the frame was unusable; then it has been answered or the link is being closed. */
-  #parse(data: RawData): NodeMessage | null {
+  #parse(data: Buffer): NodeMessage | null {
     let json: unknown;
     try {
-      json = JSON.parse((data as Buffer).toString('utf8'));
+      json = JSON.parse(data.toString('utf8'));
     } catch {
       this.close('frame_not_json');
       return null;
@@ -242,9 +246,12 @@ export class Session implements OpenLink {
       return;
     }
     this.#state = 'greeting';
-    links.admit(this);
+    const before = links.admit(this);
     const eventsThrough = await links.events.resume(this.node, hello.spool);
-    await links.presence.arrived(this.node, this.id, hello);
+    await links.presence.arrived(this.node, this.id, hello, {
+      transport: this.transport,
+      before: before?.transport ?? null,
+    });
     await links.commands.reported(this.node, hello);
     const commands = await links.commands.open(this.node);
     if (this.#options.socket.readyState !== this.#options.socket.OPEN) return;

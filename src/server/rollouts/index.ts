@@ -1,1 +1,2 @@
 export { RolloutsModule } from './rollouts.module.js';
+export { newestProven } from './rollouts.store.js';

@@ -246,3 +246,24 @@ const toRollout = (row: RolloutRow): StoredRollout => ({
   state: { ...(JSON.parse(row.state) as Omit<RolloutState, 'plan'>), plan: planOf(row.plan) },
   journalLength: row.journal_length,
 });
+
+/**
+ * The newest of the last twenty rollouts of a product to one of these groups that is complete without a
+ * failure: what the group has proven. A rollout that runs, was paused, cancelled or marked as rolled
+ * back proves nothing.
+ */
+export async function newestProven(
+  sql: Sql,
+  { product, groups }: { readonly product: string; readonly groups: readonly string[] },
+): Promise<RolloutMeta | null> {
+  if (groups.length === 0) return null;
+  const rows = await sql.all<RolloutRow>(
+    `SELECT ${ROLLOUT_COLUMNS} FROM rollouts
+     WHERE product = ? AND status = 'complete' AND scope_kind = 'group'
+       AND scope_id IN (${questionMarks(groups.length)})
+     ORDER BY created_at DESC, id DESC LIMIT 20`,
+    [product, ...groups],
+  );
+  const proven = rows.map(toRollout).find(({ state }) => state.reason !== 'complete_with_failures');
+  return proven?.meta ?? null;
+}

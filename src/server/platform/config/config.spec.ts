@@ -29,6 +29,7 @@ describe('the configuration', () => {
       heartbeatMs: 15_000,
       permitLeaseMs: 10_000,
       artifactBytesMax: 209_715_200,
+      isFindOpen: false,
       twoPersonAboveNodes: null,
       s3: null,
       downloadsMax: 128,

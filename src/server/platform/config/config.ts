@@ -42,6 +42,8 @@ export interface Config {
   readonly yankedKeepDays: number | null;
   /** TOML that says where releases are pulled from; null: from nowhere. */
   readonly sourcesFile: string | null;
+  /** Strangers may ask which version a new node should install. */
+  readonly isFindOpen: boolean;
   /** A rollout of more nodes than this needs two approvals; null: never. */
   readonly twoPersonAboveNodes: number | null;
 }
@@ -123,6 +125,7 @@ const Environment = z.object({
   BELLWETHER_HEARTBEAT_MS: whole(HEARTBEAT_INTERVAL_MS, 100, 600_000),
   BELLWETHER_PERMIT_LEASE_MS: whole(PERMIT_LEASE_MS, 100, 60_000),
   BELLWETHER_ARTIFACT_BYTES_MAX: whole(200 * 1024 * 1024, 1, 16 * GIB),
+  BELLWETHER_FIND: z.enum(['on', 'off'], { error: 'take on or off' }).default('off'),
   BELLWETHER_TWO_PERSON_ABOVE_NODES: number(0, 1_000_000).optional(),
   BELLWETHER_S3_BUCKET: StorageEnvironment.bucket,
   BELLWETHER_S3_ENDPOINT: StorageEnvironment.endpoint,
@@ -188,6 +191,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     heartbeatMs: read.BELLWETHER_HEARTBEAT_MS,
     permitLeaseMs: read.BELLWETHER_PERMIT_LEASE_MS,
     artifactBytesMax: read.BELLWETHER_ARTIFACT_BYTES_MAX,
+    isFindOpen: read.BELLWETHER_FIND === 'on',
     twoPersonAboveNodes: read.BELLWETHER_TWO_PERSON_ABOVE_NODES ?? null,
     s3: s3Of(read),
     downloadsMax: read.BELLWETHER_DOWNLOADS_MAX,
@@ -225,7 +229,9 @@ export const invalidConfig = (problems: readonly string[], cause?: unknown): Fle
   new FleetError('config_invalid', problems.join('\n'), { context: { problems }, cause });
 
 /** The configuration as it may be printed: logins and passwords are left out. */
-export function redactedConfig(config: Config): Readonly<Record<string, string | number | null>> {
+export function redactedConfig(
+  config: Config,
+): Readonly<Record<string, string | number | boolean | null>> {
   const { databaseUrl, redisUrl, s3, ...rest } = config;
   return {
     ...rest,

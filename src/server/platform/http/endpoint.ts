@@ -14,6 +14,7 @@ import type { Request } from 'express';
 import type { z } from 'zod';
 import { FleetError, invariant } from '../../../core/kernel/index.js';
 import { ROUTES, type Answer, type Route, type RouteName } from '../../../protocol/api/index.js';
+import { SYNC_REQUEST_BYTES_MAX } from '../../../protocol/node/index.js';
 import { JSON_BODY_BYTES_MAX, PUBLIC_BODY_BYTES_MAX, readJsonBody } from './json-body.js';
 import { callerOf } from './request.js';
 
@@ -29,6 +30,12 @@ type EndpointDecorator<N extends RouteName> = <H extends Handler<N>>(
   key: string | symbol,
   descriptor: TypedPropertyDescriptor<H>,
 ) => void;
+
+/** Less where anybody, or any of a fleet, may send. */
+const BODY_BYTES_MAX: Readonly<Partial<Record<string, number>>> = {
+  public: PUBLIC_BODY_BYTES_MAX,
+  node: SYNC_REQUEST_BYTES_MAX,
+};
 
 const MOUNT = { GET: Get, POST: Post, PUT: Put, PATCH: Patch, DELETE: Delete } as const;
 
@@ -77,7 +84,7 @@ export const Given = createParamDecorator(async (_: unknown, context: ExecutionC
     }
     return undefined;
   };
-  const bytesMax = route.permission === 'public' ? PUBLIC_BODY_BYTES_MAX : JSON_BODY_BYTES_MAX;
+  const bytesMax = BODY_BYTES_MAX[route.permission] ?? JSON_BODY_BYTES_MAX;
   const given = {
     params: parse('params', route.params, request.params),
     query: parse('query', route.query, request.query),

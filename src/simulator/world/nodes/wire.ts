@@ -80,7 +80,7 @@ export class Wire {
 
   /** For a `Session`, which takes it for a socket of `ws`. */
   get socket(): SessionOptions['socket'] {
-    return this.#socket as unknown as SessionOptions['socket'];
+    return this.#socket;
   }
 
   get isOpen(): boolean {
