@@ -55,6 +55,10 @@ export const AgentConfig = z
     path: ['services'],
     message: 'two services with the same root',
   })
+  .refine(({ services }) => services.filter(({ driver }) => driver === 'self').length <= 1, {
+    path: ['services'],
+    message: 'more than one has `driver = "self"`, and there is one agent only',
+  })
   .superRefine((config, context) => {
     const { manager, manager_urls = [], allow_plaintext } = config;
     const tell = (path: PropertyKey[], message: string | null): void => {

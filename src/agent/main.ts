@@ -10,8 +10,15 @@ if (major < NODE_MAJOR_MIN) {
   );
   process.exitCode = 1;
 } else {
-  const { main } = await import('./command-line.js');
-  process.exitCode = await main(process.argv.slice(2), process.env);
+  const { EXIT, main } = await import('./command-line.js');
+  const { TokenFileError, withTokenFrom } = await import('./token-file.js');
+  try {
+    process.exitCode = await main(await withTokenFrom(process.argv.slice(2)), process.env);
+  } catch (error) {
+    if (!(error instanceof TokenFileError)) throw error;
+    console.error(`bellwether-agent: ${error.message}`);
+    process.exitCode = EXIT.usage;
+  }
 }
 
 export {};

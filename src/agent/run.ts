@@ -6,6 +6,7 @@ import { isErrorCode } from '../protocol/index.js';
 import { readConfig, readIdentity, type AgentConfig, type Identity } from './config.js';
 import { bootId, describeHost, freeBytes } from './host.js';
 import { HttpFetcher, Link, type Reach } from './link/index.js';
+import { noteLink } from './link-note.js';
 import { holdLock } from './lock.js';
 import { makeLog, type Log } from './log.js';
 import { obey, ownerOf } from './obey.js';
@@ -147,6 +148,7 @@ class Agent {
         for (const updater of this.#updaters) updater.indexNews(product, channel);
       },
       onState: (state) => {
+        noteLink(parts.dir, state, CLOCK.now());
         if (state !== 'connected') return;
         void this.#tellDropped(true);
         for (const updater of this.#updaters) this.#tell(updater.hear({ type: 'linked' }));

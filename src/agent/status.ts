@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UpdateState } from '../core/update/index.js';
 import { readConfig, readIdentity, type Identity } from './config.js';
+import { readLinkNote, type LinkNote } from './link-note.js';
 import { lockOwner } from './lock.js';
 import { PolicyFile } from './policy-file.js';
 
@@ -19,6 +20,9 @@ export interface Status {
   readonly manager: string;
   /** Process id of the agent; null when none runs. */
   readonly agent_pid: number | null;
+  /** `connected` when the manager has welcomed this node; null when no agent runs. */
+  readonly link: LinkNote['state'] | null;
+  readonly link_since: string | null;
   readonly services: readonly ServiceStatus[];
 }
 
@@ -34,7 +38,15 @@ export async function readStatus(dir: string): Promise<Status> {
     if (!policy.ok) problems.push(policy.error.message);
     services.push({ name, root, state, problems });
   }
-  return { node: identity, manager: config.manager, agent_pid: lockOwner(dir), services };
+  const note = readLinkNote(dir);
+  return {
+    node: identity,
+    manager: config.manager,
+    agent_pid: lockOwner(dir),
+    link: note?.state ?? null,
+    link_since: note?.since ?? null,
+    services,
+  };
 }
 
 async function readState(root: string, problems: string[]): Promise<UpdateState | null> {
@@ -50,11 +62,13 @@ async function readState(root: string, problems: string[]): Promise<UpdateState 
 }
 
 /** The same for people. */
-export function statusInWords({ node, manager, agent_pid, services }: Status): string {
+export function statusInWords(status: Status): string {
+  const { node, manager, agent_pid, link, link_since, services } = status;
   const lines = [
     `node      ${node.name} (${node.node_id})`,
     `manager   ${manager}`,
     `agent     ${agent_pid === null ? 'not running' : `running (process ${agent_pid})`}`,
+    `link      ${link === null ? 'none' : `${link} since ${link_since ?? 'an unknown time'}`}`,
   ];
   if (services.length === 0) lines.push('', 'no services in agent.toml');
   for (const { name, state, problems } of services) {

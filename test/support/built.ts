@@ -26,3 +26,13 @@ export function buildPrograms(): { readonly path: string; remove(): void } {
   copyFileSync(join(ROOT, 'package.json'), join(dir.path, 'package.json'));
   return { path: join(dir.path, 'dist', 'src'), remove: () => dir.remove() };
 }
+
+/**
+ * How a spec starts the agent: as what `buildPrograms` made, or as the executable that
+ * BELLWETHER_AGENT_BINARY names, so that the same specs run on exactly what is shipped.
+ */
+export function agentProgram(programs: string): { readonly file: string; readonly args: string[] } {
+  const binary = process.env['BELLWETHER_AGENT_BINARY'] ?? '';
+  if (binary !== '') return { file: binary, args: [] };
+  return { file: process.execPath, args: [join(programs, 'agent', 'main.js')] };
+}

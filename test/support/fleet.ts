@@ -5,6 +5,7 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { manifestBytes, signMinisign, type Manifest } from '../../src/core/release/index.js';
+import { agentProgram } from './built.js';
 import type { TestManager } from './manager.js';
 import { makeSigningKey, type SigningKey } from './release-source.js';
 
@@ -129,13 +130,13 @@ export async function startAgent(options: {
 }): Promise<TestAgent> {
   const dir = join(options.folder, options.name);
   const root = join(dir, 'edge');
-  const program = join(options.programs, 'agent', 'main.js');
+  const program = agentProgram(options.programs);
   const { body } = await options.manager.call('enrollment.create', {
     body: { group_id: options.groupId ?? 'grp_default' },
   });
   const enrolled = spawn(
-    process.execPath,
-    [program, 'enroll', '--dir', dir, '--manager', options.manager.url].concat([
+    program.file,
+    [...program.args, 'enroll', '--dir', dir, '--manager', options.manager.url].concat([
       '--token',
       body.secret,
       '--name',
@@ -183,7 +184,7 @@ export async function startAgent(options: {
   let child: ChildProcess;
   const log = join(dir, 'agent.log');
   const start = (env: Readonly<Record<string, string>> = {}): void => {
-    child = spawn(process.execPath, [program, 'run', '--stop-services', '--dir', dir], {
+    child = spawn(program.file, [...program.args, 'run', '--stop-services', '--dir', dir], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'ignore', 'pipe'],
     });

@@ -1,6 +1,7 @@
 import { ChildProcessDriver } from './child-process.js';
 import type { ServiceDriver } from './driver.port.js';
 import { CommandHooks } from './hooks.js';
+import { SelfDriver } from './self.js';
 import type { ServiceConfig } from './service-config.js';
 import { SupervisedDriver } from './supervised.js';
 import { SystemdUnit } from './systemd.js';
@@ -17,5 +18,6 @@ export function openDriver(config: ServiceConfig): ServiceDriver {
   if (config.driver === 'hooks' && config.commands !== undefined) {
     return new SupervisedDriver(config, new CommandHooks(config, config.commands));
   }
+  if (config.driver === 'self') return new SelfDriver(config.root);
   return new ChildProcessDriver(config);
 }

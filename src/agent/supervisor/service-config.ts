@@ -63,8 +63,8 @@ const Service = z.strictObject({
     .string()
     .max(4_096)
     .refine((path) => path.startsWith('/'), 'must be an absolute path'),
-  /** Who runs it: this agent, systemd, or another supervisor that is asked by commands. */
-  driver: z.enum(['child', 'systemd', 'hooks']).default('child'),
+  /** Who runs it: this agent, systemd, or another supervisor that is asked by commands. `self`: it is this agent. */
+  driver: z.enum(['child', 'systemd', 'hooks', 'self']).default('child'),
   /** With `driver = "systemd"`; `bellwether-svc@<name>.service` when it is not given. */
   unit: UnitName.optional(),
   /** With `driver = "hooks"`. */
@@ -87,6 +87,7 @@ const OF_DRIVER = {
   child: { needs: ['exec'], knows: ['exec', 'args', 'env'] },
   systemd: { needs: [], knows: ['unit'] },
   hooks: { needs: ['commands'], knows: ['commands'] },
+  self: { needs: [], knows: [] },
 } as const;
 const FIELDS = ['exec', 'args', 'env', 'unit', 'commands'] as const;
 
