@@ -5,6 +5,7 @@ import { CreateEnrollment1763712250000 } from './1763712250000-create-enrollment
 import { CreateEvents1763712300000 } from './1763712300000-create-events.js';
 import { CreateReleases1763712350000 } from './1763712350000-create-releases.js';
 import { CreateRollouts1763712400000 } from './1763712400000-create-rollouts.js';
+import { SealAudit1763712600000 } from './1763712600000-seal-audit.js';
 
 /** Every migration, oldest first. The same classes run on SQLite and PostgreSQL. */
 export const MIGRATIONS = [
@@ -15,4 +16,5 @@ export const MIGRATIONS = [
   CreateEvents1763712300000,
   CreateReleases1763712350000,
   CreateRollouts1763712400000,
+  SealAudit1763712600000,
 ];

@@ -5,6 +5,7 @@ import { parse as parseToml } from 'smol-toml';
 import { z } from 'zod';
 import { FleetError } from '../core/kernel/index.js';
 import { Id, Labels, SERVICES_PER_NODE_MAX } from '../protocol/node/index.js';
+import { AuditKeyText } from './audit-memory.js';
 import { problemWithUrl } from './safe-url.js';
 import { ServiceConfig } from './supervisor/index.js';
 
@@ -43,6 +44,8 @@ export const AgentConfig = z
     /** Plain http and ws to others than this machine. For closed test networks. */
     allow_plaintext: z.boolean().default(false),
     ...ReachSettings.shape,
+    /** Public key of the manager's audit log; checkpoints that it did not sign are refused. */
+    audit_key: AuditKeyText.optional(),
     log_level: z.enum(['info', 'warning']).default('info'),
     labels: Labels.default({}),
     services: z.array(ServiceConfig).max(SERVICES_PER_NODE_MAX).default([]),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { OutboxEvent } from '../core/update/index.js';
 import type { ServiceReport } from '../protocol/node/index.js';
 import { isErrorCode } from '../protocol/index.js';
+import { AuditMemory, proofFetcher } from './audit-memory.js';
 import { readConfig, readIdentity, type AgentConfig, type Identity } from './config.js';
 import { bootId, describeHost, freeBytes } from './host.js';
 import { HttpFetcher, Link, type Reach } from './link/index.js';
@@ -111,6 +112,20 @@ class Agent {
         void this.#tellPolicyChanged(service.name, digest);
       }),
     }));
+    const memory = new AuditMemory({
+      dir: parts.dir,
+      verifierKey: config.audit_key ?? null,
+      fetchProof: proofFetcher({
+        manager: config.manager,
+        origin: () => this.#link.origin,
+        reach: parts.reach,
+        nodeId: identity.node_id,
+        key,
+        now: CLOCK.now,
+      }),
+      report: (event) => this.#emitOwn(null, event),
+      log,
+    });
     this.#link = new Link({
       manager: config.manager,
       managerUrls: config.manager_urls,
@@ -147,6 +162,7 @@ class Agent {
       onIndexNews: ({ product, channel }) => {
         for (const updater of this.#updaters) updater.indexNews(product, channel);
       },
+      onCheckpoint: (note) => void memory.heard(note),
       onState: (state) => {
         noteLink(parts.dir, state, CLOCK.now());
         if (state !== 'connected') return;

@@ -38,6 +38,12 @@ export interface Client {
    * problem document, `manager_unreachable`, or `manager_answer_invalid`. Never tries again.
    */
   call<N extends RouteName>(name: N, ...given: CallArguments<N>): Promise<Answer<N>>;
+  /** The same for a route that answers bytes: handed on as they come, as many as there are. */
+  download<N extends RouteName>(
+    name: N,
+    given: Given<N>,
+    take: (chunk: Uint8Array) => Promise<void>,
+  ): Promise<void>;
   /**
    * Sends a file as a blob, from the byte on that the manager has come to. A connection that breaks off
    * is taken up again, as long as each try brings something. `onSent` hears how many bytes are there
@@ -73,6 +79,10 @@ export function makeClient(options: {
         body: body === undefined ? null : JSON.stringify(body),
       });
       return answerOf(route, url, response) as never;
+    },
+    download: async (name, given, take) => {
+      const route: Route = ROUTES[name];
+      await received(route, addressOf(manager, route, given), credential, take);
     },
     upload: async (blob) => {
       const params = { digest: blob.sha256 };
@@ -165,6 +175,38 @@ async function sent(
     return { status: response.status, text: await response.text() };
   } catch (error) {
     throw unreachable(url, error);
+  }
+}
+
+/** No bound on the whole, but on how long nothing comes. */
+async function received(
+  route: Route,
+  url: URL,
+  headers: Record<string, string>,
+  take: (chunk: Uint8Array) => Promise<void>,
+): Promise<void> {
+  const stalled = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const wait = (): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      stalled.abort(new DOMException('nothing came', 'TimeoutError'));
+    }, STALL_TIMEOUT_MS);
+  };
+  wait();
+  try {
+    const response = await fetch(url, { headers, redirect: 'error', signal: stalled.signal });
+    if (!response.ok)
+      answerOf(route, url, { status: response.status, text: await response.text() });
+    for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+      wait();
+      await take(chunk);
+    }
+  } catch (error) {
+    if ((error as { syscall?: string }).syscall === 'write') throw error;
+    throw unreachable(url, error);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

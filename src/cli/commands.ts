@@ -1,3 +1,11 @@
+import {
+  compareCheckpoints,
+  exportAudit,
+  makeCheckpoint,
+  proveConsistency,
+  showAuditKey,
+  verifyAudit,
+} from './audit/index.js';
 import type { Command } from './command.js';
 import {
   approveWave,
@@ -126,4 +134,10 @@ export const COMMANDS: readonly Command[] = [
   markRolledBack,
   listEvents,
   listAudit,
+  exportAudit,
+  makeCheckpoint,
+  showAuditKey,
+  verifyAudit,
+  compareCheckpoints,
+  proveConsistency,
 ];

@@ -640,6 +640,31 @@ export const ERRORS = {
     'The verb does not fit the state of the rollout.',
     '`status` and `allowed` say what fits.',
   ),
+  // -- audit --------------------------------------------------------------------------------
+  audit_checkpoint_invalid: row(
+    null,
+    'critical',
+    'A checkpoint of the audit log is not signed by the key that is trusted, or cannot be read.',
+    'Compare the key with `bellwether audit key`; keep both checkpoints.',
+  ),
+  audit_history_forked: row(
+    null,
+    'critical',
+    'The audit log was rewritten: two checkpoints do not tell one history.',
+    'Keep both checkpoints, they are the proof; treat the manager as compromised.',
+  ),
+  audit_proof_missing: row(
+    null,
+    'warning',
+    'Whether two checkpoints tell one history cannot be said without a proof.',
+    'Fetch it with `bellwether audit consistency`, or ask the manager again.',
+  ),
+  audit_verification_failed: row(
+    null,
+    'critical',
+    'The export is not what the checkpoint was signed for.',
+    'Export again; when it stays so, entries were changed: keep export and checkpoint.',
+  ),
   // -- command line -------------------------------------------------------------------------
   cli_usage: row(
     null,

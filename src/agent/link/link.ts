@@ -51,6 +51,8 @@ export interface LinkOptions {
   readonly onIndexNews?: (news: IndexNews) => void;
   /** The spool was begun anew because it was set back; the place to tell it. */
   readonly onSetBack?: () => Promise<void>;
+  /** The newest checkpoint of the manager's audit log, out of a `welcome`. */
+  readonly onCheckpoint?: (note: string) => void;
   readonly onState?: (state: LinkState) => void;
   /** The way that carries the link now; null when none does. */
   readonly onWay?: (way: Way | null) => void;
@@ -178,8 +180,9 @@ export class Link {
       onPermit,
       onPermitDenied,
       onIndexNews: (news) => this.#options.onIndexNews?.(news),
-      onWelcome: ({ session_id }) => {
+      onWelcome: ({ session_id, audit_checkpoint: note }) => {
         this.#lastSession = session_id;
+        if (note !== undefined) this.#options.onCheckpoint?.(note);
         this.#welcomed(one);
       },
       onSetBack: () => this.#options.onSetBack?.() ?? Promise.resolve(),

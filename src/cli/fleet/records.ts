@@ -10,11 +10,12 @@ import {
   showList,
 } from '../connection.js';
 import { table, type Column } from '../table.js';
-import { oneOf, whole } from '../values.js';
+import { Moment, oneOf, whole } from '../values.js';
 
 type Event = Answer<'events.list'>['items'][number];
 type Entry = Answer<'audit.list'>['items'][number];
 
+const OUTCOMES = ['allowed', 'refused', 'failed'] as const;
 const SEVERITIES = ['info', 'warning', 'critical'] as const;
 const Severity = oneOf(SEVERITIES);
 const After = z.coerce
@@ -83,13 +84,27 @@ export const listAudit: Command = {
   operands: [],
   options: {
     action: { value: 'A', help: 'such as release.publish' },
+    outcome: { value: 'O', help: OUTCOMES.join(', ') },
+    actor: { value: 'ID', help: 'done by this token, node or part' },
+    target: { value: 'ID', help: 'done to this one' },
+    group: { value: 'ID', help: 'of this group and those below' },
+    since: { value: 'TIME', help: 'from this moment on' },
+    until: { value: 'TIME', help: 'before this moment' },
     ...LIST_OPTIONS,
   },
   run: async (given, terminal) => {
-    const action = given.optional('action');
+    const wanted = {
+      action: given.optional('action'),
+      outcome: given.read('outcome', oneOf(OUTCOMES)),
+      actor_id: given.optional('actor'),
+      target_id: given.optional('target'),
+      group_id: given.optional('group'),
+      since: given.read('since', Moment),
+      until: given.read('until', Moment),
+    };
     const client = await connect(given, terminal);
     await showList(given, terminal, {
-      page: (page) => client.call('audit.list', { query: { action, ...page } }),
+      page: (page) => client.call('audit.list', { query: { ...wanted, ...page } }),
       columns: AUDIT_COLUMNS,
       whenEmpty: 'no entries',
     });

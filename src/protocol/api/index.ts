@@ -9,6 +9,7 @@ export {
   type RouteName,
 } from './routes.js';
 export {
+  AuditConsistency,
   AuditEntry,
   CreateRollout,
   Event,

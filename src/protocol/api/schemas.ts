@@ -160,9 +160,10 @@ export const AuditEntry = z.object({
   details: z.record(z.string(), z.unknown()),
   request_id: z.string(),
   ip: z.string(),
+  user_agent: z.string(),
 });
 export type AuditEntry = z.infer<typeof AuditEntry>;
-export const AuditQuery = PageQuery.extend({ action: z.string().max(64).optional() });
+export * from './audit-schemas.js';
 
 export const Health = z.object({
   status: z.enum(['ok', 'stopping']),

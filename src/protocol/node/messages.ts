@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CHECKPOINT_BYTES_MAX } from '../../core/audit/index.js';
 import { Arch, Channel, Os, ProductName, Variant, Version } from '../../core/release/index.js';
 import { ERROR_CODES } from '../errors.js';
 import { EVENT_DETAILS_BYTES_MAX, EVENTS_PER_BATCH_MAX, SERVICES_PER_NODE_MAX } from './limits.js';
@@ -134,6 +135,7 @@ export const NodeEventType = z.enum([
   'spool_recovered',
   'events_dropped',
   'policy_changed',
+  'audit_checkpoint_refused',
 ]);
 export type NodeEventType = z.infer<typeof NodeEventType>;
 
@@ -250,6 +252,8 @@ export const Welcome = z.object({
   events_through: Count,
   /** Every open command of this node, oldest generation first. */
   commands: z.array(CommandEnvelope).max(256),
+  /** The newest signed checkpoint of the manager's audit log (C2SP), for the node to keep. */
+  audit_checkpoint: z.string().max(CHECKPOINT_BYTES_MAX).optional(),
 });
 export type Welcome = z.infer<typeof Welcome>;
 

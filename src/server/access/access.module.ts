@@ -1,10 +1,12 @@
 import { Module } from '@nestjs/common';
-import { APP_GUARD } from '@nestjs/core';
+import { APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
 import { AuditModule } from '../audit/index.js';
-import { GatewayModule } from '../gateway/index.js';
+import { GatewayModule, Links } from '../gateway/index.js';
 import { GroupsController, TokensController } from './access.controller.js';
 import { Access } from './access.js';
+import { Attempts } from './attempts.js';
 import { AuditController } from './audit.controller.js';
+import { AuditProofsController } from './audit-proofs.controller.js';
 import { Groups } from './groups.store.js';
 import { Guard } from './guard.js';
 import { Refusals } from './refusals.js';
@@ -14,8 +16,21 @@ import { ApiTokens } from './tokens.store.js';
 /** Who may do what: groups, API tokens, the first admin, and the one guard of the HTTP API. */
 @Module({
   imports: [AuditModule, GatewayModule],
-  controllers: [TokensController, GroupsController, AuditController],
-  providers: [Access, ApiTokens, Groups, Refusals, Setup, { provide: APP_GUARD, useClass: Guard }],
+  controllers: [TokensController, GroupsController, AuditController, AuditProofsController],
+  providers: [
+    Access,
+    ApiTokens,
+    Attempts,
+    Groups,
+    Refusals,
+    Setup,
+    { provide: APP_GUARD, useClass: Guard },
+    { provide: APP_INTERCEPTOR, useExisting: Attempts },
+  ],
   exports: [Access, ApiTokens, Groups, Refusals, Setup],
 })
-export class AccessModule {}
+export class AccessModule {
+  constructor(links: Links, refusals: Refusals) {
+    links.useRefusals(refusals);
+  }
+}

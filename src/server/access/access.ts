@@ -13,6 +13,13 @@ type Guarded = Exclude<RoutePermission, 'public' | 'node'>;
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never;
 true satisfies Same<Guarded, Permission>;
 
+/** Groups that a caller was refused on: for the audit log, never for the answer. */
+const attempted = new WeakMap<object, string>();
+
+/** The group on which this error refused a caller; null when it is not known. */
+export const attemptedGroupOf = (error: unknown): string | null =>
+  typeof error === 'object' && error !== null ? (attempted.get(error) ?? null) : null;
+
 /** What a caller may do on groups. Every handler that touches one group asks here. */
 @Injectable()
 export class Access {
@@ -28,7 +35,9 @@ export class Access {
     const decision = decide(caller.grants, permission, group.path);
     if (decision.ok) return;
     const { code, message, requiredRole } = decision.error;
-    throw new FleetError(code, message, { context: { required_role: requiredRole } });
+    const refusal = new FleetError(code, message, { context: { required_role: requiredRole } });
+    attempted.set(refusal, groupId);
+    throw refusal;
   }
 
   /** The groups where the caller has the permission, each with everything below it. */

@@ -4,6 +4,7 @@ import { holdsAnywhere, requiredRole } from '../../core/access/index.js';
 import { FleetError } from '../../core/kernel/index.js';
 import { NodeAuthenticator } from '../gateway/index.js';
 import { ipOf, requestIdOf, routeOf, setCaller, type Caller } from '../platform/http/index.js';
+import { Attempts } from './attempts.js';
 import { Refusals } from './refusals.js';
 import { ApiTokens, grantOf } from './tokens.store.js';
 
@@ -19,6 +20,7 @@ export class Guard implements CanActivate {
     private readonly tokens: ApiTokens,
     private readonly nodes: NodeAuthenticator,
     private readonly refusals: Refusals,
+    private readonly attempts: Attempts,
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
@@ -35,6 +37,7 @@ export class Guard implements CanActivate {
       grants: [],
       requestId: requestIdOf(request),
       ip: ipOf(request),
+      userAgent: request.headers['user-agent'] ?? '',
     };
     // Known from here on, so that a refusal too can be told with its address.
     setCaller(request, stranger);
@@ -51,9 +54,11 @@ export class Guard implements CanActivate {
     const caller = await this.#token(stranger, authorization, name);
     if (!holdsAnywhere(caller.grants, route.permission)) {
       const role = requiredRole(route.permission);
-      throw new FleetError('insufficient_role', `this needs the role ${role}`, {
+      const refusal = new FleetError('insufficient_role', `this needs the role ${role}`, {
         context: { required_role: role },
       });
+      await this.attempts.refused(name, request, caller, refusal);
+      throw refusal;
     }
     setCaller(request, caller);
     return true;

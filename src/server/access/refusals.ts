@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { FleetError, SECOND_MS } from '../../core/kernel/index.js';
 import { AuditLog } from '../audit/index.js';
+import type { RefusalRecorder, RefusedPeer } from '../gateway/index.js';
 import { Database } from '../platform/database/index.js';
 import type { Caller } from '../platform/http/index.js';
 import { CLOCK, type Clock } from '../platform/index.js';
@@ -23,7 +24,7 @@ interface Bucket {
  * the same proxy; the limit keeps a flood from filling the audit log.
  */
 @Injectable()
-export class Refusals {
+export class Refusals implements RefusalRecorder {
   readonly #buckets = new Map<string, Bucket>();
 
   constructor(
@@ -52,6 +53,23 @@ export class Refusals {
       }),
     );
     throw error;
+  }
+
+  /** The same for a link that was refused in its upgrade, which is answered by the gateway. */
+  async refused({ ip, userAgent, requestId, error }: RefusedPeer): Promise<void> {
+    const caller: Caller = {
+      kind: 'anonymous',
+      id: '',
+      name: '',
+      grants: [],
+      requestId,
+      ip,
+      userAgent,
+    };
+    await this.refuse(caller, error, 'link').catch((told: unknown) => {
+      const isTold = told === error || (told instanceof FleetError && told.code === 'rate_limited');
+      if (!isTold) throw told;
+    });
   }
 
   /** Takes one try; returns how long to wait when there is none. */

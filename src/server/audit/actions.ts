@@ -32,5 +32,8 @@ export const AUDIT_ACTIONS = [
   'group.freeze',
   'group.thaw',
   'auth.refused',
+  'release.upload',
+  'request.refused',
+  'audit.seal',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];

@@ -11,6 +11,7 @@ const caller: Caller = {
   grants: [],
   requestId: 'req_1',
   ip: '192.0.2.7',
+  userAgent: 'curl/8',
 };
 const anEntry = (over: Partial<NewAuditEntry> = {}): NewAuditEntry => ({
   caller,
@@ -48,6 +49,7 @@ describeOnBothDatabases('the audit log', (openTestDatabase) => {
         details: { name: 'east' },
         request_id: 'req_1',
         ip: '192.0.2.7',
+        user_agent: 'curl/8',
       },
     ]);
   });

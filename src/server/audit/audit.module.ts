@@ -1,6 +1,33 @@
 import { Module } from '@nestjs/common';
+import { GatewayModule, Links } from '../gateway/index.js';
+import { Database } from '../platform/database/index.js';
+import { CONFIG, type Config } from '../platform/index.js';
+import { AuditKey } from './audit-key.js';
 import { AuditLog } from './audit-log.js';
+import { AuditTree } from './audit-tree.js';
+import { Checkpoints } from './checkpoints.js';
+import { Segments } from './segments.js';
 
 /** The record of deeds. Reading it over HTTP is a question of access, and lives there. */
-@Module({ providers: [AuditLog], exports: [AuditLog] })
-export class AuditModule {}
+@Module({
+  imports: [GatewayModule],
+  providers: [
+    AuditLog,
+    AuditTree,
+    Checkpoints,
+    Segments,
+    {
+      provide: AuditKey,
+      useFactory: (config: Config) => AuditKey.open(config),
+      inject: [CONFIG],
+    },
+  ],
+  exports: [AuditLog, AuditTree, AuditKey, Checkpoints, Segments],
+})
+export class AuditModule {
+  constructor(links: Links, checkpoints: Checkpoints, database: Database) {
+    links.useCheckpoints({
+      newest: async () => (await checkpoints.newest(database.read))?.note ?? null,
+    });
+  }
+}

@@ -6,7 +6,7 @@ import type { Sql, SqlValue, Tx } from '../platform/index.js';
 
 /** An event before it has a number. */
 export interface NewEvent {
-  readonly category: 'upgrade' | 'service' | 'agent' | 'connection' | 'release';
+  readonly category: 'upgrade' | 'service' | 'agent' | 'connection' | 'release' | 'audit';
   readonly type: string;
   readonly severity: Severity;
   readonly nodeId: string | null;

@@ -6,6 +6,7 @@ export { NodeAuthenticator } from './node-authenticator.js';
 export type { Transport } from './wire.js';
 export type {
   Arrival,
+  CheckpointSource,
   CommandHandler,
   EventHandler,
   IngestResult,
@@ -13,4 +14,6 @@ export type {
   NodeIdentity,
   PermitAnswer,
   PresenceHandler,
+  RefusalRecorder,
+  RefusedPeer,
 } from './ports.js';

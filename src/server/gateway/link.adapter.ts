@@ -12,6 +12,15 @@ import { Links } from './links.js';
 import { NodeAuthenticator } from './node-authenticator.js';
 import type { NodeIdentity } from './ports.js';
 
+/** What is wrong with who calls, not with how. */
+const ERRORS_OF_SIGN_IN: Readonly<Partial<Record<string, true>>> = {
+  unauthenticated: true,
+  jwt_invalid: true,
+  jwt_expired: true,
+  jwt_wrong_audience: true,
+  jwt_replayed: true,
+};
+
 /** A connection at the door: its upgrade was let through, its node is known. */
 export interface Admission {
   readonly socket: WebSocket;
@@ -54,8 +63,10 @@ export class LinkAdapter implements WebSocketAdapter<WebSocketServer, WebSocket>
             server.emit('connection', { socket, node } satisfies Admission);
           });
         })
-        .catch((error: unknown) => {
-          this.#turnAway(stream, error);
+        .catch(async (error: unknown) => {
+          const requestId = randomUUID();
+          await this.#record(request, requestId, error);
+          this.#turnAway(stream, requestId, error);
         });
     });
     return server;
@@ -88,8 +99,21 @@ export class LinkAdapter implements WebSocketAdapter<WebSocketServer, WebSocket>
     return this.#authenticator.authenticate(request.headers.authorization);
   }
 
+  /** A wrong credential is audited before it is answered. Never rejects: it is refused anyway. */
+  async #record(request: IncomingMessage, requestId: string, error: unknown): Promise<void> {
+    if (!(error instanceof FleetError) || ERRORS_OF_SIGN_IN[error.code] !== true) return;
+    if (request.headers.authorization === undefined) return;
+    const ip = request.socket.remoteAddress ?? '';
+    const userAgent = request.headers['user-agent'] ?? '';
+    try {
+      await this.#links.refusals?.refused({ ip, userAgent, requestId, error });
+    } catch (problem) {
+      this.#log.error({ err: problem }, 'a refused link could not be audited');
+    }
+  }
+
   /** Answers in HTTP, with the same problem document as any route, and closes. */
-  #turnAway(stream: Duplex, error: unknown): void {
+  #turnAway(stream: Duplex, requestId: string, error: unknown): void {
     const known = error instanceof FleetError && isErrorCode(error.code);
     const code: ErrorCode = known ? error.code : 'internal_error';
     if (!known) this.#log.error({ err: error }, 'upgrade failed');
@@ -103,7 +127,7 @@ export class LinkAdapter implements WebSocketAdapter<WebSocketServer, WebSocket>
       detail: known ? error.message : ERRORS[code].meaning,
       code,
       fix: ERRORS[code].fix,
-      request_id: randomUUID(),
+      request_id: requestId,
     });
     this.#log.warn({ code }, 'link refused');
     stream.end(

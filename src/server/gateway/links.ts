@@ -2,11 +2,13 @@ import { Injectable } from '@nestjs/common';
 import { invariant } from '../../core/kernel/index.js';
 import type { CloseReason, ManagerMessage } from '../../protocol/node/index.js';
 import type {
+  CheckpointSource,
   CommandHandler,
   EventHandler,
   NodeIdentities,
   NodeIdentity,
   PresenceHandler,
+  RefusalRecorder,
 } from './ports.js';
 import type { Transport } from './wire.js';
 
@@ -38,6 +40,8 @@ export class Links {
   #presence: PresenceHandler | null = null;
   #events: EventHandler | null = null;
   #commands: CommandHandler | null = null;
+  #checkpoints: CheckpointSource | null = null;
+  #refusals: RefusalRecorder | null = null;
   #draining = false;
 
   useIdentities(identities: NodeIdentities): void {
@@ -51,6 +55,19 @@ export class Links {
   }
   useCommands(commands: CommandHandler): void {
     this.#commands = commands;
+  }
+  useCheckpoints(checkpoints: CheckpointSource): void {
+    this.#checkpoints = checkpoints;
+  }
+  useRefusals(refusals: RefusalRecorder): void {
+    this.#refusals = refusals;
+  }
+  /** Null where no audit log is kept, as in specs of the gateway alone. */
+  get checkpoints(): CheckpointSource | null {
+    return this.#checkpoints;
+  }
+  get refusals(): RefusalRecorder | null {
+    return this.#refusals;
   }
   get identities(): NodeIdentities {
     return registered(this.#identities, 'identities');

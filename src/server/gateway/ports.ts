@@ -8,6 +8,7 @@ import type {
   Reject,
 } from '../../protocol/node/index.js';
 import type { z } from 'zod';
+import type { FleetError } from '../../core/kernel/index.js';
 import type { Transport } from './wire.js';
 import type { ErrorCode } from '../../protocol/index.js';
 
@@ -33,6 +34,22 @@ export interface NodeIdentities {
 export interface Arrival {
   readonly transport: Transport;
   readonly before: Transport | null;
+}
+
+/** The newest signed checkpoint of the audit log, for `welcome`; null when there is none yet. */
+export interface CheckpointSource {
+  newest(): Promise<string | null>;
+}
+
+/** A peer whose link was refused because it did not prove who it is. */
+export interface RefusedPeer {
+  readonly ip: string;
+  readonly userAgent: string;
+  readonly requestId: string;
+  readonly error: FleetError;
+}
+export interface RefusalRecorder {
+  refused(peer: RefusedPeer): Promise<void>;
 }
 
 export interface PresenceHandler {

@@ -253,6 +253,7 @@ export class Session implements OpenLink {
       before: before?.transport ?? null,
     });
     await links.commands.reported(this.node, hello);
+    const checkpoint = (await links.checkpoints?.newest()) ?? null;
     const commands = await links.commands.open(this.node);
     if (this.#options.socket.readyState !== this.#options.socket.OPEN) return;
     this.#state = 'open';
@@ -263,6 +264,7 @@ export class Session implements OpenLink {
       heartbeat_interval_ms: heartbeatIntervalMs,
       events_through: eventsThrough,
       commands: [...commands],
+      ...(checkpoint === null ? {} : { audit_checkpoint: checkpoint }),
     });
     for (const message of this.#early.splice(0)) this.#send(message);
   }

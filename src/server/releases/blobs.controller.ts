@@ -6,6 +6,7 @@ import { CONFIG, Endpoint, Given, Who, type Caller, type Config } from '../platf
 import { BlobCollector, SHELF, type Shelf } from './collector.js';
 import { Downloads } from './delivery/downloads.js';
 import { Invitations } from './delivery/invitations.js';
+import { UploadLog } from './delivery/upload-log.js';
 import { sendBlob } from './delivery/send-blob.js';
 
 const tooLarge = (bytesMax: number): FleetError =>
@@ -19,6 +20,7 @@ export class BlobsController {
     private readonly downloads: Downloads,
     private readonly invitations: Invitations,
     private readonly collector: BlobCollector,
+    private readonly log: UploadLog,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -27,12 +29,14 @@ export class BlobsController {
     @Given() { params }: Input<'releases.upload'>,
     @Req() request: Request,
     @Res({ passthrough: true }) response: Response,
+    @Who() caller: Caller,
   ): Promise<Answer<'releases.upload'>> {
     const bytesMax = this.config.artifactBytesMax;
     return this.#taking(request, async () => {
       if (Number(request.headers['content-length'] ?? 0) > bytesMax) throw tooLarge(bytesMax);
       this.invitations.invite(request, response);
       const { size } = await this.shelf.blobs.put(params.digest, request, bytesMax);
+      await this.log.uploaded(caller, params.digest, size);
       return { sha256: params.digest, size };
     });
   }
@@ -49,6 +53,7 @@ export class BlobsController {
     @Given() { params }: Input<'releases.append'>,
     @Req() request: Request,
     @Res({ passthrough: true }) response: Response,
+    @Who() caller: Caller,
   ): Promise<Answer<'releases.append'>> {
     return this.#taking(request, async () => {
       const offset = numberIn(request, 'upload-offset');
@@ -57,6 +62,7 @@ export class BlobsController {
       this.invitations.invite(request, response);
       const piece = { offset, length, bytes: request };
       const progress = await this.shelf.partials.append(params.digest, piece);
+      if (progress.complete) await this.log.uploaded(caller, params.digest, length);
       return { sha256: params.digest, ...progress };
     });
   }

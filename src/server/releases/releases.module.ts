@@ -14,6 +14,7 @@ import { BlobCollector, SHELF, type Shelf } from './collector.js';
 import { Downloads } from './delivery/downloads.js';
 import { Invitations } from './delivery/invitations.js';
 import { PartialUploads } from './delivery/partial-uploads.js';
+import { UploadLog } from './delivery/upload-log.js';
 import { DocumentsController } from './documents.controller.js';
 import { Documents } from './documents.js';
 import { IndexNews } from './index-news.js';
@@ -44,6 +45,7 @@ import { openBlobs } from './store/open.js';
     Catalog,
     Downloads,
     Invitations,
+    UploadLog,
     BlobCollector,
     { provide: BLOBS, useFactory: openBlobs, inject: [CONFIG] },
     {

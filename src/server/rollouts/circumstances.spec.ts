@@ -134,7 +134,9 @@ describe.each(['sqlite', 'postgres'] as const)('the switch of upgrades (%s)', (k
     return body.because.map((one) => one.code);
   };
   const lastAudit = async () => {
-    const { body } = await manager.call('audit.list', { query: { limit: 1 } });
+    const { body } = await manager.call('audit.list', {
+      query: { limit: 1, outcome: 'allowed' },
+    });
     const [entry] = body.items;
     return [entry?.action, entry?.target_id, entry?.group_id, entry?.details];
   };

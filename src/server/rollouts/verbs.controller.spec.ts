@@ -54,7 +54,9 @@ describe.each(['sqlite', 'postgres'] as const)('a verb (%s)', (kind) => {
   const waves = async (id: string) => (await show(id)).waves.map((wave) => wave.status);
   /** What the audit log says of a rollout, oldest first, but for its making. */
   async function auditOf(id: string) {
-    const { body } = await manager.call('audit.list', { query: { limit: 500 } });
+    const { body } = await manager.call('audit.list', {
+      query: { limit: 500, outcome: 'allowed' },
+    });
     return body.items
       .filter((entry) => entry.target_id === id)
       .map(({ action, details, actor_name, group_id }) => {

@@ -37,6 +37,7 @@ describe('the configuration', () => {
       blobGraceHours: 168,
       yankedKeepDays: null,
       sourcesFile: null,
+      auditRetentionDays: null,
     });
   });
 

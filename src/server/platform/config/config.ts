@@ -46,6 +46,8 @@ export interface Config {
   readonly isFindOpen: boolean;
   /** A rollout of more nodes than this needs two approvals; null: never. */
   readonly twoPersonAboveNodes: number | null;
+  /** Audit entries older than this are sealed into files; null: never. */
+  readonly auditRetentionDays: number | null;
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
@@ -143,6 +145,7 @@ const Environment = z.object({
     .string()
     .refine((text) => !text.includes('\0'), 'take the NUL character out')
     .optional(),
+  BELLWETHER_AUDIT_RETENTION_DAYS: number(1, 36_500).optional(),
 });
 
 const EVERYWHERE = new Set(['0.0.0.0', '::']);
@@ -199,6 +202,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     blobGraceHours: read.BELLWETHER_BLOB_GRACE_HOURS,
     yankedKeepDays: read.BELLWETHER_YANKED_KEEP_DAYS ?? null,
     sourcesFile: read.BELLWETHER_SOURCES_FILE ?? null,
+    auditRetentionDays: read.BELLWETHER_AUDIT_RETENTION_DAYS ?? null,
   };
   return reachedAt(config, read.BELLWETHER_PUBLIC_URL ?? listenUrl(config.host, config.port));
 }

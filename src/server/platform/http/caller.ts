@@ -9,6 +9,8 @@ export interface Caller {
   readonly grants: readonly Grant[];
   readonly requestId: string;
   readonly ip: string;
+  /** What the program calls itself; anybody can write it. */
+  readonly userAgent?: string;
 }
 
 /** The manager itself, for what it does unasked. `part` is one word such as `rollouts`. */

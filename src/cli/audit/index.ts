@@ -1,0 +1,2 @@
+export { exportAudit, makeCheckpoint, proveConsistency, showAuditKey } from './fetch.js';
+export { compareCheckpoints, verifyAudit } from './verify.js';
