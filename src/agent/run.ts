@@ -1,5 +1,6 @@
 import { randomUUID, type KeyObject } from 'node:crypto';
 import { join } from 'node:path';
+import { FleetError } from '../core/kernel/index.js';
 import type { OutboxEvent } from '../core/update/index.js';
 import type { ServiceReport } from '../protocol/node/index.js';
 import { isErrorCode } from '../protocol/index.js';
@@ -15,7 +16,7 @@ import { policyDigest, PolicyFile } from './policy-file.js';
 import { reachFrom } from './reach-config.js';
 import { DropBook, Spool, toSpoolEvent } from './report/index.js';
 import { openNotifier, type Notifier } from './sd-notify.js';
-import { openDriver, type ServiceConfig } from './supervisor/index.js';
+import { openDriver, SelfDriver, type ServiceConfig } from './supervisor/index.js';
 import { Updater, type Faults } from './updater/index.js';
 import { AGENT_VERSION } from './version.js';
 
@@ -33,11 +34,25 @@ export interface RunOptions {
   readonly indexRefreshMs?: number;
   /** For specs: the bound of the event spool on the disk. */
   readonly spoolBytesMax?: number;
+  /** The process that this runs in, as a service besides those of `agent.toml`. */
+  readonly own?: OwnService;
   /** Standard error, at the level of the configuration, when not given. */
   readonly log?: Log;
 }
 
+/** A service that looks after its own upgrades. */
+export interface OwnService {
+  readonly service: ServiceConfig;
+  /** Whether it is well, by its own word. */
+  readonly isWell: () => Promise<boolean>;
+  /** Ends this process in an orderly way; whoever keeps it running then starts `current`. */
+  readonly restart: () => void;
+}
+
 export interface RunningAgent {
+  /** What is told to the manager of each service. */
+  reports(): readonly ServiceReport[];
+
   /** Goodbye, then the link, then the updaters. Idempotent. Services go on unless told otherwise. */
   stop(withServices: boolean): Promise<void>;
 }
@@ -50,7 +65,7 @@ export interface RunningAgent {
  */
 export async function run(options: RunOptions): Promise<RunningAgent> {
   const { dir } = options;
-  const config = await readConfig(dir);
+  const config = withOwn(await readConfig(dir), options.own);
   const reach = await reachFrom(dir, config, options.env ?? {});
   const { identity, key } = await readIdentity(dir);
   const log = options.log ?? makeLog(config.log_level);
@@ -70,6 +85,7 @@ export async function run(options: RunOptions): Promise<RunningAgent> {
     await agent.start();
     let stopped: Promise<void> | null = null;
     return {
+      reports: () => agent.reports(),
       stop: (withServices) => {
         stopped ??= agent.stop(withServices).finally(unlock);
         return stopped;
@@ -90,6 +106,15 @@ interface Parts extends RunOptions {
   readonly notifier: Notifier;
   readonly drops: DropBook;
   readonly reach: Reach;
+}
+
+/** Throws `config_invalid` when `agent.toml` has a service of the same name or root. */
+function withOwn(config: AgentConfig, own: OwnService | undefined): AgentConfig {
+  if (own === undefined) return config;
+  const { name, root } = own.service;
+  const taken = config.services.some((one) => one.name === name || one.root === root);
+  if (!taken) return { ...config, services: [...config.services, own.service] };
+  throw new FleetError('config_invalid', `agent.toml has the service ${name} already`);
 }
 
 const CLOCK = { now: (): number => Date.now(), monotonicMs: (): number => performance.now() };
@@ -141,14 +166,14 @@ class Agent {
         agent_version: AGENT_VERSION,
         boot_id: bootId(),
         host: describeHost(config.labels),
-        services: this.#reports(),
+        services: this.reports(),
         capabilities: CAPABILITIES,
         policy_digest: await policyDigest(this.#policies),
       }),
       health: async () => {
         // Looking is what finds a changed policy while no upgrade asks for it.
         await policyDigest(this.#policies);
-        return { services: this.#reports(), disk_free_bytes: await freeBytes(parts.dir) };
+        return { services: this.reports(), disk_free_bytes: await freeBytes(parts.dir) };
       },
       onCommand: (command) => obey(this.#updaters, command),
       onPermit: ({ command_id, ask, lease_ms }) => {
@@ -213,7 +238,8 @@ class Agent {
   }
 
   async #openUpdater(service: ServiceConfig): Promise<Updater> {
-    const { config, identity, key, faults, log, indexRefreshMs, reach } = this.#parts;
+    const { config, identity, key, faults, log, indexRefreshMs, reach, own } = this.#parts;
+    const isOwn = service === own?.service;
     const { os, arch } = describeHost({});
     const file = this.#policyOf(service.name);
     return Updater.open({
@@ -240,7 +266,8 @@ class Agent {
         managerOrigin: () => this.#link.origin,
         now: CLOCK.now,
       }),
-      driver: openDriver(service),
+      driver: isOwn ? new SelfDriver(service.root, own.restart) : openDriver(service),
+      ...(isOwn ? { isWell: own.isWell } : {}),
       clock: CLOCK,
       emit: (name, events) => this.#emit(name, events),
       askPermit: (wanted) => {
@@ -268,7 +295,7 @@ class Agent {
   }
 
   /** A code of another version of the agent would make the whole message unusable. */
-  #reports(): ServiceReport[] {
+  reports(): ServiceReport[] {
     return this.#updaters.map((updater) => {
       const report = updater.report();
       const { outcome } = report;

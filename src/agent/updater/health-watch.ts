@@ -9,6 +9,7 @@ const CHECK_INTERVAL_MS_MIN = 100;
 export interface Watched {
   readonly service: ServiceConfig;
   readonly driver: ServiceDriver;
+  readonly isWell?: () => Promise<boolean>;
   readonly clock: { now(): number; monotonicMs(): number };
   readonly emit: (service: string, events: readonly OutboxEvent[]) => Promise<void>;
   readonly log: (message: string, fields?: Record<string, unknown>) => void;
@@ -43,13 +44,14 @@ export class HealthWatch {
    * has to prove itself; null outside of a probation.
    */
   look({ version, windowMs }: { version: string; windowMs: number | null }): void {
-    const { service, driver, clock, log } = this.#watched;
+    const { service, driver, clock, log, isWell } = this.#watched;
     if (this.#isAsking || clock.monotonicMs() < this.#askAtMs) return;
     const oftenMs = Math.max(CHECK_INTERVAL_MS_MIN, (windowMs ?? Infinity) / CHECKS_PER_WINDOW);
     this.#askAtMs = clock.monotonicMs() + Math.min(service.health.interval_secs * 1000, oftenMs);
     this.#isAsking = true;
     const { running, pid } = driver.status();
-    isHealthy(service.health, running, join(service.root, 'current'))
+    const answer = isWell?.() ?? isHealthy(service.health, running, join(service.root, 'current'));
+    answer
       .then(async (healthy) => {
         // An answer of a process that has gone says nothing about the one that runs now.
         if (driver.status().pid !== pid) return;

@@ -18,6 +18,8 @@ export interface UpdaterOptions {
   readonly trust: () => Promise<SigstoreTrust | null>;
   readonly fetcher: Fetcher;
   readonly driver: ServiceDriver;
+  /** Asked in place of the health check of the service, by those who are the service. */
+  readonly isWell?: () => Promise<boolean>;
   readonly clock: { now(): number; monotonicMs(): number };
   /** Makes events durable in the spool; those with an id that it knows already are dropped. */
   readonly emit: (service: string, events: readonly OutboxEvent[]) => Promise<void>;

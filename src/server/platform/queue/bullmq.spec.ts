@@ -109,11 +109,13 @@ describe('two managers on one queue', () => {
     const prefix = freshPrefix();
     const [one, other] = [open({ prefix }), open({ prefix })];
     one.wakeups.arm('rol_a', Date.now() + HOUR_MS);
-    one.wakeups.arm('rol_b', Date.now() + 500);
-    await sleep(100);
+    // Time enough for both to arrive, and for the second manager to come before it rings.
+    const ringsAt = Date.now() + 5_000;
+    one.wakeups.arm('rol_b', ringsAt);
+    await sleep(1_500);
     other.wakeups.arm('rol_a', Date.now());
     other.wakeups.disarm('rol_b');
-    await sleep(1_000);
+    await sleep(ringsAt + 1_000 - Date.now());
     expect([...one.rings, ...other.rings]).toEqual(['rol_a']);
   });
 
