@@ -1,15 +1,17 @@
 import { execFileSync, spawnSync, type ExecFileSyncOptions } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { arch } from 'node:process';
 import { constants, gunzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { runProgram } from '../../src/cli/program.js';
-import { parseManifest, type Manifest } from '../../src/core/release/index.js';
+import { parseManifest, signMinisign, type Manifest } from '../../src/core/release/index.js';
 import { buildPrograms } from '../support/built.js';
 import { makeTempDir } from '../support/databases.js';
 import { makeDelta } from '../support/delta.js';
+import { eventually, makeSigningKey, SERVICE, startAgent } from '../support/fleet.js';
+import { startManagerProcess, type ManagerProcess } from '../support/manager-process.js';
 import { recordingTerminal } from '../support/recording-terminal.js';
 
 const MIB = 1024 * 1024;
@@ -62,9 +64,11 @@ async function pack(
   ...more: string[]
 ): Promise<string> {
   const terminal = recordingTerminal({});
-  const words = ['release', 'pack', '--product', 'edge', '--version', version, '--channel', 'dev'];
+  const channel = more.includes('--channel') ? [] : ['--channel', 'dev'];
+  const words = ['release', 'pack', '--product', 'edge', '--version', version, ...channel];
   const host = `linux/${arch === 'arm64' ? 'arm64' : 'x64'}=${path}`;
-  const rest = ['--sequence', '1', '--artifact', host, '--out', out, ...more];
+  const sequence = more.includes('--sequence') ? [] : ['--sequence', '1'];
+  const rest = [...sequence, '--artifact', host, '--out', out, ...more];
   const code = await runProgram([...words, ...rest], terminal);
   if (code !== 0) throw new Error(terminal.errText());
   return out;
@@ -104,6 +108,18 @@ function applied(
   return JSON.parse(ran.stdout) as { restMiB: number; seconds: number; peakMiB: number };
 }
 
+async function upload(manager: ManagerProcess, path: string, sha256: string): Promise<void> {
+  const response = await fetch(`${manager.url}/api/v1/blobs/sha256/${sha256}`, {
+    method: 'PUT',
+    headers: {
+      authorization: `Bearer ${manager.admin}`,
+      'content-type': 'application/octet-stream',
+    },
+    body: readFileSync(path),
+  });
+  if (!response.ok) throw new Error(await response.text());
+}
+
 const say = (...cells: readonly (string | number)[]): void => {
   const shown = cells.map((cell) => (typeof cell === 'number' ? cell.toFixed(3) : cell));
   process.stdout.write(`| ${shown.join(' | ')} |\n`);
@@ -137,6 +153,68 @@ describe('a delta', () => {
         `applied in ${seconds.toFixed(1)} s`,
         `peak RSS ${peakMiB.toFixed(0)} MiB`,
       );
+    }
+  });
+
+  it('brings a real program of 60 MB to a real node', { timeout: 3_600_000 }, async () => {
+    const key = makeSigningKey();
+    const manager = await startManagerProcess(programs.path);
+    const folder = join(dir.path, 'fleet');
+    mkdirSync(folder);
+    const agent = await startAgent({
+      ...{ manager, programs: programs.path, folder, name: 'edge-01', publicKey: key.publicKey },
+      ...{ windowSecs: 5 },
+    });
+    const sizes: Record<string, number> = {};
+    try {
+      let older: readonly string[] = [];
+      for (const [version, from] of [
+        ['1.0.0', '2.0.0'],
+        ['1.1.0', '2.2.2'],
+      ] as const) {
+        const tree = join(dir.path, `tree-${version}`);
+        mkdirSync(join(tree, 'bin'), { recursive: true });
+        writeFileSync(join(tree, 'bin', 'edge.cjs'), SERVICE, { mode: 0o755 });
+        writeFileSync(join(tree, 'release.json'), JSON.stringify({ version, healthy: true }));
+        copyFileSync(programOf([KUBECTL, from], 'kubectl'), join(tree, 'bin', 'kubectl'));
+        const out = join(dir.path, `release-${version}`);
+        const sequence = String(Number(version.split('.')[1]) + 1);
+        await pack(out, version, tree, '--sequence', sequence, '--channel', 'stable', ...older);
+        older = ['--delta-from', out];
+        const manifest = readFileSync(join(out, 'manifest.json'));
+        const signature = signMinisign(key.privateKey, manifest, version);
+        if (!signature.ok) throw new Error(signature.error.message);
+        for (const { file, sha256 } of [
+          ...manifestIn(out).artifacts,
+          ...(manifestIn(out).deltas ?? []),
+        ]) {
+          await upload(manager, join(out, file), sha256);
+        }
+        const body = { manifest: manifest.toString('utf8'), signatures: [signature.value] };
+        const published = await manager.call('releases.publish', { body });
+        if (published.status !== 201) throw new Error(JSON.stringify(published.body));
+        sizes[version] = manifestIn(out).artifacts[0]!.size;
+        await eventually(async () => {
+          const wanted = { params: { id: agent.nodeId }, body: { version, product: 'edge' } };
+          if ((await manager.call('nodes.upgrade', wanted)).status !== 202)
+            throw new Error('not yet');
+        });
+        await eventually(async () => {
+          if ((await agent.version()) !== version) throw new Error('not yet');
+        }, 120_000);
+      }
+      const { body } = await manager.call('events.list', {
+        query: { category: 'upgrade', limit: 500 },
+      });
+      for (const { type, details } of body.items) {
+        if (type !== 'upgrade_downloaded') continue;
+        const [version, bytes] = [String(details['to_version']), Number(details['bytes'])];
+        const part = bytes / (sizes[version] ?? 0);
+        say(version, details['delta'] === true ? 'by delta' : 'whole', bytes / 1e6, part);
+      }
+    } finally {
+      await agent.stop();
+      await manager.stop();
     }
   });
 

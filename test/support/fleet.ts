@@ -15,7 +15,7 @@ export { makeSigningKey, type SigningKey };
 export type ManagerApi = Pick<TestManager, 'url' | 'admin' | 'call'>;
 
 /** A real little service: answers on PORT, and is as healthy as its version says. */
-const SERVICE = `#!/usr/bin/env node
+export const SERVICE = `#!/usr/bin/env node
 const http = require('node:http');
 const { version, healthy } = require('../release.json');
 http.createServer((request, response) => {
