@@ -1,6 +1,6 @@
 import { Channel, ProductName } from '../../core/release/index.js';
 import type { Answer } from '../../protocol/api/index.js';
-import type { Command, OptionSpec } from '../command.js';
+import type { Command, Given, OptionSpec } from '../command.js';
 import { connect, MANAGER_OPTIONS, OUTPUT_OPTION, show } from '../connection.js';
 import { plain, table, type Column } from '../table.js';
 import { bytesInWords } from '../terminal.js';
@@ -60,17 +60,20 @@ const groupText = (item: GroupItem): string =>
       item.running.map(({ version, nodes }) => `${nodes} x ${version ?? '-'}`).join(', '),
   ) + `\n${table(bothWays(item), GROUP_COLUMNS, 'nothing they could come to')}`;
 
+const queryOf = (given: Given) =>
+  present({
+    product: given.read('product', ProductName),
+    channel: given.read('channel', Channel),
+    limit: given.read('limit', Limit),
+  });
+
 export const nodeUpgrades: Command = {
   name: 'nodes upgrades',
   summary: 'what a node could be upgraded or downgraded to',
   operands: ['ID'],
   options: OPTIONS,
   run: async (given, terminal) => {
-    const query = present({
-      product: given.read('product', ProductName),
-      channel: given.read('channel', Channel),
-      limit: given.read('limit', Limit),
-    });
+    const query = queryOf(given);
     const client = await connect(given, terminal);
     const params = { id: given.operand(0) };
     const answer = await client.call('nodes.upgrades', { params, query });
@@ -86,11 +89,7 @@ export const groupUpgrades: Command = {
   operands: ['ID'],
   options: OPTIONS,
   run: async (given, terminal) => {
-    const query = present({
-      product: given.read('product', ProductName),
-      channel: given.read('channel', Channel),
-      limit: given.read('limit', Limit),
-    });
+    const query = queryOf(given);
     const client = await connect(given, terminal);
     const params = { id: given.operand(0) };
     const answer = await client.call('groups.upgrades', { params, query });

@@ -1,50 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { canonicalJson, type JsonValue } from '../kernel/index.js';
+import { FULL as MANIFEST } from '../../../test/support/manifests.js';
 import { parseManifest } from './index.js';
 
-/** Every field that there is. */
-const FULL = {
-  schema: 'bellwether.manifest.v1',
-  product: 'edge',
-  version: '1.4.0',
-  channel: 'stable',
-  released_at: '2026-11-20T08:00:00Z',
-  sequence: 14,
-  expires_at: '2027-11-20T08:00:00Z',
-  notes: 'Less memory.',
-  compatibility: {
-    min_from: '1.2.0',
-    major_hops_max: 1,
-    state_schema: { min: 3, max: 4 },
-  },
-  artifacts: [
-    {
-      os: 'linux',
-      arch: 'x64',
-      variant: 'default',
-      format: 'tar.gz',
-      file: 'a.tar.gz',
-      url: 'https://releases.example.com/edge/1.4.0/a.tar.gz',
-      size: 100,
-      sha256: 'a'.repeat(64),
-      content: { size: 300, sha256: 'd'.repeat(64) },
-    },
-  ],
-  image: { reference: 'registry.example.com/fleet/edge', digest: `sha256:${'e'.repeat(64)}` },
-  deltas: [
-    {
-      os: 'linux',
-      arch: 'x64',
-      variant: 'default',
-      format: 'bellwether.delta.v1',
-      from_version: '1.3.0',
-      from_sha256: 'b'.repeat(64),
-      file: 'a-from-1.3.0.delta',
-      size: 10,
-      sha256: 'c'.repeat(64),
-    },
-  ],
-};
+const FULL: object = { ...MANIFEST, notes: 'Less memory.' };
 
 /** What may be left out. `content` may too, but not by a release with deltas. */
 const OPTIONAL = new Set([
@@ -89,7 +48,7 @@ const at = (path: Path): unknown => path.reduce<unknown>((tree, key) => (tree as
 
 describe('each field of a manifest', () => {
   it('is here', () => {
-    expect(parse(canonicalJson(FULL))).toMatchObject({ ok: true });
+    expect(parse(canonicalJson(FULL as JsonValue))).toMatchObject({ ok: true });
     expect(FIELDS.length).toBeGreaterThan(30);
   });
 
@@ -144,7 +103,7 @@ describe('each field of a manifest', () => {
   it.each(FIELDS)('$name: twice in one object', ({ path, name }) => {
     const key = path.at(-1) ?? '';
     const once = canonicalJson({ [key]: at(path) as JsonValue }).slice(1, -1);
-    const text = canonicalJson(FULL);
+    const text = canonicalJson(FULL as JsonValue);
     // The second one has another value, which one reader would take and another not.
     const twice = text.replace(once, `${once},"${key}":null`);
     expect(twice, name).not.toBe(text);
@@ -167,6 +126,8 @@ describe('each field of a manifest', () => {
   it('a nest of lists is refused and does not overflow', () => {
     const deep = '['.repeat(500_000) + ']'.repeat(500_000);
     expectRefusal(deep);
-    expectRefusal(canonicalJson(FULL).replace('"Less memory."', deep.slice(0, 800_000)));
+    expectRefusal(
+      canonicalJson(FULL as JsonValue).replace('"Less memory."', deep.slice(0, 800_000)),
+    );
   });
 });
