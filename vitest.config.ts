@@ -9,6 +9,8 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,
+    // What is waited for comes some time; how soon is nothing that a busy machine could promise.
+    expect: { poll: { timeout: 15_000 } },
     hookTimeout: 120_000,
     globalSetup: ['test/support/postgres.ts', 'test/support/redis.ts'],
     reporters: ['default', './test/support/closing-line.ts'],
