@@ -174,7 +174,7 @@ export async function startAgent(options: {
     join(root, 'policy.toml'),
     [
       'enabled = true',
-      `boot_health_window_secs = ${options.windowSecs ?? 1}`,
+      `boot_health_window_secs = ${options.windowSecs ?? 2}`,
       '[[signers]]',
       'name = "release pipeline"',
       `public_key = "${options.publicKey}"`,
