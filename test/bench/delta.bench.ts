@@ -9,7 +9,7 @@ import { runProgram } from '../../src/cli/program.js';
 import { parseManifest, signMinisign, type Manifest } from '../../src/core/release/index.js';
 import { buildPrograms } from '../support/built.js';
 import { makeTempDir } from '../support/databases.js';
-import { makeDelta } from '../support/delta.js';
+import { makeDelta } from '../support/release/delta.js';
 import { eventually, makeSigningKey, SERVICE, startAgent } from '../support/fleet.js';
 import { startManagerProcess, type ManagerProcess } from '../support/manager-process.js';
 import { recordingTerminal } from '../support/recording-terminal.js';

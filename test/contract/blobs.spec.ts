@@ -7,7 +7,7 @@ import { DiskBlobs } from '../../src/server/releases/store/disk-blobs.js';
 import { addressOf } from '../../src/server/releases/store/s3-client.js';
 import { S3Blobs } from '../../src/server/releases/store/s3-blobs.js';
 import { makeTempDir } from '../support/databases.js';
-import { S3Server } from '../support/s3-server.js';
+import { S3Server } from '../support/release/s3-server.js';
 import { mountSmallDisk } from '../support/small-disk.js';
 import { describeBlobs, digestOf, type OpenBlobs } from './blobs.contract.js';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { tar } from '../../../test/support/archive.js';
-import { deltaFileOf, deltaStream, makeDelta } from '../../../test/support/delta.js';
+import { deltaFileOf, deltaStream, makeDelta } from '../../../test/support/release/delta.js';
 import { NodeBench, RUNS } from '../../../test/support/node-bench.js';
 import { digestOf } from '../../../test/support/release-source.js';
 import type { Delta, Manifest } from '../../core/release/index.js';

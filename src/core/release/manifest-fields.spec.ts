@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { canonicalJson, type JsonValue } from '../kernel/index.js';
-import { FULL as MANIFEST } from '../../../test/support/manifests.js';
+import { FULL as MANIFEST } from '../../../test/support/release/manifests.js';
 import { parseManifest } from './index.js';
 
 const FULL: object = { ...MANIFEST, notes: 'Less memory.' };

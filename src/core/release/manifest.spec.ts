@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DELTA, FULL, MANIFEST } from '../../../test/support/manifests.js';
+import { DELTA, FULL, MANIFEST } from '../../../test/support/release/manifests.js';
 import { artifactFor, manifestBytes, parseManifest } from './index.js';
 
 describe('a manifest', () => {

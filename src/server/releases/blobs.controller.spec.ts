@@ -10,7 +10,7 @@ import {
   type TestManager,
   type TestNode,
 } from '../../../test/support/manager.js';
-import { S3Server } from '../../../test/support/s3-server.js';
+import { S3Server } from '../../../test/support/release/s3-server.js';
 
 const LIMIT = 12_000_000;
 const BYTES = randomBytes(9_000_000);

@@ -1,4 +1,4 @@
-import type { Manifest } from '../../src/core/release/index.js';
+import type { Manifest } from '../../../src/core/release/index.js';
 
 /** As small as a manifest can be. */
 export const MANIFEST: Manifest = {

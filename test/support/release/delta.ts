@@ -4,7 +4,7 @@ import {
   encodeDelta,
   matchContents,
   type Instruction,
-} from '../../src/core/delta/index.js';
+} from '../../../src/core/delta/index.js';
 
 /** A delta file of exactly these bytes behind its magic. */
 export const deltaFileOf = (stream: Uint8Array): Buffer =>
