@@ -7,6 +7,7 @@ import { FleetError } from '../core/kernel/index.js';
 import { Id, Labels, SERVICES_PER_NODE_MAX } from '../protocol/node/index.js';
 import { AuditKeyText } from './audit-memory.js';
 import { problemWithUrl } from './safe-url.js';
+import { problemsOfSets, SetConfig } from './set-config.js';
 import { ServiceConfig } from './supervisor/index.js';
 
 export const CONFIG_FILE = 'agent.toml';
@@ -49,6 +50,13 @@ export const AgentConfig = z
     log_level: z.enum(['info', 'warning']).default('info'),
     labels: Labels.default({}),
     services: z.array(ServiceConfig).max(SERVICES_PER_NODE_MAX).default([]),
+    /** Services that upgrade together and go back together. */
+    sets: z.array(SetConfig).max(SERVICES_PER_NODE_MAX).default([]),
+  })
+  .superRefine(({ services, sets }, context) => {
+    for (const { path, message } of problemsOfSets(services, sets)) {
+      context.addIssue({ code: 'custom', path, message });
+    }
   })
   .refine(({ services }) => isUnique(services.map((service) => service.name)), {
     path: ['services'],

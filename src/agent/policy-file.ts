@@ -12,6 +12,7 @@ import {
 } from '../core/release/index.js';
 import { problemsOf } from './config.js';
 import { GuardedFile } from './guarded-file.js';
+import { problemsOfLocalWindow } from './local-window.js';
 
 const TRUSTED_ROOT_FILE = 'trusted_root.json';
 
@@ -117,6 +118,10 @@ export function parsePolicy(path: string, bytes: Buffer): PolicyRead {
     return refuse('upgrade_policy_invalid', `${path}: ${line ?? 'not TOML'}`);
   }
   const parsed = NodePolicy.safeParse(toml);
-  if (parsed.success) return ok(parsed.data);
+  if (parsed.success) {
+    const problems = problemsOfLocalWindow(parsed.data);
+    if (problems.length === 0) return ok(parsed.data);
+    return refuse('upgrade_policy_invalid', `${path}: ${problems.join('; ')}`);
+  }
   return refuse('upgrade_policy_invalid', `${path}: ${problemsOf(parsed.error)}`);
 }

@@ -14,6 +14,7 @@ import { makeLog, type Log } from './log.js';
 import { obey, ownerOf } from './obey.js';
 import { policyDigest, PolicyFile } from './policy-file.js';
 import { reachFrom } from './reach-config.js';
+import { ServiceSet } from './service-set.js';
 import { DropBook, Spool, toSpoolEvent } from './report/index.js';
 import { openNotifier, type Notifier } from './sd-notify.js';
 import { openDriver, SelfDriver, type ServiceConfig } from './supervisor/index.js';
@@ -125,6 +126,7 @@ class Agent {
   readonly #link: Link;
   readonly #updaters: Updater[] = [];
   readonly #policies: { readonly service: string; readonly file: PolicyFile }[];
+  readonly #sets: readonly { readonly services: readonly string[]; readonly set: ServiceSet }[];
   readonly #retries = new Set<NodeJS.Timeout>();
   #isStopping = false;
 
@@ -137,20 +139,13 @@ class Agent {
         void this.#tellPolicyChanged(service.name, digest);
       }),
     }));
-    const memory = new AuditMemory({
-      dir: parts.dir,
-      verifierKey: config.audit_key ?? null,
-      fetchProof: proofFetcher({
-        manager: config.manager,
-        origin: () => this.#link.origin,
-        reach: parts.reach,
-        nodeId: identity.node_id,
-        key,
-        now: CLOCK.now,
-      }),
-      report: (event) => this.#emitOwn(null, event),
-      log,
+    this.#sets = config.sets.map(({ name, services }) => {
+      const file = join(parts.dir, `set-${name}.json`);
+      const { faults } = parts;
+      const set = new ServiceSet({ name, services, file, clock: CLOCK, faults, log });
+      return { services, set };
     });
+    const memory = this.#auditMemory();
     this.#link = new Link({
       manager: config.manager,
       managerUrls: config.manager_urls,
@@ -198,6 +193,24 @@ class Agent {
     });
   }
 
+  #auditMemory(): AuditMemory {
+    const { dir, config, identity, key, reach, log } = this.#parts;
+    return new AuditMemory({
+      dir,
+      verifierKey: config.audit_key ?? null,
+      fetchProof: proofFetcher({
+        manager: config.manager,
+        origin: () => this.#link.origin,
+        reach,
+        nodeId: identity.node_id,
+        key,
+        now: CLOCK.now,
+      }),
+      report: (event) => this.#emitOwn(null, event),
+      log,
+    });
+  }
+
   async start(): Promise<void> {
     const { spool, config, identity, log } = this.#parts;
     if (spool.recovered !== null) await this.#tellSpoolRecovered(spool.recovered);
@@ -242,6 +255,7 @@ class Agent {
     const isOwn = service === own?.service;
     const { os, arch } = describeHost({});
     const file = this.#policyOf(service.name);
+    const set = this.#sets.find(({ services }) => services.includes(service.name))?.set;
     return Updater.open({
       service,
       nodeId: identity.node_id,
@@ -275,6 +289,7 @@ class Agent {
       },
       faults,
       log,
+      ...(set === undefined ? {} : { set }),
       ...(indexRefreshMs === undefined ? {} : { indexRefreshMs }),
     });
   }

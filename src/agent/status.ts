@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { UpdateState } from '../core/update/index.js';
 import { readConfig, readIdentity, type Identity } from './config.js';
 import { readLinkNote, type LinkNote } from './link-note.js';
+import { nextOpeningOf } from './local-window.js';
 import { lockOwner } from './lock.js';
 import { PolicyFile } from './policy-file.js';
 
@@ -11,6 +12,8 @@ export interface ServiceStatus {
   readonly root: string;
   /** Null before the first start of the agent. */
   readonly state: UpdateState | null;
+  /** When its maintenance window is open next, or now is in it; null for a policy without one, or none that opens. */
+  readonly window_opens_at: string | null;
   /** What is wrong with `state.json` or the policy; empty when nothing is. */
   readonly problems: readonly string[];
 }
@@ -36,7 +39,8 @@ export async function readStatus(dir: string): Promise<Status> {
     const state = await readState(root, problems);
     const policy = await new PolicyFile(root).read();
     if (!policy.ok) problems.push(policy.error.message);
-    services.push({ name, root, state, problems });
+    const window_opens_at = policy.ok ? nextOpeningOf(policy.value, Date.now()) : null;
+    services.push({ name, root, state, window_opens_at, problems });
   }
   const note = readLinkNote(dir);
   return {
@@ -71,7 +75,7 @@ export function statusInWords(status: Status): string {
     `link      ${link === null ? 'none' : `${link} since ${link_since ?? 'an unknown time'}`}`,
   ];
   if (services.length === 0) lines.push('', 'no services in agent.toml');
-  for (const { name, state, problems } of services) {
+  for (const { name, state, window_opens_at, problems } of services) {
     const job = state?.job ?? null;
     lines.push(
       '',
@@ -80,6 +84,7 @@ export function statusInWords(status: Status): string {
       `  previous  ${state?.previous?.version ?? 'none'}`,
       `  doing     ${job === null ? 'nothing' : `${job.phase} ${job.version}`}`,
     );
+    if (window_opens_at !== null) lines.push(`  window    open from ${window_opens_at}`);
     const outcome = state?.outcome ?? null;
     if (outcome !== null) {
       const why = outcome.error_code === null ? '' : ` (${outcome.error_code})`;

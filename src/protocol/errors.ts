@@ -331,6 +331,24 @@ export const ERRORS = {
     'The release cannot read the state that the installed version writes.',
     'Go by a version that reads both.',
   ),
+  upgrade_hook_failed: row(
+    null,
+    'warning',
+    'A hook of this node failed, took too long, or may not be run.',
+    'Look at `details.output` of the event and at the program; the message says which hook.',
+  ),
+  upgrade_set_failed: row(
+    null,
+    'warning',
+    'Another service of the same set did not make it, so this one was not swapped, or was turned back.',
+    'Look at `details.cause_service` and `details.cause_code` of the event.',
+  ),
+  upgrade_dry_run: row(
+    null,
+    'info',
+    'The local policy says `dry_run`: the release passed every check, was staged, and was not swapped in.',
+    'None; take `dry_run` out of the local policy to have it installed.',
+  ),
   upgrade_in_progress: row(
     null,
     'warning',

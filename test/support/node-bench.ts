@@ -43,6 +43,8 @@ export class NodeBench {
   permitsAsked = 0;
   /** Counts from the next `open` on. */
   health: readonly string[] = ['test', '-e', 'healthy'];
+  /** Hooks of the service, as `agent.toml` has them; counts from the next `open` on. */
+  hooks: Readonly<Record<string, unknown>> = {};
   updater!: Updater;
   driver!: ChildProcessDriver;
   #spool: Spool | null = null;
@@ -150,6 +152,7 @@ export class NodeBench {
       exec: 'bin/edge',
       health: { kind: 'command', command: this.health, interval_secs: 0.1, timeout_secs: 30 },
       stop_timeout_secs: 2,
+      hooks: this.hooks,
     });
   }
 

@@ -36,6 +36,8 @@ export const signaturesBy = (keys: readonly SigningKey[], bytes: Uint8Array): st
 export const digestOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 export interface Publication {
+  /** `edge` when it is left out. */
+  readonly product?: string;
   readonly version: string;
   readonly sequence: number;
   readonly archive: Buffer;
@@ -125,7 +127,7 @@ export class ReleaseSource {
   }
 
   async publish(release: Publication): Promise<string> {
-    const { version, sequence, archive, channel = 'stable' } = release;
+    const { product = 'edge', version, sequence, archive, channel = 'stable' } = release;
     const sha256 = this.addBlob(archive);
     const arch = process.arch === 'arm64' ? 'arm64' : 'x64';
     const artifact: Artifact = {
@@ -133,14 +135,14 @@ export class ReleaseSource {
       arch,
       variant: 'default',
       format: 'tar.gz',
-      file: `edge-${version}.tar.gz`,
+      file: `${product}-${version}.tar.gz`,
       size: archive.length,
       sha256,
       ...release.artifact,
     };
     const text = manifestBytes({
       schema: 'bellwether.manifest.v1',
-      product: 'edge',
+      product,
       version,
       channel,
       released_at: '2026-11-20T08:00:00Z',
@@ -150,7 +152,7 @@ export class ReleaseSource {
     });
     const { keys = [release.key] } = release;
     const signatures = await (release.sign?.(text) ?? signaturesBy(keys, text));
-    const folder = `${RELEASE_PATH}/edge/${version}/${channel}`;
+    const folder = `${RELEASE_PATH}/${product}/${version}/${channel}`;
     this.serve(`${folder}/manifest.json`, text);
     this.serve(`${folder}/signatures.json`, JSON.stringify(signatures));
     return sha256;

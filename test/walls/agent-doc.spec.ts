@@ -22,9 +22,10 @@ it('docs/agent.md names for each promise of the watchdog a test that exists', ()
 
 it('docs/agent.md shows services that the agent takes', () => {
   const examples = [...page.matchAll(/```toml\n([^]*?)```/g)].map(([, text = '']) => parse(text));
-  const services = examples.flatMap(({ services: found }) => found as unknown[]);
+  const services = examples.flatMap(({ services: found }) => (found ?? []) as unknown[]);
   expect(services.map((service) => ServiceConfig.parse(service).driver)).toEqual([
     'systemd',
     'hooks',
+    'systemd',
   ]);
 });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ProductName, Variant } from '../../core/release/index.js';
+import { UpdateHooks } from './update-hooks.js';
 
 const Seconds = z.number().min(0.05).max(3_600);
 
@@ -80,6 +81,8 @@ const Service = z.strictObject({
   env: z.record(z.string().max(128), z.string().max(8_192)).default({}),
   health: HealthCheck.default({ kind: 'none', interval_secs: 5 }),
   stop_timeout_secs: Seconds.default(10),
+  /** Programs of this machine that are asked during an upgrade. */
+  hooks: UpdateHooks.default({}),
 });
 
 /** What belongs to which driver. What another driver would ignore is an error, not a surprise. */

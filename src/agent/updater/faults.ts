@@ -23,7 +23,23 @@ export const FAULT_POINTS = [
   'after-state-rolled-back',
   'after-spool',
 ] as const;
-export type FaultPoint = (typeof FAULT_POINTS)[number];
+/** Those that only a service with hooks, or in a set, passes. */
+export const HOOK_FAULT_POINTS = [
+  'after-hook-pre-stage',
+  'after-hook-pre-swap',
+  'after-hook-post-swap',
+  'after-hook-pre-rollback',
+] as const;
+export const SET_FAULT_POINTS = [
+  'after-set-gathering',
+  'after-set-moving',
+  'after-set-kept',
+  'after-set-back',
+] as const;
+export type FaultPoint =
+  | (typeof FAULT_POINTS)[number]
+  | (typeof HOOK_FAULT_POINTS)[number]
+  | (typeof SET_FAULT_POINTS)[number];
 
 export interface Faults {
   hit(point: FaultPoint): void;

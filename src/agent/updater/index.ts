@@ -1,4 +1,12 @@
-export { FAULT_POINTS, faultsFrom, NO_FAULTS, type FaultPoint, type Faults } from './faults.js';
+export {
+  FAULT_POINTS,
+  faultsFrom,
+  HOOK_FAULT_POINTS,
+  NO_FAULTS,
+  SET_FAULT_POINTS,
+  type FaultPoint,
+  type Faults,
+} from './faults.js';
 export type { DocumentName, Fetcher } from './fetcher.port.js';
 export { Updater } from './updater.js';
 export type { Answer, UpdaterOptions } from './updater-options.js';

@@ -16,6 +16,7 @@ import type {
 } from '../../core/update/index.js';
 import type { ErrorCode } from '../../protocol/index.js';
 import type { Command, ServiceReport } from '../../protocol/node/index.js';
+import { windowOpensAtMs } from '../local-window.js';
 import type { ServiceConfig } from '../supervisor/index.js';
 
 /** What the policy refuses without looking at the release: no reason to download anything. */
@@ -44,7 +45,19 @@ export function judgeStaged(
     return { code: 'upgrade_revoked', message: revokedMessage(version, revoked) };
   }
   const fresh = judgeFreshness({ policy, indexes, channel, nowMs });
-  return fresh.ok ? null : fresh.error;
+  if (!fresh.ok) return fresh.error;
+  return policy.dry_run ? { code: 'upgrade_dry_run', message: dryRun(policy, job, nowMs) } : null;
+}
+
+/** What would happen now, if it were no dry run. */
+function dryRun(policy: NodePolicy, { version, from, apply_after_ms }: Job, nowMs: number): string {
+  const opensAtMs = windowOpensAtMs(policy, nowMs);
+  const laterMs = Math.max(opensAtMs ?? 0, apply_after_ms ?? 0);
+  const at = laterMs > nowMs ? `, not before ${new Date(laterMs).toISOString()}` : '';
+  const when = opensAtMs === null ? ', but its maintenance window never opens' : at;
+  const hand = policy.manual_only ? ', by hand' : '';
+  const what = from === null ? 'be installed' : `replace ${from.version}`;
+  return `dry run: ${version} passed every check and was staged; it would ${what}${hand}${when}`;
 }
 
 /** A command as the machine takes it. */
@@ -74,13 +87,21 @@ export const inputOf = (command: Command): Input =>
 export const factsOf = (
   clock: { now(): number; monotonicMs(): number },
   policy: NodePolicy | null,
+  hasPostSwap = false,
 ): Facts => ({
+  hasPostSwap,
   nowMs: clock.now(),
   monotonicMs: clock.monotonicMs(),
   healthWindowMs: (policy?.boot_health_window_secs ?? 120) * 1000,
   bootAttemptsMax: policy?.max_boot_attempts ?? 3,
   manualOnly: policy?.manual_only ?? false,
+  ...windowFacts(policy, clock.now()),
 });
+
+function windowFacts(policy: NodePolicy | null, nowMs: number): Pick<Facts, 'windowOpensAtMs'> {
+  const windowMs = policy === null ? undefined : windowOpensAtMs(policy, nowMs);
+  return windowMs === undefined ? {} : { windowOpensAtMs: windowMs };
+}
 
 const STEP_OF_CODE: Readonly<Record<string, FailedStep>> = {
   upgrade_network_error: 'download',
@@ -99,13 +120,15 @@ const STEP_OF_CODE: Readonly<Record<string, FailedStep>> = {
 export function failureOf(
   error: unknown,
   job: Job,
-): { step: FailedStep; code: ErrorCode; message: string } {
+): { step: FailedStep; code: ErrorCode; message: string; details?: OutboxEvent['details'] } {
   const during: FailedStep = job.phase === 'verifying' ? 'stage' : 'download';
   if (error instanceof FleetError) {
+    const isHook = error.code === 'upgrade_hook_failed';
     return {
       step: during === 'stage' ? 'stage' : (STEP_OF_CODE[error.code] ?? 'refused'),
       code: error.code as ErrorCode,
       message: error.message,
+      ...(isHook ? { details: error.context as OutboxEvent['details'] } : {}),
     };
   }
   const { code, message } = error as { code?: string; message?: string };

@@ -1,6 +1,6 @@
 import type { Refusal, Result } from '../../core/kernel/index.js';
 import type { NodePolicy, SigstoreTrust } from '../../core/release/index.js';
-import type { OutboxEvent } from '../../core/update/index.js';
+import type { OutboxEvent, SetMember, SetWord } from '../../core/update/index.js';
 import type { PermitRequest } from '../../protocol/node/index.js';
 import type { ErrorCode } from '../../protocol/index.js';
 import type { ServiceConfig, ServiceDriver } from '../supervisor/index.js';
@@ -26,6 +26,11 @@ export interface UpdaterOptions {
   readonly askPermit: (wanted: Omit<PermitRequest, 'type'>) => void;
   readonly faults: Faults;
   readonly log: (message: string, fields?: Record<string, unknown>) => void;
+  /** The set that this service belongs to, if any. */
+  readonly set?: {
+    join(service: string, look: () => NonNullable<SetMember['now']>): void;
+    wordTo(service: string): SetWord | undefined;
+  };
   /** How often channel indexes are looked for; an hour when not given. */
   readonly indexRefreshMs?: number;
 }

@@ -17,15 +17,14 @@ import {
 import type { ServiceReport, UpgradeBinary, Withdraw } from '../../protocol/node/index.js';
 import type { ErrorCode } from '../../protocol/index.js';
 import type { ServiceDriver } from '../supervisor/index.js';
-import { arrivedOf, bring, keepArrived } from './bring.js';
 import { Channels } from './channels.js';
-import { chooseArtifact } from './choose-artifact.js';
-import { extract } from './extract.js';
 import { hitFor, type Faults } from './faults.js';
 import { GuardedDriver } from './guarded-driver.js';
 import { HealthWatch } from './health-watch.js';
 import { InstallRoot } from './install-root.js';
+import { JobHooks } from './job-hooks.js';
 import { soonerOf } from './sooner-of.js';
+import { askToSwap, extractStep, fetchStep } from './steps.js';
 import { restore, swapTo } from './swap.js';
 import { endRevoked } from './revoked.js';
 import { damageEvent, factsOf, failureOf, inputOf, judgeStaged, reportOf } from './translate.js';
@@ -49,6 +48,7 @@ export class Updater {
   readonly #watch: HealthWatch;
   readonly #channels: Channels;
   readonly #driver: ServiceDriver;
+  readonly #hooks: JobHooks;
   readonly #parts: { readonly driver: ServiceDriver; readonly faults: Faults };
   readonly #stopping = new AbortController();
   #machine: Machine;
@@ -64,6 +64,7 @@ export class Updater {
   private constructor(options: UpdaterOptions, root: InstallRoot, machine: Machine) {
     this.#options = options;
     this.#root = root;
+    this.#hooks = new JobHooks(options);
     this.#machine = machine;
     this.#saved = machine.state;
     this.#channels = new Channels({
@@ -86,11 +87,11 @@ export class Updater {
 
   /** Reads the state, repairs it if need be, and takes over or starts the service. */
   static async open(options: UpdaterOptions): Promise<Updater> {
-    const { service } = options;
-    await mkdir(service.root, { recursive: true, mode: 0o755 });
-    const root = new InstallRoot(service.root);
+    const { name, product, variant, root: path } = options.service;
+    await mkdir(path, { recursive: true, mode: 0o755 });
+    const root = new InstallRoot(path);
     await root.prepare();
-    const names = { service: service.name, product: service.product, variant: service.variant };
+    const names = { service: name, product, variant };
     const { state, damage } = await root.loadState(names);
     const updater = new Updater(options, root, { state, watch: FRESH_WATCH });
     if (damage !== null) await updater.#tellDamage(damage);
@@ -146,6 +147,7 @@ export class Updater {
   async stop(withService: boolean): Promise<void> {
     this.#stopping.abort();
     this.#working?.abort();
+    this.#hooks.stop();
     this.#kick();
     await Promise.all([this.#loop, this.#channels.stop()]);
     await this.#turn;
@@ -171,6 +173,7 @@ export class Updater {
     const isMoving = ['swapping', 'rolling_back'].includes(this.#machine.state.job?.phase ?? '');
     await this.#endRevoked();
     if (!isRunning && current !== null && !isMoving) await driver.start();
+    this.#options.set?.join(this.name, () => ({ machine: this.#machine, facts: this.#ownFacts() }));
     faults.hit('after-state-started');
     this.#loop = this.#run();
   }
@@ -182,8 +185,12 @@ export class Updater {
     await this.#options.emit(this.name, [event]);
   }
 
+  #ownFacts(): Facts {
+    return factsOf(this.#options.clock, this.#policy, this.#hooks.hasPostSwap);
+  }
+
   #facts(): Facts {
-    return factsOf(this.#options.clock, this.#policy);
+    return { ...this.#ownFacts(), set: this.#options.set?.wordTo(this.name) };
   }
 
   async #readPolicy(): Promise<Result<NodePolicy, Refusal<ErrorCode>>> {
@@ -278,7 +285,10 @@ export class Updater {
         await this.#guarded(action.job, (signal) => this.#fetch(action.job, signal));
         return 0;
       case 'extract':
-        await this.#guarded(action.job, () => this.#extract(action.job));
+        await this.#guarded(action.job, (signal) => {
+          const asked = { policy: this.#policy, hooks: this.#hooks };
+          return extractStep(this.#step(action.job, signal), asked);
+        });
         return 0;
       case 'ask_permit': {
         const { command_id, version } = action.job;
@@ -291,6 +301,9 @@ export class Updater {
         await this.#swap(action.job);
         return 0;
       case 'watch':
+        this.#hooks.postSwap(action.job, (problem) => {
+          this.#inBackground(this.#take({ type: 'post_swap_ended', problem }, action.job));
+        });
         return WATCH_MS;
       case 'roll_back':
         return this.#rollBack(action.job);
@@ -305,11 +318,11 @@ export class Updater {
       await work(working.signal);
     } catch (error) {
       if (working.signal.aborted) return;
-      const { step: failedStep, code, message } = failureOf(error, job);
+      const { step: failedStep, ...failure } = failureOf(error, job);
       // What came so far is kept for the next try, unless it is what was wrong. First of all: on a
       // full disk it is this that makes the room to tell the failure.
-      if (code !== 'upgrade_network_error') await this.#root.clearDownloads([]);
-      await this.#take({ type: 'failed', step: failedStep, code, message }, job);
+      if (failure.code !== 'upgrade_network_error') await this.#root.clearDownloads([]);
+      await this.#take({ type: 'failed', step: failedStep, ...failure }, job);
     } finally {
       this.#working = null;
     }
@@ -344,52 +357,35 @@ export class Updater {
   }
 
   async #fetch(job: Job, signal: AbortSignal): Promise<void> {
-    const { fetcher, faults } = this.#options;
     const policy = await this.#readPolicy();
     if (!policy.ok) throw new FleetError(policy.error.code, policy.error.message);
-    const [channels, nowMs] = [this.#channels, this.#options.clock.now()];
-    const trust = await this.#options.trust();
-    const judging = { job, policy: policy.value, trust, root: this.#root, channels, signal, nowMs };
-    const state = (): Machine['state'] => this.#machine.state;
-    const chosen = await chooseArtifact(this.#options, { ...judging, state });
-    await this.#take({ type: 'judged', artifact: chosen.artifact }, job);
-    if (chosen.permit !== null) await this.#take(chosen.permit);
-    const ways = { sources: job.sources, fetcher, faults, signal, random: Math.random };
-    const arrival = await bring(this.#root, chosen, ways);
-    faults.hit('after-download');
-    await this.#take({ type: 'downloaded', arrival }, job);
+    await fetchStep(this.#step(job, signal), {
+      policy: policy.value,
+      channels: this.#channels,
+      state: () => this.#machine.state,
+      learn: (input) => this.#take(input),
+    });
   }
 
-  async #extract(job: Job): Promise<void> {
-    const { artifact } = job;
-    if (artifact === null) throw new FleetError('internal_error', 'no artifact to unpack');
-    const { version, channel } = job;
-    const { sha256, sequence, state_schema } = artifact;
-    const arrived = arrivedOf(this.#root, job, artifact);
-    await extract({
-      root: this.#root,
-      ...arrived,
-      version,
-      marker: { version, channel, sequence, state_schema, sha256 },
-      faults: this.#options.faults,
-    });
-    await this.#take({ type: 'extracted' }, job);
-    await keepArrived(this.#root, { job, artifact, arrived, policy: this.#policy });
-    await this.#root.clearDownloads([]);
+  #step(job: Job, signal: AbortSignal): Parameters<typeof fetchStep>[0] {
+    const take = (input: Input): Promise<void> => this.#take(input, job);
+    return { job, signal, take, options: this.#options, root: this.#root };
   }
 
   /** From here on the service is touched; whatever fails, the old version runs again. */
   async #swap(job: Job): Promise<void> {
+    const refusal = await askToSwap(this.#hooks, job);
+    if (refusal !== null) await this.#take(refusal, job);
+    const isLate = this.#machine.watch.permitUntilMs < this.#options.clock.monotonicMs();
+    if (refusal !== null || isLate || this.#hooks.isStopping) return;
     try {
       await swapTo(job, this.#root, this.#parts);
       this.#watch.forget();
     } catch (error) {
       const { code: found, message } = failureOf(error, job);
       const code = found === 'upgrade_disk_full' ? found : 'upgrade_swap_failed';
-      const isBack = await this.#restore(job).then(
-        () => true,
-        () => false,
-      );
+      const back = this.#restore(job).then(() => true);
+      const isBack = await back.catch(() => false);
       if (isBack) await this.#take({ type: 'failed', step: 'swap', code, message });
       else await this.#take({ type: 'restore_failed', code, message });
       return;
@@ -401,6 +397,8 @@ export class Updater {
     const { clock, faults } = this.#options;
     if (clock.monotonicMs() < this.#rollbackAtMs) return WATCH_MS;
     try {
+      const problem = await this.#hooks.preRollback(job);
+      if (problem !== null) await this.#take({ type: 'hook_failed', problem });
       await this.#restore(job);
       faults.hit('after-rollback-link');
       await this.#take({ type: 'rolled_back' });

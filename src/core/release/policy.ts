@@ -8,6 +8,21 @@ const HostName = z
   .max(261)
   .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*(:[1-9]\d{0,4})?$/);
 
+/** As rollouts write them: local time in its zone, over midnight and over changes of the clock. */
+const LocalWindow = z.strictObject({
+  days: z
+    .array(z.enum(['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']))
+    .min(1)
+    .max(7),
+  start: z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'take a time such as 22:30'),
+  duration_minutes: z
+    .int()
+    .min(1)
+    .max(7 * 1_440),
+  /** An IANA name such as `Europe/Berlin`; whoever reads the policy checks that it is known. */
+  time_zone: z.string().min(1).max(64).default('UTC'),
+});
+
 const areDistinct = (signers: readonly Signer[]): boolean =>
   new Set(signers.map(whoIs)).size === signers.length;
 
@@ -26,6 +41,10 @@ export const NodePolicy = z
     rollback_grace: z.int().min(0).max(100).default(1),
     /** Stage, then wait for a person on the node. */
     manual_only: z.boolean().default(false),
+    /** Stage, say what would happen, and end there. */
+    dry_run: z.boolean().default(false),
+    /** When a swap may begin, each week; any time when there is none. Fetching and staging go on. */
+    window: z.array(LocalWindow).max(16).default([]),
     signers: z.array(Signer).max(32).default([]),
     /** How many different signers must have signed; one key, or one workflow, counts once. */
     threshold: z.int().min(1).max(32).default(1),

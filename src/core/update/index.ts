@@ -2,6 +2,7 @@ export { answerTo } from './commands.js';
 export { step } from './machine.js';
 export { nextAction } from './next-action.js';
 export { HEALTHY_RESULTS_MIN, SICK_RESULTS_MAX } from './probation.js';
+export { Pact, stepSet, wordTo, type SetMember } from './sets.js';
 export {
   freshState,
   InstalledVersion,
@@ -16,10 +17,12 @@ export {
   type Arrival,
   type IndexInput,
   type FailedStep,
+  type HookProblem,
   type Facts,
   type Input,
   type LinkInput,
   type Machine,
+  type SetWord,
   type UpgradeOrder,
   type Watch,
 } from './types.js';

@@ -2,6 +2,7 @@ import { isBeforeSwap, withJob } from './changes.js';
 import { takeOrder, takeWithdrawal } from './commands.js';
 import { learned } from './channels.js';
 import {
+  hookTold,
   judgedByTime,
   onProbation,
   swapEnded,
@@ -9,7 +10,17 @@ import {
   turnedBackMeanwhile,
   watched,
 } from './probation.js';
-import { failed, fetched, mayApply, permitted, staged, swapping } from './staging.js';
+import { setTurnsBack } from './sets.js';
+import {
+  failed,
+  fetched,
+  holdsPermit,
+  isFreeToSwap,
+  mayApply,
+  permitted,
+  staged,
+  swapping,
+} from './staging.js';
 import type { Job } from './state.js';
 import { watchAnew, type Facts, type Input, type JobInput, type Machine } from './types.js';
 
@@ -53,6 +64,8 @@ function stepJob(machine: Machine, job: Job, input: JobInput, facts: Facts): Mac
       return ticked(machine, job, facts);
     case 'booted':
       return resumed(machine, job, input.current, facts);
+    case 'hook_failed':
+      return hookTold(machine, job, input.problem, facts);
     default:
       return stepPhase(machine, job, input, facts);
   }
@@ -86,9 +99,9 @@ function ticked(machine: Machine, job: Job, facts: Facts): Machine {
       facts,
     );
   }
-  if (job.phase === 'staged' && !job.needs_permit && mayApply(job, facts)) {
-    return swapping(machine, job, facts, Number.MAX_SAFE_INTEGER);
-  }
+  const turnedBack = setTurnsBack(machine, job, facts);
+  if (turnedBack !== null) return turnedBack;
+  if (job.phase === 'staged') return readyToSwap(machine, job, facts);
   if (job.phase === 'swapping' && machine.watch.permitUntilMs < facts.monotonicMs) {
     // The lease ran out before the swap began: no fresh permit, no swap.
     return {
@@ -97,6 +110,13 @@ function ticked(machine: Machine, job: Job, facts: Facts): Machine {
     };
   }
   return job.phase === 'probation' ? judgedByTime(machine, job, facts) : machine;
+}
+
+function readyToSwap(machine: Machine, job: Job, facts: Facts): Machine {
+  const mayGo = mayApply(job, facts) && isFreeToSwap(facts) && holdsPermit(machine, job, facts);
+  if (!mayGo) return machine;
+  const untilMs = job.needs_permit ? machine.watch.permitUntilMs : Number.MAX_SAFE_INTEGER;
+  return swapping(machine, job, facts, untilMs);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { mayApply } from './staging.js';
+import { holdsPermit, mayApply } from './staging.js';
 import type { Action, Facts, Machine } from './types.js';
 
 /** How often time is looked at while something waits for it. */
@@ -14,7 +14,8 @@ export function nextAction(machine: Machine, facts: Facts): Action {
     case 'verifying':
       return { do: 'extract', job };
     case 'staged': {
-      if (!mayApply(job, facts) || !job.needs_permit) return { do: 'wait', ms: TICK_MS };
+      if (!mayApply(job, facts) || facts.set?.says === 'wait') return { do: 'wait', ms: TICK_MS };
+      if (holdsPermit(machine, job, facts)) return { do: 'wait', ms: TICK_MS };
       const waitMs = machine.watch.askPermitAtMs - facts.monotonicMs;
       return waitMs > 0 ? { do: 'wait', ms: Math.min(waitMs, TICK_MS) } : { do: 'ask_permit', job };
     }

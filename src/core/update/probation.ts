@@ -1,6 +1,13 @@
 import { ended, tell, withJob } from './changes.js';
-import type { InstalledVersion, Job } from './state.js';
-import { watchAnew, type Facts, type JobInput, type Machine, type Watch } from './types.js';
+import type { InstalledVersion, Job, OutboxEvent } from './state.js';
+import {
+  watchAnew,
+  type Facts,
+  type HookProblem,
+  type JobInput,
+  type Machine,
+  type Watch,
+} from './types.js';
 
 /** Healthy results in a row that are needed at the end of the window. One could be luck. */
 export const HEALTHY_RESULTS_MIN = 3;
@@ -38,8 +45,32 @@ export function onProbation(machine: Machine, job: Job, facts: Facts): Machine {
 }
 
 export function watched(machine: Machine, job: Job, input: JobInput, facts: Facts): Machine {
+  // The whole set has proven itself, and that was decided: what comes after is another story.
+  if (facts.set?.says === 'keep') return judgedByTime(machine, job, facts);
+  if (input.type === 'post_swap_ended') return afterHook(machine, job, input.problem);
   if (input.type === 'exited') return exited(machine, job, facts);
   return input.type === 'health' ? checked(machine, job, input.healthy, facts) : machine;
+}
+
+function afterHook(machine: Machine, job: Job, problem: HookProblem | null): Machine {
+  if (problem === null) return withJob(machine, { ...job, post_swap_done: true });
+  return goBack(machine, 'upgrade_hook_failed', problem.message, problem.details);
+}
+
+/** A hook that decides nothing is only told. */
+export function hookTold(
+  machine: Machine,
+  job: Job,
+  { message, details }: HookProblem,
+  facts: Facts,
+): Machine {
+  const state = tell(machine.state, facts, job.command_id, {
+    type: 'upgrade_hook_failed',
+    severity: 'warning',
+    message,
+    details: { ...details, error_code: 'upgrade_hook_failed' },
+  });
+  return { ...machine, state };
 }
 
 function exited(machine: Machine, job: Job, facts: Facts): Machine {
@@ -76,12 +107,30 @@ function checked(machine: Machine, job: Job, isHealthy: boolean, facts: Facts): 
 export function judgedByTime(machine: Machine, job: Job, facts: Facts): Machine {
   const { watch } = machine;
   const elapsedMs = facts.monotonicMs - watch.since;
+  if (facts.set?.says === 'keep') return promoted(machine, job, facts, elapsedMs);
   if (elapsedMs < facts.healthWindowMs) return machine;
-  if (watch.healthyInARow >= HEALTHY_RESULTS_MIN) return promoted(machine, job, facts, elapsedMs);
-  if (!watch.wasHealthy || elapsedMs >= 2 * facts.healthWindowMs) {
+  if (isProven(machine, job, facts)) {
+    if (facts.set === undefined) return promoted(machine, job, facts, elapsedMs);
+    return watch.wasProven ? machine : { ...machine, watch: { ...watch, wasProven: true } };
+  }
+  if (isWithoutHealth(watch, elapsedMs, facts)) {
     return goBack(machine, 'upgrade_unhealthy', 'its health window ended without health');
   }
   return machine;
+}
+
+/** The hook after the swap has a time limit of its own: it is waited for while the service is healthy. */
+function isWithoutHealth(watch: Watch, elapsedMs: number, { healthWindowMs }: Facts): boolean {
+  if (watch.healthyInARow >= HEALTHY_RESULTS_MIN) return false;
+  return !watch.wasHealthy || (!watch.wasProven && elapsedMs >= 2 * healthWindowMs);
+}
+
+/** Its window is over, it is healthy again and again, and nothing is left to do for it. */
+export function isProven({ watch }: Machine, job: Job, facts: Facts): boolean {
+  if (job.phase !== 'probation') return false;
+  if (facts.hasPostSwap === true && job.post_swap_done !== true) return false;
+  const elapsedMs = facts.monotonicMs - watch.since;
+  return elapsedMs >= facts.healthWindowMs && watch.healthyInARow >= HEALTHY_RESULTS_MIN;
 }
 
 function promoted(machine: Machine, job: Job, facts: Facts, elapsedMs: number): Machine {
@@ -110,10 +159,16 @@ export function turnedBackMeanwhile(machine: Machine): Machine {
   return goBack(machine, 'upgrade_crash_loop', why);
 }
 
-export function goBack(machine: Machine, code: string, message: string): Machine {
+export function goBack(
+  machine: Machine,
+  code: string,
+  message: string,
+  details?: OutboxEvent['details'],
+): Machine {
   const { job } = machine.state;
   if (job === null) return machine;
-  return withJob(machine, { ...job, phase: 'rolling_back', failure: { code, message } });
+  const failure = { code, message, ...(details === undefined ? {} : { details }) };
+  return withJob(machine, { ...job, phase: 'rolling_back', failure });
 }
 
 export function turnedBack(machine: Machine, job: Job, input: JobInput, facts: Facts): Machine {
@@ -122,13 +177,17 @@ export function turnedBack(machine: Machine, job: Job, input: JobInput, facts: F
 }
 
 function rolledBack(machine: Machine, job: Job, facts: Facts): Machine {
-  const failure = job.failure ?? { code: 'upgrade_unhealthy', message: 'it failed its probation' };
+  const failure: Job['failure'] & object = job.failure ?? {
+    code: 'upgrade_unhealthy',
+    message: 'it failed its probation',
+  };
   const to = job.from?.version ?? null;
   const state = tell(machine.state, facts, job.command_id, {
     type: 'upgrade_rolled_back',
     severity: 'critical',
     message: `${job.version} was turned back to ${to ?? 'nothing'}: ${failure.message}`,
     details: {
+      ...failure.details,
       error_code: failure.code,
       boot_attempts: job.boot_attempts,
       from_version: job.version,

@@ -1,5 +1,6 @@
+import { toIso } from '../kernel/index.js';
 import { ended, tell, withJob } from './changes.js';
-import type { Job } from './state.js';
+import type { Job, OutboxEvent } from './state.js';
 import type { Arrival, Facts, FailedStep, Input, JobInput, Machine } from './types.js';
 
 const EVENT_OF_STEP = {
@@ -9,6 +10,12 @@ const EVENT_OF_STEP = {
   stage: 'upgrade_stage_failed',
   swap: 'upgrade_swap_failed',
 } as const satisfies Record<FailedStep, string>;
+
+/** What went as a person on the node wanted it, or is nothing to wake anybody for. */
+const MILD_CODES: Readonly<Record<string, OutboxEvent['severity']>> = {
+  upgrade_dry_run: 'info',
+  upgrade_hook_failed: 'warning',
+};
 
 /** What no honest mistake explains well. */
 const GRAVE_CODES = /signature|revoked|index_mismatch/;
@@ -57,13 +64,14 @@ export function staged(machine: Machine, job: Job, facts: Facts): Machine {
     message: `${job.version} has the digest of its signed manifest`,
     details,
   });
+  const waits = isInWindow(facts) ? null : windowInWords(facts);
   const told = tell(verified, facts, job.command_id, {
     type: facts.manualOnly ? 'upgrade_staged_manual' : 'upgrade_staged',
     severity: 'info',
     message: facts.manualOnly
       ? `${job.version} waits to be applied by hand`
-      : `${job.version} staged`,
-    details,
+      : `${job.version} staged${waits === null ? '' : `; it waits: ${waits}`}`,
+    details: waits === null ? details : { ...details, ...windowDetails(facts) },
   });
   const next: Job = { ...job, phase: 'staged', staged_for_hand: facts.manualOnly };
   return { ...machine, state: { ...told, job: next } };
@@ -80,19 +88,38 @@ export function failed(
   if (job.phase === 'probation' || job.phase === 'rolling_back') return machine;
   if (job.phase === 'swapping' && input.step !== 'swap') return machine;
   const isGrave = input.step === 'swap' || GRAVE_CODES.test(input.code);
+  const severity = MILD_CODES[input.code] ?? (isGrave ? 'critical' : 'warning');
   const state = tell(machine.state, facts, job.command_id, {
     type: EVENT_OF_STEP[input.step],
-    severity: isGrave ? 'critical' : 'warning',
+    severity,
     message: input.message,
-    details: { error_code: input.code, to_version: job.version },
+    details: { ...input.details, error_code: input.code, to_version: job.version },
   });
   const how = { result: 'failed', error_code: input.code } as const;
   return ended({ ...machine, state }, facts, job, how);
 }
 
-/** Neither its time nor a person is being waited for. */
+const isInWindow = ({ windowOpensAtMs, nowMs }: Facts): boolean =>
+  windowOpensAtMs === undefined || (windowOpensAtMs !== null && windowOpensAtMs <= nowMs);
+
+const windowDetails = ({ windowOpensAtMs: opens }: Facts): OutboxEvent['details'] => ({
+  waits_for: 'window',
+  window_opens_at: opens === null || opens === undefined ? null : toIso(opens),
+});
+
+const windowInWords = ({ windowOpensAtMs: opens }: Facts): string =>
+  opens === null || opens === undefined
+    ? 'the maintenance window of the local policy does not open'
+    : `the maintenance window of the local policy opens at ${toIso(opens)}`;
+
+/**
+ * Neither its time, nor the local window, nor a person is being waited for. Whoever applies it by
+ * hand does not wait for the window; nor does a set that moves, which began in it.
+ */
 export const mayApply = (job: Job, facts: Facts): boolean => {
+  if (facts.set?.says === 'swap') return true;
   if ((job.staged_for_hand || facts.manualOnly) && !job.applied_by_hand) return false;
+  if (!isInWindow(facts) && !job.applied_by_hand) return false;
   return job.apply_after_ms === null || job.apply_after_ms <= facts.nowMs;
 };
 
@@ -115,8 +142,18 @@ export function permitted(machine: Machine, job: Job, input: JobInput, facts: Fa
   // Counted from the question: the manager answered after it, so the permit ends here no later than
   // there, however long the answer took. One that took too long is asked for again.
   const untilMs = watch.askedAtMs + input.lease_ms;
-  return untilMs < facts.monotonicMs ? askAgainIn(0) : swapping(machine, job, facts, untilMs);
+  if (untilMs < facts.monotonicMs) return askAgainIn(0);
+  if (isFreeToSwap(facts)) return swapping(machine, job, facts, untilMs);
+  // It is kept for the moment at which the others of the set have theirs, and asked for again after.
+  return { ...machine, watch: { ...watch, permitUntilMs: untilMs, askPermitAtMs: untilMs } };
 }
+
+/** On its own, or all of its set have come as far. */
+export const isFreeToSwap = ({ set }: Facts): boolean => set === undefined || set.says === 'swap';
+
+/** A permit is held, or none is needed. */
+export const holdsPermit = ({ watch }: Machine, job: Job, facts: Facts): boolean =>
+  !job.needs_permit || (watch.permitUntilMs > 0 && watch.permitUntilMs >= facts.monotonicMs);
 
 export function swapping(machine: Machine, job: Job, facts: Facts, permitUntilMs: number): Machine {
   const state = tell(machine.state, facts, job.command_id, {

@@ -25,6 +25,8 @@ export const InstalledVersion = z.object({
 });
 export type InstalledVersion = z.infer<typeof InstalledVersion>;
 
+const EventDetails = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
+
 /** An event that is durable here and not yet in the spool; the spool drops doubles by `id`. */
 export const OutboxEvent = z.object({
   id: z.string().max(96),
@@ -33,7 +35,7 @@ export const OutboxEvent = z.object({
   severity: z.enum(['info', 'warning', 'critical']),
   command_id: CommandId.nullable(),
   message: z.string(),
-  details: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
+  details: EventDetails,
 });
 export type OutboxEvent = z.infer<typeof OutboxEvent>;
 
@@ -67,9 +69,13 @@ export const Job = z.object({
   /** How often the service was started since the swap and ended by itself. */
   boot_attempts: z.int().min(0),
   /** Why it is being rolled back. */
-  failure: z.object({ code: ErrorCode, message: z.string() }).nullable(),
+  failure: z
+    .object({ code: ErrorCode, message: z.string(), details: EventDetails.optional() })
+    .nullable(),
   /** A rollback that failed is told once, however often it is tried. */
   rollback_failed: z.boolean(),
+  /** The hook after the swap has ended well. */
+  post_swap_done: z.boolean().optional(),
   staged_for_hand: z.boolean(),
   applied_by_hand: z.boolean(),
 });

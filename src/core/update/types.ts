@@ -1,5 +1,5 @@
 import type { Channel, IndexMemory, Revocation } from '../release/index.js';
-import type { Job, UpdateState } from './state.js';
+import type { Job, OutboxEvent, UpdateState } from './state.js';
 
 /** What is only true while this process lives: a restart of the agent starts it anew. */
 export interface Watch {
@@ -16,6 +16,8 @@ export interface Watch {
   readonly healthyInARow: number;
   readonly sickInARow: number;
   readonly wasHealthy: boolean;
+  /** It had proven itself, and waits for the others of its set. */
+  readonly wasProven: boolean;
 }
 export const FRESH_WATCH: Watch = {
   permitUntilMs: 0,
@@ -26,6 +28,7 @@ export const FRESH_WATCH: Watch = {
   healthyInARow: 0,
   sickInARow: 0,
   wasHealthy: false,
+  wasProven: false,
 };
 
 /** Begins to watch anew. Questions go on being counted, so that no old answer fits a new one. */
@@ -36,6 +39,21 @@ export interface Machine {
   readonly watch: Watch;
 }
 
+/**
+ * What the set says to one service about its job. `wait`: others are not as far. `ask`: all are; get
+ * a permit and hold it. `swap`, `keep`, `back`: so it was decided.
+ */
+export type SetWord =
+  | { readonly says: 'wait' | 'ask' | 'swap' | 'keep' }
+  | {
+      readonly says: 'back';
+      readonly cause: {
+        readonly service: string;
+        readonly code: string;
+        readonly message: string;
+      };
+    };
+
 /** The two clocks and the part of the local policy that steers the machine. */
 export interface Facts {
   /** Wall clock, for `apply_after`, `expires_at` and what people read. */
@@ -45,6 +63,15 @@ export interface Facts {
   readonly healthWindowMs: number;
   readonly bootAttemptsMax: number;
   readonly manualOnly: boolean;
+  /**
+   * When the maintenance window of the policy is open next: not after `nowMs` while it is, null when it
+   * never is. Left out: there is none, and all times will do.
+   */
+  readonly windowOpensAtMs?: number | null;
+  /** A hook has to end well after the swap before a version may stay. */
+  readonly hasPostSwap?: boolean;
+  /** What the set of this service says about its job; left out: it is on its own. */
+  readonly set?: SetWord | undefined;
 }
 
 export interface UpgradeOrder {
@@ -67,6 +94,12 @@ export interface Arrival {
   readonly deltaProblem: string | null;
 }
 
+/** Why a hook counts as failed; `details` go into the event. */
+export interface HookProblem {
+  readonly message: string;
+  readonly details: OutboxEvent['details'];
+}
+
 export type FailedStep = 'refused' | 'download' | 'verify' | 'stage' | 'swap';
 
 export type Input =
@@ -85,6 +118,7 @@ export type Input =
       readonly step: FailedStep;
       readonly code: string;
       readonly message: string;
+      readonly details?: OutboxEvent['details'];
     }
   /** `ask`: the number of the question that is answered. */
   | {
@@ -110,6 +144,10 @@ export type Input =
   | { readonly type: 'exited' }
   | { readonly type: 'health'; readonly healthy: boolean }
   | { readonly type: 'tick' }
+  /** The hook after the swap has ended; `problem` is null when it ended well. */
+  | { readonly type: 'post_swap_ended'; readonly problem: HookProblem | null }
+  /** A hook failed that decides nothing; it is told. */
+  | { readonly type: 'hook_failed'; readonly problem: HookProblem }
   | { readonly type: 'rolled_back' }
   | { readonly type: 'rollback_failed'; readonly message: string }
   | { readonly type: 'spooled'; readonly ids: readonly string[] }

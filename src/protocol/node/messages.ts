@@ -125,6 +125,7 @@ export const NodeEventType = z.enum([
   'upgrade_stage_failed',
   'upgrade_swap_failed',
   'upgrade_rollback_failed',
+  'upgrade_hook_failed',
   'service_healthy',
   'service_unhealthy',
   'service_exited',
