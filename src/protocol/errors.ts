@@ -39,6 +39,12 @@ export const ERRORS = {
     'The body is larger than this route reads.',
     'Send less; the limit is in the message.',
   ),
+  request_too_slow: row(
+    408,
+    'warning',
+    'The body of the request came too slowly.',
+    'Try again on a better line; nothing was changed.',
+  ),
   not_found: row(
     404,
     'info',
@@ -76,6 +82,24 @@ export const ERRORS = {
     'warning',
     'Your role does not allow this here.',
     'Ask an admin of the group; `required_role` says which role.',
+  ),
+  token_exceeds_maker: row(
+    403,
+    'warning',
+    'The token would be allowed more than whoever makes it.',
+    'Leave out what you may not do yourself, or ask somebody who may.',
+  ),
+  quota_exceeded: row(
+    409,
+    'warning',
+    'The group, or one above it, holds as many nodes as it may.',
+    'Ask for a larger quota, or revoke nodes; `quota`, `current` and `limit` say which and how many.',
+  ),
+  group_not_empty: row(
+    409,
+    'warning',
+    'The group still holds nodes or groups.',
+    'Transfer or revoke its nodes and delete the groups below it first.',
   ),
   setup_done: row(409, 'warning', 'The first admin exists already.', 'Ask an admin for a token.'),
   setup_token_invalid: row(

@@ -10,9 +10,12 @@ import { LinkAdapter } from './gateway/index.js';
 import { choosePort, listenProblem } from './listening.js';
 import {
   firstMiddleware,
+  ManagerHttpAdapter,
   nestLogger,
   openDatabase,
   prepareDataDir,
+  TlsFiles,
+  TrustedProxies,
   withPort,
   type Clock,
   type Config,
@@ -64,7 +67,9 @@ export async function startManager(options: {
 }
 
 async function makeApp(platform: Platform): Promise<NestExpressApplication> {
-  const app = await NestFactory.create<NestExpressApplication>(AppModule.on(platform), {
+  const { tls } = platform.config;
+  const http = new ManagerHttpAdapter(tls === null ? null : new TlsFiles(tls, platform.log));
+  const app = await NestFactory.create<NestExpressApplication>(AppModule.on(platform), http, {
     logger: nestLogger(platform.log),
     abortOnError: false,
     // Bodies are read after the guard, by `@Given()`, and uploads stay streams.
@@ -77,6 +82,7 @@ async function makeApp(platform: Platform): Promise<NestExpressApplication> {
     firstMiddleware({
       log: platform.log,
       https: platform.config.publicOrigin.startsWith('https:'),
+      proxies: new TrustedProxies(platform.config.trustedProxies),
       now: () => platform.clock.now(),
     }),
   );

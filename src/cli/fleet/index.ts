@@ -18,6 +18,12 @@ export {
   skipWave,
   startWave,
 } from './steering.js';
-export { createEnrollmentToken, createToken, listTokens, revokeToken } from './tokens.js';
+export {
+  createEnrollmentToken,
+  createToken,
+  listTokens,
+  revokeToken,
+  rotateToken,
+} from './tokens.js';
 export { createRollout, upgradeGroup, upgradeNode } from './upgrade.js';
 export { watch } from './watch.js';

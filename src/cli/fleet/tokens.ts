@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import type { Answer } from '../../protocol/api/index.js';
-import type { Command } from '../command.js';
+import type { Answer, Call } from '../../protocol/api/index.js';
+import { PERMISSIONS } from '../../core/access/index.js';
+import type { Command, Given } from '../command.js';
 import {
   connect,
   LIST_OPTIONS,
@@ -9,19 +10,22 @@ import {
   show,
   showList,
 } from '../connection.js';
+import type { Terminal } from '../terminal.js';
 import { reserveSecretFile } from '../new-file.js';
 import { facts, type Column } from '../table.js';
-import { oneOf } from '../values.js';
+import { oneOf, whole } from '../values.js';
 
 type Token = Answer<'tokens.list'>['items'][number];
 
 const ROLES = ['super_admin', 'release', 'viewer', 'operator', 'admin'] as const;
 const Role = oneOf(ROLES);
-const Days = z.coerce
-  .number({ error: 'take a number' })
-  .int('take whole days')
-  .min(1, 'take 1 or more')
-  .max(365, 'take 365 or less');
+const Minutes = whole(0, 60);
+/** With commas between. */
+const Permissions = z
+  .string()
+  .transform((text) => text.split(',').map((name) => name.trim()))
+  .pipe(z.array(z.enum(PERMISSIONS, { error: `take some of ${PERMISSIONS.join(', ')}` })));
+const Days = whole(1, 365);
 
 export const createToken: Command = {
   name: 'tokens create',
@@ -29,48 +33,67 @@ export const createToken: Command = {
   operands: [],
   options: {
     name: { value: 'NAME', help: 'what it is for', isRequired: true },
-    role: { value: 'ROLE', help: ROLES.join(', '), isRequired: true },
-    group: { value: 'ID', help: 'group of a viewer, operator or admin' },
+    role: { value: 'ROLE', help: ROLES.join(', ') },
+    allow: { value: 'LIST', help: 'permissions in place of a role, such as event.view,node.view' },
+    group: { value: 'ID', help: 'group of a viewer, operator or admin, or of the permissions' },
     days: { value: 'N', help: 'how long it works (default 90)' },
     'token-out': { value: 'FILE', help: 'write the token here (mode 0600), do not show it' },
     ...MANAGER_OPTIONS,
     ...OUTPUT_OPTION,
   },
   run: async (given, terminal) => {
-    const role = given.need('role', Role);
     const days = given.read('days', Days);
     const body = {
       name: given.text('name'),
-      role,
+      ...powerOf(given),
       group_id: given.optional('group') ?? null,
       ...(days === undefined ? {} : { expires_in_days: days }),
     };
     const client = await connect(given, terminal);
-    const out = given.optional('token-out');
-    if (out === undefined) {
-      const made = await client.call('tokens.create', { body });
-      show(given, terminal, made, ({ secret }) => `${secret}\n`);
-      terminal.err('keep this token: it is shown once\n');
-      return;
-    }
-    const kept = await reserveSecretFile(out);
-    const made = await client.call('tokens.create', { body }).catch(async (error: unknown) => {
-      await kept.drop();
-      throw error;
-    });
-    const { secret, ...rest } = made;
-    await kept.fill(`${secret}\n`);
-    show(given, terminal, rest, ({ id }) => `token ${id} written to ${out}\n`);
+    await showOnce(given, terminal, () => client.call('tokens.create', { body }));
   },
 };
+
+/** Shows the secret, or writes it into a file that is there before the token is made. */
+async function showOnce(
+  given: Given,
+  terminal: Terminal,
+  make: () => Promise<Answer<'tokens.create'>>,
+): Promise<void> {
+  const out = given.optional('token-out');
+  if (out === undefined) {
+    show(given, terminal, await make(), ({ secret }) => `${secret}\n`);
+    terminal.err('keep this token: it is shown once\n');
+    return;
+  }
+  const kept = await reserveSecretFile(out);
+  const made = await make().catch(async (error: unknown) => {
+    await kept.drop();
+    throw error;
+  });
+  const { secret, ...rest } = made;
+  await kept.fill(`${secret}\n`);
+  show(given, terminal, rest, ({ id }) => `token ${id} written to ${out}\n`);
+}
+
+/** `--role` or `--allow`; that it is one of the two is for the manager to say. */
+function powerOf(given: Given): Pick<Call<'tokens.create'>['body'], 'role' | 'permissions'> {
+  const role = given.read('role', Role);
+  const allow = given.read('allow', Permissions);
+  return {
+    ...(role === undefined ? {} : { role }),
+    ...(allow === undefined ? {} : { permissions: allow }),
+  };
+}
 
 const COLUMNS: readonly Column<Token>[] = [
   ['id', (token) => token.id],
   ['name', (token) => token.name],
-  ['role', (token) => token.role],
+  ['role', (token) => token.role ?? token.permissions?.join(' ') ?? ''],
   ['group', (token) => token.group_id],
   ['expires', (token) => token.expires_at],
   ['last used', (token) => token.last_used_at],
+  ['from', (token) => token.last_used_from],
 ];
 
 export const listTokens: Command = {
@@ -85,6 +108,30 @@ export const listTokens: Command = {
       columns: COLUMNS,
       whenEmpty: 'no tokens',
     });
+  },
+};
+
+export const rotateToken: Command = {
+  name: 'tokens rotate',
+  summary: 'make a token that can the same, and end the old one',
+  operands: ['ID'],
+  options: {
+    days: { value: 'N', help: 'how long the new one works (default 90)' },
+    grace: { value: 'MINUTES', help: 'how long the old one still works, up to 60 (default 0)' },
+    'token-out': { value: 'FILE', help: 'write the token here (mode 0600), do not show it' },
+    ...MANAGER_OPTIONS,
+    ...OUTPUT_OPTION,
+  },
+  run: async (given, terminal) => {
+    const days = given.read('days', Days);
+    const grace = given.read('grace', Minutes);
+    const body = {
+      ...(days === undefined ? {} : { expires_in_days: days }),
+      ...(grace === undefined ? {} : { grace_minutes: grace }),
+    };
+    const params = { id: given.operand(0) };
+    const client = await connect(given, terminal);
+    await showOnce(given, terminal, () => client.call('tokens.rotate', { params, body }));
   },
 };
 

@@ -1,12 +1,24 @@
 import { err, ok, type Refusal, type Result } from '../kernel/index.js';
-import { requiredRole, roleAllows, type Grant, type Permission, type Role } from './permissions.js';
+import {
+  grantAllows,
+  PERMISSIONS,
+  requiredRole,
+  type Grant,
+  type Permission,
+  type Role,
+} from './permissions.js';
 
-const heldOn = (grant: Grant, path: readonly string[]): boolean =>
-  !('groupId' in grant) || path.includes(grant.groupId);
+/** The group of a grant; null when it is held on the whole installation. */
+const groupOf = (grant: Grant): string | null => ('groupId' in grant ? grant.groupId : null);
+
+const heldOn = (grant: Grant, path: readonly string[]): boolean => {
+  const groupId = groupOf(grant);
+  return groupId === null || path.includes(groupId);
+};
 
 /** Whether any of the grants has the permission somewhere. The first, coarse question of a guard. */
 export const holdsAnywhere = (grants: readonly Grant[], permission: Permission): boolean =>
-  grants.some((grant) => roleAllows(grant.role, permission));
+  grants.some((grant) => grantAllows(grant, permission));
 
 /** Why not, and the lowest role that would have been enough. */
 export interface Denial extends Refusal<'not_found' | 'insufficient_role'> {
@@ -46,9 +58,25 @@ export function scopeOf(
 ): 'all' | readonly string[] {
   const roots = new Set<string>();
   for (const grant of grants) {
-    if (!roleAllows(grant.role, permission)) continue;
-    if (!('groupId' in grant)) return 'all';
-    roots.add(grant.groupId);
+    if (!grantAllows(grant, permission)) continue;
+    const groupId = groupOf(grant);
+    if (groupId === null) return 'all';
+    roots.add(groupId);
   }
   return [...roots];
+}
+
+/**
+ * Whether the holder of `grants` may give `wanted` to somebody else: only what is held already, where
+ * it is held. `path` leads from the root to the group of `wanted`, and is not looked at when that one
+ * is held on the whole installation. Whoever holds every permission by name is still no super admin:
+ * that role also holds what will be added.
+ */
+export function covers(grants: readonly Grant[], wanted: Grant, path: readonly string[]): boolean {
+  const isSuper = (grant: Grant): boolean => 'role' in grant && grant.role === 'super_admin';
+  if (isSuper(wanted)) return grants.some(isSuper);
+  const where = groupOf(wanted) === null ? [] : path;
+  return PERMISSIONS.filter((permission) => grantAllows(wanted, permission)).every(
+    (permission) => decide(grants, permission, where).ok,
+  );
 }

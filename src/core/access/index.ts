@@ -1,5 +1,6 @@
-export { decide, holdsAnywhere, scopeOf, type Denial } from './decide.js';
+export { covers, decide, holdsAnywhere, scopeOf, type Denial } from './decide.js';
 export {
+  grantAllows,
   GROUP_ROLES,
   PERMISSIONS,
   PLATFORM_ROLES,

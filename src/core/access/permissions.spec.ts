@@ -15,6 +15,7 @@ describe('the table of permissions', () => {
       'token.manage': 'super_admin',
       'group.view': 'viewer operator admin super_admin',
       'group.manage': 'admin super_admin',
+      'quota.manage': 'super_admin',
       'node.view': 'viewer operator admin super_admin',
       'node.enroll': 'admin super_admin',
       'node.upgrade': 'operator admin super_admin',

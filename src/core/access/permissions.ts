@@ -8,9 +8,14 @@ export type PlatformRole = (typeof PLATFORM_ROLES)[number];
 
 export type Role = PlatformRole | GroupRole;
 
-/** A role and where it is held. */
+/**
+ * A role and where it is held; or permissions by name, for a machine that needs less than any role:
+ * on a group and below it, or everywhere (`groupId` null).
+ */
 export type Grant =
-  { readonly role: PlatformRole } | { readonly role: GroupRole; readonly groupId: string };
+  | { readonly role: PlatformRole }
+  | { readonly role: GroupRole; readonly groupId: string }
+  | { readonly permissions: readonly Permission[]; readonly groupId: string | null };
 
 interface PermissionRow {
   /** The lowest group role that has it; null when no group role does. */
@@ -30,6 +35,7 @@ const TABLE = {
   'token.manage': { groupRole: null, release: false },
   'group.view': fromRole('viewer'),
   'group.manage': fromRole('admin'),
+  'quota.manage': { groupRole: null, release: false },
   'node.view': fromRole('viewer'),
   'node.enroll': fromRole('admin'),
   'node.upgrade': fromRole('operator'),
@@ -53,6 +59,12 @@ export function roleAllows(role: Role, permission: Permission): boolean {
   if (role === 'release') return row.release;
   return row.groupRole !== null && GROUP_ROLES.indexOf(role) >= GROUP_ROLES.indexOf(row.groupRole);
 }
+
+/** Whether a grant, wherever it is held, has the permission. */
+export const grantAllows = (grant: Grant, permission: Permission): boolean =>
+  'role' in grant
+    ? roleAllows(grant.role, permission)
+    : PERMISSIONS.includes(permission) && grant.permissions.includes(permission);
 
 /** The lowest role that has the permission, to be told to whoever lacks it. */
 export function requiredRole(permission: Permission): Role {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PERMISSIONS } from '../../core/access/index.js';
 import { ERROR_CODES } from '../errors.js';
 import { Host, Id, Labels, ServiceReport, SeveritySchema } from '../node/index.js';
 import { PageQuery } from './pages.js';
@@ -32,27 +33,50 @@ export type GroupRole = z.infer<typeof GroupRole>;
 
 export const SetupRequest = z.object({ setup_token: z.string().min(16).max(200), name: Name });
 export const TokenRole = z.enum(['super_admin', 'release', 'viewer', 'operator', 'admin']);
-/** `viewer operator admin` are held on `group_id` and below; the other two are platform roles. */
+const TokenPermission = z.enum(PERMISSIONS);
+const TokenDays = z.int().min(1).max(365);
+
+/**
+ * A role, or permissions by name. `viewer operator admin` are held on `group_id` and below; the other
+ * two are platform roles. Permissions are held on `group_id` and below, or everywhere when there is none.
+ */
 export const CreateToken = z
-  .object({
+  .strictObject({
     name: Name,
-    role: TokenRole,
+    role: TokenRole.optional(),
+    permissions: z.array(TokenPermission).min(1).max(PERMISSIONS.length).optional(),
     group_id: Id.nullable().default(null),
     /** A year at most. */
-    expires_in_days: z.int().min(1).max(365).default(90),
+    expires_in_days: TokenDays.default(90),
   })
-  .refine((t) => (t.role === 'super_admin' || t.role === 'release') === (t.group_id === null), {
-    path: ['group_id'],
-    message: 'group roles need a group_id, platform roles none',
-  });
+  .refine((t) => (t.role === undefined) !== (t.permissions === undefined), {
+    path: ['permissions'],
+    message: 'give either role or permissions',
+  })
+  .refine(
+    (t) =>
+      t.role === undefined ||
+      (t.role === 'super_admin' || t.role === 'release') === (t.group_id === null),
+    { path: ['group_id'], message: 'group roles need a group_id, platform roles none' },
+  );
+/** The new token lives `expires_in_days`; the old one `grace_minutes` more, for its users to change over. */
+export const RotateToken = z.object({
+  expires_in_days: TokenDays.default(90),
+  grace_minutes: z.int().min(0).max(60).default(0),
+});
 export const Token = z.object({
   id: Id,
   name: z.string(),
-  role: TokenRole,
+  /** Null when it holds `permissions`, which is null otherwise. */
+  role: TokenRole.nullable(),
+  permissions: z.array(TokenPermission).nullable(),
   group_id: Id.nullable(),
   created_at: Moment,
   expires_at: Moment,
+  /** To the minute. */
   last_used_at: Moment.nullable(),
+  /** The address it came from then. */
+  last_used_from: z.string().nullable(),
 });
 /** `secret` is shown once, here, and stored only as a hash. */
 export const TokenCreated = Token.extend({ secret: z.string() });
@@ -63,8 +87,22 @@ export const Group = z.object({
   id: Id,
   name: z.string(),
   parent_id: Id.nullable(),
+  /** How many nodes it may hold, with those of the groups below; null: as many as come. */
+  nodes_max: Count.nullable(),
   created_at: Moment,
 });
+export const ChangeGroup = z
+  .object({ name: Name.optional(), parent_id: Id.optional() })
+  .refine(({ name, parent_id }) => name !== undefined || parent_id !== undefined, {
+    path: ['name'],
+    message: 'give a name or a parent_id',
+  });
+export const SetQuota = z.object({ nodes_max: Count.max(1_000_000).nullable() });
+export const TransferNodes = z.object({
+  node_ids: z.array(Id).min(1).max(100),
+  group_id: Id,
+});
+export const Transferred = z.object({ items: z.array(z.object({ id: Id, group_id: Id })) });
 export const CreateGroup = z.object({ name: Name, parent_id: Id.default('grp_default') });
 
 export const NodeStatus = z.enum(['pending', 'online', 'offline', 'revoked']);

@@ -8,16 +8,16 @@ import { Access } from './access.js';
 import { groupView, tokenView } from './access.view.js';
 import { Groups } from './groups.store.js';
 import { Setup } from './setup.js';
+import { powerOf, Tokens } from './tokens.js';
 import { ApiTokens } from './tokens.store.js';
 
 /** Set-up and API tokens. */
 @Controller()
 export class TokensController {
   constructor(
-    private readonly database: Database,
-    private readonly tokens: ApiTokens,
-    private readonly groups: Groups,
-    private readonly audit: AuditLog,
+    private readonly access: Access,
+    private readonly tokens: Tokens,
+    private readonly stored: ApiTokens,
     private readonly setup: Setup,
   ) {}
 
@@ -30,9 +30,14 @@ export class TokensController {
     return { ...tokenView(token), secret };
   }
 
+  /** Of groups that the caller manages tokens of; those of the whole installation: who manages all. */
   @Endpoint('tokens.list')
-  async list(@Given() { query }: Input<'tokens.list'>): Promise<Answer<'tokens.list'>> {
-    const rows = await this.tokens.list(readCursor(query.cursor), query.limit + 1);
+  async list(
+    @Given() { query }: Input<'tokens.list'>,
+    @Who() caller: Caller,
+  ): Promise<Answer<'tokens.list'>> {
+    const groups = await this.access.visibleGroups(caller, 'token.manage');
+    const rows = await this.stored.list(readCursor(query.cursor), query.limit + 1, groups);
     return pageFrom(rows, query.limit, ({ createdAt: at, id }) => ({ at, id }), tokenView);
   }
 
@@ -41,45 +46,29 @@ export class TokensController {
     @Given() { body }: Input<'tokens.create'>,
     @Who() caller: Caller,
   ): Promise<Answer<'tokens.create'>> {
-    if (body.group_id !== null && (await this.groups.find(body.group_id)) === null) {
-      throw new FleetError('not_found', 'no such group');
-    }
-    const { token, secret } = await this.database.transaction(async (tx) => {
-      const created = await this.tokens.create(tx, {
-        name: body.name,
-        role: body.role,
-        groupId: body.group_id,
-        expiresInDays: body.expires_in_days,
-      });
-      await this.audit.append(tx, {
-        caller,
-        action: 'token.create',
-        targetKind: 'token',
-        targetId: created.token.id,
-        groupId: body.group_id,
-        outcome: 'allowed',
-        details: { name: body.name, role: body.role, expires_in_days: body.expires_in_days },
-      });
-      return created;
+    const { token, secret } = await this.tokens.create(caller, {
+      ...powerOf(body),
+      name: body.name,
+      expiresInDays: body.expires_in_days,
+    });
+    return { ...tokenView(token), secret };
+  }
+
+  @Endpoint('tokens.rotate')
+  async rotate(
+    @Given() { params, body }: Input<'tokens.rotate'>,
+    @Who() caller: Caller,
+  ): Promise<Answer<'tokens.rotate'>> {
+    const { token, secret } = await this.tokens.rotate(caller, params.id, {
+      expiresInDays: body.expires_in_days,
+      graceMinutes: body.grace_minutes,
     });
     return { ...tokenView(token), secret };
   }
 
   @Endpoint('tokens.revoke')
   async revoke(@Given() { params }: Input<'tokens.revoke'>, @Who() caller: Caller): Promise<void> {
-    await this.database.transaction(async (tx) => {
-      const token = await this.tokens.revoke(tx, params.id);
-      if (token === null) throw new FleetError('not_found', 'no such token');
-      await this.audit.append(tx, {
-        caller,
-        action: 'token.revoke',
-        targetKind: 'token',
-        targetId: token.id,
-        groupId: token.groupId,
-        outcome: 'allowed',
-        details: { name: token.name, role: token.role },
-      });
-    });
+    await this.tokens.revoke(caller, params.id);
   }
 }
 

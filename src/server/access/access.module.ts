@@ -9,8 +9,11 @@ import { AuditController } from './audit.controller.js';
 import { AuditProofsController } from './audit-proofs.controller.js';
 import { Groups } from './groups.store.js';
 import { Guard } from './guard.js';
+import { OpenRequests } from './open-requests.js';
 import { Refusals } from './refusals.js';
+import { RequestRates } from './request-rates.js';
 import { Setup } from './setup.js';
+import { Tokens } from './tokens.js';
 import { ApiTokens } from './tokens.store.js';
 
 /** Who may do what: groups, API tokens, the first admin, and the one guard of the HTTP API. */
@@ -22,12 +25,15 @@ import { ApiTokens } from './tokens.store.js';
     ApiTokens,
     Attempts,
     Groups,
+    OpenRequests,
     Refusals,
+    RequestRates,
     Setup,
+    Tokens,
     { provide: APP_GUARD, useClass: Guard },
     { provide: APP_INTERCEPTOR, useExisting: Attempts },
   ],
-  exports: [Access, ApiTokens, Groups, Refusals, Setup],
+  exports: [Access, ApiTokens, Groups, OpenRequests, Refusals, RequestRates, Setup],
 })
 export class AccessModule {
   constructor(links: Links, refusals: Refusals) {

@@ -111,7 +111,13 @@ describeOnBothDatabases('API tokens', (openTestDatabase) => {
     const tokens = new ApiTokens(database, clock);
     const make = (expiresInDays = 30) =>
       database.transaction((tx) =>
-        tokens.create(tx, { name: 'ci', role: 'super_admin', groupId: null, expiresInDays }),
+        tokens.create(tx, {
+          name: 'ci',
+          role: 'super_admin',
+          groupId: null,
+          permissions: null,
+          expiresInDays,
+        }),
       );
     return { database, clock, tokens, make };
   };

@@ -128,7 +128,7 @@ describe('credentials', () => {
 
   it('are made only for groups that exist and roles that fit', async () => {
     const create = async (body: object) =>
-      (await manager.call('tokens.create', { body: { name: 'x', ...body } as never })).status;
+      (await manager.call('tokens.create', { body: { name: 'x', ...body } })).status;
     expect(await create({ role: 'viewer', group_id: 'grp_nowhere' })).toBe(404);
     expect(await create({ role: 'viewer' })).toBe(400);
     expect(await create({ role: 'super_admin', group_id: 'grp_default' })).toBe(400);

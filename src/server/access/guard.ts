@@ -1,11 +1,13 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
-import type { Request } from 'express';
+import type { Request, Response } from 'express';
 import { holdsAnywhere, requiredRole } from '../../core/access/index.js';
 import { FleetError } from '../../core/kernel/index.js';
 import { NodeAuthenticator } from '../gateway/index.js';
 import { ipOf, requestIdOf, routeOf, setCaller, type Caller } from '../platform/http/index.js';
 import { Attempts } from './attempts.js';
+import { OpenRequests } from './open-requests.js';
 import { Refusals } from './refusals.js';
+import { RequestRates } from './request-rates.js';
 import { ApiTokens, grantOf } from './tokens.store.js';
 
 const BEARER = /^Bearer +([^\s]{1,4096}) *$/i;
@@ -21,6 +23,8 @@ export class Guard implements CanActivate {
     private readonly nodes: NodeAuthenticator,
     private readonly refusals: Refusals,
     private readonly attempts: Attempts,
+    private readonly open: OpenRequests,
+    private readonly rates: RequestRates,
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
@@ -51,7 +55,9 @@ export class Guard implements CanActivate {
       setCaller(request, await this.#node(stranger, authorization, name));
       return true;
     }
-    const caller = await this.#token(stranger, authorization, name);
+    const { caller, expiresAt } = await this.#token(stranger, authorization, name);
+    const response = context.switchToHttp().getResponse<Response>();
+    this.rates.spend(caller.id, response);
     if (!holdsAnywhere(caller.grants, route.permission)) {
       const role = requiredRole(route.permission);
       const refusal = new FleetError('insufficient_role', `this needs the role ${role}`, {
@@ -61,12 +67,17 @@ export class Guard implements CanActivate {
       throw refusal;
     }
     setCaller(request, caller);
+    this.open.add(caller.id, { response, requestId: caller.requestId, expiresAt });
     return true;
   }
 
-  async #token(stranger: Caller, authorization: string, route: string): Promise<Caller> {
+  async #token(
+    stranger: Caller,
+    authorization: string,
+    route: string,
+  ): Promise<{ readonly caller: Caller; readonly expiresAt: number }> {
     const secret = BEARER.exec(authorization)?.[1];
-    const token = secret === undefined ? null : await this.tokens.authenticate(secret);
+    const token = secret === undefined ? null : await this.tokens.authenticate(secret, stranger.ip);
     if (token === null) {
       const error = new FleetError(
         'unauthenticated',
@@ -74,12 +85,10 @@ export class Guard implements CanActivate {
       );
       return await this.refusals.refuse(stranger, error, route);
     }
+    const { id, name, expiresAt } = token;
     return {
-      ...stranger,
-      kind: 'token',
-      id: token.id,
-      name: token.name,
-      grants: [grantOf(token)],
+      caller: { ...stranger, kind: 'token', id, name, grants: [grantOf(token)] },
+      expiresAt,
     };
   }
 

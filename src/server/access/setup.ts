@@ -85,6 +85,7 @@ export class Setup {
       const created = await this.tokens.create(tx, {
         name: given.name,
         role: 'super_admin',
+        permissions: null,
         groupId: null,
         expiresInDays: FIRST_TOKEN_DAYS,
       });

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { Grant, Role } from '../../core/access/index.js';
+import type { Grant, Permission, Role } from '../../core/access/index.js';
 import { DAY_MS, MINUTE_MS } from '../../core/kernel/index.js';
 import { Database, type Sql, type Tx } from '../platform/database/index.js';
 import type { Cursor } from '../platform/http/index.js';
@@ -8,41 +8,57 @@ import { CLOCK, hashSecret, newId, newSecret, type Clock } from '../platform/ind
 export interface TokenRecord {
   readonly id: string;
   readonly name: string;
-  readonly role: Role;
+  /** Null when it holds `permissions`; one of the two is there. */
+  readonly role: Role | null;
+  readonly permissions: readonly Permission[] | null;
   readonly groupId: string | null;
   readonly createdAt: number;
   readonly expiresAt: number;
   readonly lastUsedAt: number | null;
+  /** The address of the caller then. */
+  readonly lastUsedFrom: string | null;
 }
+
+/** What a token may, and where: what rotation keeps. */
+export type TokenPower = Pick<TokenRecord, 'role' | 'permissions' | 'groupId'>;
 
 interface TokenRow {
   id: string;
   name: string;
-  role: Role;
+  role: Role | typeof BY_NAME;
+  permissions: string | null;
   group_id: string | null;
   created_at: number;
   expires_at: number;
   last_used_at: number | null;
+  last_used_from: string | null;
 }
+
+/** Stands in the column `role`, which cannot be empty, where `permissions` says it. */
+const BY_NAME = 'permissions';
 
 /** Written at most this often, so that a busy token does not write for every request. */
 const LAST_USED_STEP_MS = MINUTE_MS;
 
-const COLUMNS = 'id, name, role, group_id, created_at, expires_at, last_used_at';
+const COLUMNS =
+  'id, name, role, permissions, group_id, created_at, expires_at, last_used_at, last_used_from';
 const SECRET = /^bwt_[0-9a-z]{40}$/;
 
 const toRecord = (row: TokenRow): TokenRecord => ({
   id: row.id,
   name: row.name,
-  role: row.role,
+  role: row.role === BY_NAME ? null : row.role,
+  permissions: row.permissions === null ? null : (JSON.parse(row.permissions) as Permission[]),
   groupId: row.group_id,
   createdAt: row.created_at,
   expiresAt: row.expires_at,
   lastUsedAt: row.last_used_at,
+  lastUsedFrom: row.last_used_from,
 });
 
-export const grantOf = (token: TokenRecord): Grant => {
-  const { role, groupId } = token;
+export const grantOf = (token: TokenPower): Grant => {
+  const { role, permissions, groupId } = token;
+  if (role === null) return { permissions: permissions ?? [], groupId };
   if (role === 'super_admin' || role === 'release') return { role };
   // A group role without a group cannot be made; if it ever were, it must grant nothing.
   return { role, groupId: groupId ?? '' };
@@ -58,12 +74,7 @@ export class ApiTokens {
 
   async create(
     tx: Tx,
-    wanted: {
-      readonly name: string;
-      readonly role: Role;
-      readonly groupId: string | null;
-      readonly expiresInDays: number;
-    },
+    wanted: TokenPower & { readonly name: string; readonly expiresInDays: number },
   ): Promise<{ readonly token: TokenRecord; readonly secret: string }> {
     const secret = newSecret('bwt');
     const nowMs = this.clock.now();
@@ -71,20 +82,24 @@ export class ApiTokens {
       id: newId('tok'),
       name: wanted.name,
       role: wanted.role,
+      permissions: wanted.permissions,
       groupId: wanted.groupId,
       createdAt: nowMs,
       expiresAt: nowMs + wanted.expiresInDays * DAY_MS,
       lastUsedAt: null,
+      lastUsedFrom: null,
     };
     await tx.run(
-      `INSERT INTO api_tokens (${COLUMNS}, secret_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO api_tokens (${COLUMNS}, secret_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       [
         token.id,
         token.name,
-        token.role,
+        token.role ?? BY_NAME,
+        token.permissions === null ? null : JSON.stringify(token.permissions),
         token.groupId,
         token.createdAt,
         token.expiresAt,
+        null,
         null,
         hashSecret(secret),
       ],
@@ -93,7 +108,7 @@ export class ApiTokens {
   }
 
   /** The token of a secret, or null when it is unknown, revoked or expired. Notes the use. */
-  async authenticate(secret: string): Promise<TokenRecord | null> {
+  async authenticate(secret: string, from = ''): Promise<TokenRecord | null> {
     if (!SECRET.test(secret)) return null;
     const nowMs = this.clock.now();
     const row = await this.database.read.get<TokenRow>(
@@ -104,22 +119,55 @@ export class ApiTokens {
     if (row === undefined) return null;
     if (row.last_used_at === null || row.last_used_at <= nowMs - LAST_USED_STEP_MS) {
       await this.database.transaction((tx) =>
-        tx.run('UPDATE api_tokens SET last_used_at = ? WHERE id = ?', [nowMs, row.id]),
+        tx.run('UPDATE api_tokens SET last_used_at = ?, last_used_from = ? WHERE id = ?', [
+          nowMs,
+          from,
+          row.id,
+        ]),
       );
     }
     return toRecord(row);
   }
 
   /** Newest first, without revoked ones; expired ones are shown, their date says so. */
-  async list(before: Cursor | null, limit: number): Promise<TokenRecord[]> {
+  async list(
+    before: Cursor | null,
+    limit: number,
+    groups: 'all' | readonly string[] = 'all',
+  ): Promise<TokenRecord[]> {
+    if (groups !== 'all' && groups.length === 0) return [];
     const { at, id } = before ?? { at: Number.MAX_SAFE_INTEGER, id: '' };
+    const inside = groups === 'all' ? '' : `AND group_id IN (${groups.map(() => '?').join(', ')})`;
     const rows = await this.database.read.all<TokenRow>(
       `SELECT ${COLUMNS} FROM api_tokens
-       WHERE revoked_at IS NULL AND (created_at < ? OR (created_at = ? AND id < ?))
+       WHERE revoked_at IS NULL AND (created_at < ? OR (created_at = ? AND id < ?)) ${inside}
        ORDER BY created_at DESC, id DESC LIMIT ?`,
-      [at, at, id, limit],
+      [at, at, id, ...(groups === 'all' ? [] : groups), limit],
     );
     return rows.map(toRecord);
+  }
+
+  /** A token that was not revoked, expired ones too; null when there is none. */
+  async find(sql: Sql, id: string): Promise<TokenRecord | null> {
+    const row = await sql.get<TokenRow>(
+      `SELECT ${COLUMNS} FROM api_tokens WHERE id = ? AND revoked_at IS NULL`,
+      [id],
+    );
+    return row === undefined ? null : toRecord(row);
+  }
+
+  /**
+   * Lets a token that works end at `untilMs`, if it would live longer. False when it was revoked or
+   * has expired meanwhile: of several at once that rotate one token, each sees the end of the others.
+   */
+  async shorten(tx: Tx, token: TokenRecord, untilMs: number): Promise<boolean> {
+    const ends = Math.min(token.expiresAt - 1, untilMs);
+    const changed = await tx.run(
+      `UPDATE api_tokens SET expires_at = ?
+       WHERE id = ? AND revoked_at IS NULL AND expires_at = ? AND expires_at > ?`,
+      [ends, token.id, token.expiresAt, this.clock.now()],
+    );
+    return changed > 0;
   }
 
   /** The token that was revoked, or null when there is none that could be. */

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AuditLog } from '../audit/index.js';
 import { EventLog } from '../events/index.js';
-import { Nodes } from '../fleet/index.js';
+import { Nodes, Quotas } from '../fleet/index.js';
 import type { Tx } from '../platform/database/index.js';
 import type { Caller } from '../platform/http/index.js';
 import type { EnrollmentToken } from './enrollment.store.js';
@@ -13,6 +13,7 @@ export class EnrollmentRecords {
     private readonly nodes: Nodes,
     private readonly events: EventLog,
     private readonly audit: AuditLog,
+    private readonly quotas: Quotas,
   ) {}
 
   async node(
@@ -21,6 +22,7 @@ export class EnrollmentRecords {
     by: { readonly caller: Caller; readonly token: EnrollmentToken },
   ): Promise<void> {
     await this.nodes.create(tx, node);
+    await this.quotas.check(tx, node.groupId, 1);
     this.events.append(tx, [
       {
         category: 'agent',

@@ -9,14 +9,29 @@ import { LiveNodes } from './live-nodes.js';
 import { NodesController } from './nodes.controller.js';
 import { Nodes } from './nodes.store.js';
 import { Presence } from './presence.js';
+import { GroupShape } from './group-shape.js';
+import { GroupShapeController } from './group-shape.controller.js';
+import { Quotas } from './quotas.js';
 import { Revocation } from './revocation.js';
+import { TransferRecords, Transfers } from './transfers.js';
 
 /** The nodes: who they are, what they run, whether they are here. */
 @Module({
   imports: [GatewayModule, AuditModule, AccessModule, EventsModule],
-  controllers: [NodesController],
-  providers: [Nodes, HealthBook, InstalledVersions, LiveNodes, Presence, Revocation],
-  exports: [Nodes, HealthBook, LiveNodes],
+  controllers: [NodesController, GroupShapeController],
+  providers: [
+    Nodes,
+    GroupShape,
+    HealthBook,
+    InstalledVersions,
+    LiveNodes,
+    Presence,
+    Quotas,
+    Revocation,
+    TransferRecords,
+    Transfers,
+  ],
+  exports: [Nodes, HealthBook, LiveNodes, Quotas, Transfers],
 })
 export class FleetModule {
   constructor(links: Links, presence: Presence, ingest: Ingest, versions: InstalledVersions) {

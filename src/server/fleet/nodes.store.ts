@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Hello, Host, ServiceReport } from '../../protocol/node/index.js';
-import { Database, type SqlValue, type Tx } from '../platform/database/index.js';
+import { Database, type Sql, type SqlValue, type Tx } from '../platform/database/index.js';
 import type { Cursor } from '../platform/http/index.js';
 
 export type NodeStatus = 'online' | 'offline' | 'revoked';
@@ -77,10 +77,8 @@ const toNode = (row: NodeRow): FleetNode => ({
 export class Nodes {
   constructor(private readonly database: Database) {}
 
-  async find(id: string): Promise<FleetNode | null> {
-    const row = await this.database.read.get<NodeRow>(`SELECT ${COLUMNS} FROM nodes WHERE id = ?`, [
-      id,
-    ]);
+  async find(id: string, sql: Sql = this.database.read): Promise<FleetNode | null> {
+    const row = await sql.get<NodeRow>(`SELECT ${COLUMNS} FROM nodes WHERE id = ?`, [id]);
     return row === undefined ? null : toNode(row);
   }
 

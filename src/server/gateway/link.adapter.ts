@@ -7,7 +7,7 @@ import { WebSocketServer, type WebSocket } from 'ws';
 import { FleetError } from '../../core/kernel/index.js';
 import { ERRORS, isErrorCode, type ErrorCode } from '../../protocol/index.js';
 import { LINK_PATH, NODE_FRAME_BYTES_MAX, SUBPROTOCOL } from '../../protocol/node/index.js';
-import { LOGGER } from '../platform/index.js';
+import { CONFIG, LOGGER, TrustedProxies, type Config } from '../platform/index.js';
 import { Links } from './links.js';
 import { NodeAuthenticator } from './node-authenticator.js';
 import type { NodeIdentity } from './ports.js';
@@ -36,12 +36,14 @@ export class LinkAdapter implements WebSocketAdapter<WebSocketServer, WebSocket>
   readonly #http: Server;
   readonly #links: Links;
   readonly #authenticator: NodeAuthenticator;
+  readonly #proxies: TrustedProxies;
   readonly #log: Logger;
 
   constructor(app: INestApplicationContext, http: Server) {
     this.#http = http;
     this.#links = app.get(Links);
     this.#authenticator = app.get(NodeAuthenticator);
+    this.#proxies = new TrustedProxies(app.get<Config>(CONFIG).trustedProxies);
     this.#log = app.get<Logger>(LOGGER);
   }
 
@@ -103,8 +105,9 @@ export class LinkAdapter implements WebSocketAdapter<WebSocketServer, WebSocket>
   async #record(request: IncomingMessage, requestId: string, error: unknown): Promise<void> {
     if (!(error instanceof FleetError) || ERRORS_OF_SIGN_IN[error.code] !== true) return;
     if (request.headers.authorization === undefined) return;
-    const ip = request.socket.remoteAddress ?? '';
-    const userAgent = request.headers['user-agent'] ?? '';
+    const { headers, socket } = request;
+    const ip = this.#proxies.addressOf(socket.remoteAddress, headers['x-forwarded-for']);
+    const userAgent = headers['user-agent'] ?? '';
     try {
       await this.#links.refusals?.refused({ ip, userAgent, requestId, error });
     } catch (problem) {

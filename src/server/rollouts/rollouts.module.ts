@@ -24,7 +24,7 @@ import { Reverts } from './reverts.js';
 import { Orchestrator } from './rollouts.orchestrator.js';
 import { RolloutUnits } from './rollout-units.js';
 import { RolloutsController } from './rollouts.controller.js';
-import { Scopes } from './scope.js';
+import { RolloutHolds, Scopes } from './scope.js';
 import { choresOf, Sweeper } from './sweeper.js';
 import { CHORES } from './chores.js';
 import { UpgradesController } from './upgrades.controller.js';
@@ -44,6 +44,7 @@ import { Yanks } from './yanks.js';
     Newcomers,
     NodeLook,
     NodeSide,
+    RolloutHolds,
     Orchestrator,
     Reverts,
     RolloutUnits,

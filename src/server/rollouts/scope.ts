@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { Groups } from '../access/index.js';
-import { Nodes, type FleetNode } from '../fleet/index.js';
+import { Nodes, Transfers, type FleetNode, type NodeHolds } from '../fleet/index.js';
 import type { Cursor, Sql } from '../platform/index.js';
 import type { Scope } from './rollouts.store.js';
 import { questionMarks } from './statements.js';
+import { activeOf } from './targets.store.js';
 
 /** Whether a node of the right groups is in scope: by label, by id, and not excluded. */
 export function isInScope(scope: Scope, node: FleetNode): boolean {
@@ -58,5 +59,17 @@ export class Scopes {
 
   async #groupsOf(scope: Scope): Promise<readonly string[]> {
     return scope.subgroups ? this.subtree(scope.groupId) : [scope.groupId];
+  }
+}
+
+/** Tells the fleet which nodes a rollout holds where they are. */
+@Injectable()
+export class RolloutHolds implements NodeHolds {
+  constructor(transfers: Transfers) {
+    transfers.useHolds(this);
+  }
+
+  async rolloutOf(sql: Sql, nodeId: string): Promise<string | null> {
+    return (await activeOf(sql, nodeId))[0]?.rolloutId ?? null;
   }
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { FleetError } from '../../../core/kernel/index.js';
 import { HEARTBEAT_INTERVAL_MS, PERMIT_LEASE_MS } from '../../../protocol/node/index.js';
+import { parseRanges } from './ranges.js';
 import {
   problemsOfPace,
   problemsOfS3,
@@ -48,6 +49,12 @@ export interface Config {
   readonly twoPersonAboveNodes: number | null;
   /** Audit entries older than this are sealed into files; null: never. */
   readonly auditRetentionDays: number | null;
+  /** Addresses and CIDR ranges of proxies whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[];
+  /** Of one API token. */
+  readonly requestsPerMinute: number;
+  /** Certificate and key (PEM) of the manager's own TLS; null: it speaks plain HTTP. */
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
@@ -81,6 +88,8 @@ const isRedisUrl = (text: string): boolean => {
   const isPlain = hostname !== '' && /^\/?\d{0,4}$/.test(pathname) && `${search}${hash}` === '';
   return isPlain && !/%(?![0-9a-f]{2})/i.test(`${username}${password}`);
 };
+
+const FilePath = z.string().refine((text) => !text.includes('\0'), 'take the NUL character out');
 
 /** Every variable with its limits; the message of a check is the fix that the operator reads. */
 const Environment = z.object({
@@ -146,6 +155,16 @@ const Environment = z.object({
     .refine((text) => !text.includes('\0'), 'take the NUL character out')
     .optional(),
   BELLWETHER_AUDIT_RETENTION_DAYS: number(1, 36_500).optional(),
+  BELLWETHER_TRUSTED_PROXIES: z
+    .string()
+    .refine(
+      (text) => parseRanges(text) !== null,
+      'give addresses or ranges with commas between, such as 10.0.0.7,192.168.0.0/16,fd00::/8',
+    )
+    .optional(),
+  BELLWETHER_REQUESTS_PER_MINUTE: whole(6_000, 60, 1_000_000),
+  BELLWETHER_TLS_CERT_FILE: FilePath.optional(),
+  BELLWETHER_TLS_KEY_FILE: FilePath.optional(),
 });
 
 const EVERYWHERE = new Set(['0.0.0.0', '::']);
@@ -176,7 +195,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
         'nobody proves anything',
     );
   }
-  problems.push(...problemsOfS3(given));
+  problems.push(...problemsOfS3(given), ...problemsOfTls(given));
   if (parsed.success) problems.push(...problemsOfPace(parsed.data));
   if (!parsed.success || problems.length > 0) throw invalidConfig(problems);
   const read = parsed.data;
@@ -203,15 +222,29 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     yankedKeepDays: read.BELLWETHER_YANKED_KEEP_DAYS ?? null,
     sourcesFile: read.BELLWETHER_SOURCES_FILE ?? null,
     auditRetentionDays: read.BELLWETHER_AUDIT_RETENTION_DAYS ?? null,
+    trustedProxies: parseRanges(read.BELLWETHER_TRUSTED_PROXIES ?? '') ?? [],
+    requestsPerMinute: read.BELLWETHER_REQUESTS_PER_MINUTE,
+    tls: tlsOf(read),
   };
-  return reachedAt(config, read.BELLWETHER_PUBLIC_URL ?? listenUrl(config.host, config.port));
+  return reachedAt(config, read.BELLWETHER_PUBLIC_URL ?? listenUrl(config));
+}
+
+const tlsOf = (read: z.output<typeof Environment>): Config['tls'] => {
+  const { BELLWETHER_TLS_CERT_FILE: certFile, BELLWETHER_TLS_KEY_FILE: keyFile } = read;
+  return certFile === undefined || keyFile === undefined ? null : { certFile, keyFile };
+};
+
+function problemsOfTls(given: Readonly<Record<string, string | undefined>>): string[] {
+  const [cert, key] = ['BELLWETHER_TLS_CERT_FILE', 'BELLWETHER_TLS_KEY_FILE'];
+  const missing = [cert, key].filter((name) => given[name] === undefined);
+  return missing.length === 1 ? [`${missing[0]}: give both files of TLS, or none`] : [];
 }
 
 /** The same, from the environment of this process. */
 export const configOfProcess = (): Config => loadConfig(process.env);
 
-const listenUrl = (host: string, port: number): string =>
-  `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+const listenUrl = ({ host, port, tls }: Pick<Config, 'host' | 'port' | 'tls'>): string =>
+  `${tls === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 
 function reachedAt(config: Config, url: string): Config {
   const { origin } = new URL(url);
@@ -223,9 +256,9 @@ function reachedAt(config: Config, url: string): Config {
  * because none was set, follows; one that the operator wrote stays.
  */
 export function withPort(config: Config, port: number): Config {
-  const followed = config.publicUrl === new URL(listenUrl(config.host, config.port)).origin;
+  const followed = config.publicUrl === new URL(listenUrl(config)).origin;
   const moved = { ...config, port };
-  return reachedAt(moved, followed ? listenUrl(config.host, port) : config.publicUrl);
+  return reachedAt(moved, followed ? listenUrl(moved) : config.publicUrl);
 }
 
 /** An error that stops the start: every line is a problem with its fix. */
@@ -236,9 +269,11 @@ export const invalidConfig = (problems: readonly string[], cause?: unknown): Fle
 export function redactedConfig(
   config: Config,
 ): Readonly<Record<string, string | number | boolean | null>> {
-  const { databaseUrl, redisUrl, s3, ...rest } = config;
+  const { databaseUrl, redisUrl, s3, tls, trustedProxies, ...rest } = config;
   return {
     ...rest,
+    tls: tls === null ? 'none' : tls.certFile,
+    trustedProxies: trustedProxies.join(','),
     s3: s3 === null ? 'none' : `${s3.endpoint}/${s3.bucket}/${s3.prefix}`,
     databaseUrl: databaseUrl === null ? 'sqlite' : withoutLogin(databaseUrl),
     redisUrl: redisUrl === null ? 'none' : withoutLogin(redisUrl),

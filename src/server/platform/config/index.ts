@@ -7,3 +7,4 @@ export {
   type Config,
   type LogLevel,
 } from './config.js';
+export { parseRanges } from './ranges.js';

@@ -1,3 +1,4 @@
+export { TrustedProxies } from './caller-address.js';
 export { systemCaller, type Caller } from './caller.js';
 export { Endpoint, Given, routeOf, Who } from './endpoint.js';
 export { JSON_BODY_BYTES_MAX } from './json-body.js';
@@ -7,3 +8,5 @@ export { OpenApiController } from './openapi.controller.js';
 export { pageFrom, readCursor, type Cursor } from './page.js';
 export { ProblemFilter, problemOf } from './problem.filter.js';
 export { callerOf, ipOf, requestIdOf, setCaller } from './request.js';
+export { HEADERS_MS_MAX, LIMITS_CHECK_MS, ManagerHttpAdapter } from './server.js';
+export { TLS_LOOK_MS, TlsFiles } from './tls-files.js';

@@ -3,6 +3,8 @@ import { FleetError } from '../../../core/kernel/index.js';
 
 /** A manifest (1 MiB) with sixteen signatures of 64 KiB is the largest body there is. */
 export const JSON_BODY_BYTES_MAX = 2 * 1024 * 1024;
+/** The largest body in this time is 1 Mbit/s; whoever is slower holds a socket and memory for nothing. */
+export const JSON_BODY_MS_MAX = 20_000;
 /** On public routes: an enrollment with all its labels is about 10 KiB, and anybody may send. */
 export const PUBLIC_BODY_BYTES_MAX = 64 * 1024;
 
@@ -14,10 +16,13 @@ const invalid = (message: string): FleetError =>
 const tooLarge = (bytesMax: number): FleetError =>
   new FleetError('payload_too_large', `the body of this route holds at most ${bytesMax} bytes`);
 
+const tooSlow = (): FleetError =>
+  new FleetError('request_too_slow', `the body did not come within ${JSON_BODY_MS_MAX / 1000} s`);
+
 /**
  * Reads the body of a request as JSON. Called after the guard, so that a stranger's body is never
  * kept in memory, and only for routes with a body schema, so that uploads stay streams. Throws
- * `invalid_request` or `payload_too_large`.
+ * `invalid_request`, `payload_too_large` or `request_too_slow`.
  */
 export async function readJsonBody(request: Request, bytesMax: number): Promise<unknown> {
   const contentType = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase();
@@ -37,12 +42,24 @@ export async function readJsonBody(request: Request, bytesMax: number): Promise<
 
 async function readAll(request: Request, bytesMax: number): Promise<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > bytesMax) throw tooLarge(bytesMax);
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > bytesMax) throw tooLarge(bytesMax);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+  return await new Promise<Buffer>((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    const end = (settle: () => void): void => {
+      clearTimeout(late);
+      request.off('data', take).off('end', done).off('close', cut);
+      request.pause();
+      settle();
+    };
+    const take = (chunk: Buffer): void => {
+      length += chunk.length;
+      if (length > bytesMax) end(() => reject(tooLarge(bytesMax)));
+      else chunks.push(chunk);
+    };
+    const done = (): void => end(() => resolve(Buffer.concat(chunks)));
+    const cut = (): void => end(() => reject(invalid('the body ended too early')));
+    const late = setTimeout(() => end(() => reject(tooSlow())), JSON_BODY_MS_MAX);
+    request.on('data', take).once('end', done).once('close', cut);
+    if (request.destroyed && !request.readableEnded) cut();
+  });
 }

@@ -1,6 +1,7 @@
 import type { NextFunction, Request, Response } from 'express';
 import type { Logger } from 'pino';
 import { newId } from '../ids.js';
+import type { TrustedProxies } from './caller-address.js';
 import { begin } from './request.js';
 
 /** A caller may bring its own id, so that its log and ours can be laid side by side. */
@@ -10,10 +11,13 @@ const REQUEST_ID = /^[A-Za-z0-9._-]{8,64}$/;
 const HEADERS: Readonly<Record<string, string>> = {
   'Cache-Control': 'no-store',
   'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+  'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Resource-Policy': 'same-origin',
+  'Permissions-Policy': 'camera=(), geolocation=(), microphone=()',
   'Referrer-Policy': 'no-referrer',
   'X-Content-Type-Options': 'nosniff',
   'X-Frame-Options': 'DENY',
+  'X-Permitted-Cross-Domain-Policies': 'none',
 };
 const ONE_YEAR_SECONDS = 31_536_000;
 
@@ -24,13 +28,15 @@ const ONE_YEAR_SECONDS = 31_536_000;
 export function firstMiddleware(options: {
   readonly log: Logger;
   readonly https: boolean;
+  readonly proxies: TrustedProxies;
   readonly now: () => number;
 }): (request: Request, response: Response, next: NextFunction) => void {
-  const { log, https, now } = options;
+  const { log, https, proxies, now } = options;
   return (request, response, next) => {
     const given = request.headers['x-request-id'];
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : newId('req');
-    begin(request, requestId);
+    const { headers, socket } = request;
+    begin(request, requestId, proxies.addressOf(socket.remoteAddress, headers['x-forwarded-for']));
     response.setHeader('X-Request-Id', requestId);
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
     if (https) {

@@ -4,14 +4,15 @@ import type { Caller } from './caller.js';
 
 interface RequestFacts {
   readonly requestId: string;
+  readonly ip: string;
   caller: Caller | null;
 }
 
 /** What we know of a request besides itself; kept outside of it, so that no field can clash. */
 const facts = new WeakMap<Request, RequestFacts>();
 
-export const begin = (request: Request, requestId: string): void => {
-  facts.set(request, { requestId, caller: null });
+export const begin = (request: Request, requestId: string, ip: string): void => {
+  facts.set(request, { requestId, ip, caller: null });
 };
 
 const factsOf = (request: Request): RequestFacts => {
@@ -33,5 +34,5 @@ export const callerOf = (request: Request): Caller => {
   return caller;
 };
 
-/** The address of the peer. Forwarding headers are not believed: anyone can write them. */
-export const ipOf = (request: Request): string => request.socket.remoteAddress ?? '';
+/** Where the request came from; forwarding headers are believed from trusted proxies only. */
+export const ipOf = (request: Request): string => factsOf(request).ip;

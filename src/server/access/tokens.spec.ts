@@ -1,0 +1,138 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { describeOnBothDatabases, makePostgresDatabase } from '../../../test/support/databases.js';
+import { startTestManager, type TestManager } from '../../../test/support/manager.js';
+import { MINUTE_MS } from '../../core/kernel/index.js';
+import type { Call } from '../../protocol/api/index.js';
+
+type Wanted = Call<'tokens.create'>['body'];
+
+describeOnBothDatabases('tokens', (_, kind) => {
+  let manager: TestManager;
+  let own: string;
+  let drop = async (): Promise<void> => undefined;
+  beforeAll(async () => {
+    const postgres = kind === 'postgres' ? await makePostgresDatabase() : null;
+    if (postgres !== null) drop = () => postgres.drop();
+    manager = await startTestManager(postgres === null ? {} : { DATABASE_URL: postgres.url });
+    own = await manager.group('own');
+  });
+  afterAll(async () => {
+    await manager.stop();
+    await drop();
+  });
+
+  const make = async (body: Wanted, by?: string) => manager.call('tokens.create', { body }, by);
+  const made = async (body: Wanted): Promise<{ id: string; secret: string }> => {
+    const reply = await make(body);
+    expect(reply.status, JSON.stringify(reply.body)).toBe(201);
+    return reply.body;
+  };
+  const works = async (secret: string): Promise<boolean> =>
+    (await manager.call('events.list', {}, secret)).status === 200;
+
+  it('with permissions by name do that and nothing else', async () => {
+    const { id, secret } = await made({ name: 'siem', permissions: ['event.view'], group_id: own });
+    expect(await works(secret)).toBe(true);
+    for (const name of ['nodes.list', 'audit.list', 'groups.list', 'tokens.list'] as const) {
+      const refused = await manager.call(name, {}, secret);
+      expect([name, refused.status, refused.body.code]).toEqual([name, 403, 'insufficient_role']);
+    }
+    const { body } = await manager.call('tokens.list', { query: { limit: 100 } });
+    expect(body.items.find((token) => token.id === id)).toMatchObject({
+      role: null,
+      permissions: ['event.view'],
+      group_id: own,
+      last_used_from: expect.stringMatching(/127\.0\.0\.1|::1/) as string,
+    });
+    expect(JSON.stringify(body)).not.toContain(secret);
+  });
+
+  it('are made of a role or of permissions, for a year at most', async () => {
+    const wrong: unknown[] = [
+      { name: 'both', role: 'viewer', permissions: ['event.view'], group_id: own },
+      { name: 'neither', group_id: own },
+      { name: 'empty', permissions: [], group_id: own },
+      { name: 'unknown', permissions: ['event.everything'] },
+      { name: 'public', permissions: ['public'] },
+      { name: 'long', role: 'release', expires_in_days: 366 },
+      { name: 'nowhere', role: 'viewer' },
+    ];
+    for (const body of wrong) expect((await make(body as Wanted)).status).toBe(400);
+    const elsewhere = await make({
+      name: 'x',
+      permissions: ['event.view'],
+      group_id: 'grp_nowhere',
+    });
+    expect(elsewhere.status).toBe(404);
+  });
+
+  it('make none that can more than they', async () => {
+    const maker = await made({
+      name: 'maker',
+      permissions: ['token.manage', 'event.view'],
+      group_id: own,
+    });
+    const below = await manager.group(`below ${maker.id}`, own);
+    const tryAll: [Wanted, number][] = [
+      [{ name: 'same', permissions: ['event.view'], group_id: own }, 201],
+      [{ name: 'below', permissions: ['event.view', 'token.manage'], group_id: below }, 201],
+      [{ name: 'more', permissions: ['event.view', 'audit.view'], group_id: own }, 403],
+      [{ name: 'role', role: 'viewer', group_id: own }, 403],
+      [{ name: 'everywhere', permissions: ['event.view'] }, 403],
+      [{ name: 'super', role: 'super_admin' }, 403],
+      [{ name: 'release', role: 'release' }, 403],
+      [{ name: 'above', permissions: ['event.view'], group_id: 'grp_default' }, 404],
+    ];
+    for (const [body, status] of tryAll) {
+      expect([body.name, (await make(body, maker.secret)).status]).toEqual([body.name, status]);
+    }
+    // Nor ends or rotates what is out of its sight, nor rotates what can more.
+    const admin = await made({ name: 'admin', role: 'admin', group_id: own });
+    const far = await made({ name: 'far', role: 'release' });
+    const rotate = (id: string) =>
+      manager.call('tokens.rotate', { params: { id }, body: {} }, maker.secret);
+    expect((await rotate(admin.id)).body.code).toBe('token_exceeds_maker');
+    expect((await rotate(far.id)).status).toBe(404);
+    const revoke = await manager.call('tokens.revoke', { params: { id: far.id } }, maker.secret);
+    expect(revoke.status).toBe(404);
+    const { body } = await manager.call('tokens.list', { query: { limit: 100 } }, maker.secret);
+    expect(new Set(body.items.map((token) => token.group_id))).toEqual(new Set([own, below]));
+  });
+
+  it('are rotated in one step, with some minutes of grace if asked for', async () => {
+    const old = await made({ name: 'ci', permissions: ['event.view'], group_id: own });
+    const rotate = (id: string, grace: number) =>
+      manager.call('tokens.rotate', { params: { id }, body: { grace_minutes: grace } });
+    const next = await rotate(old.id, 5);
+    expect(next.status).toBe(201);
+    expect(next.body).toMatchObject({ name: 'ci', permissions: ['event.view'], group_id: own });
+    expect([await works(old.secret), await works(next.body.secret)]).toEqual([true, true]);
+    manager.clock.advance(5 * MINUTE_MS);
+    expect([await works(old.secret), await works(next.body.secret)]).toEqual([false, true]);
+    expect((await rotate(old.id, 0)).status).toBe(409);
+
+    const tries = await Promise.all([1, 2, 3].map(() => rotate(next.body.id, 0)));
+    expect(tries.filter(({ status }) => status === 201)).toHaveLength(1);
+    expect(await works(next.body.secret)).toBe(false);
+  });
+
+  it('that are revoked are cut off in the middle of what they do', async () => {
+    const { id, secret } = await made({ name: 'upload', role: 'release' });
+    const { port } = new URL(manager.url);
+    const socket = connect(Number(port), '127.0.0.1');
+    await once(socket, 'connect');
+    socket.write(
+      `PUT /api/v1/blobs/sha256/${'1'.repeat(64)} HTTP/1.1\r\nHost: x\r\n` +
+        `Authorization: Bearer ${secret}\r\nContent-Length: 1000000\r\n\r\nbegun`,
+    );
+    const closed = once(socket, 'close');
+    await expect
+      .poll(async () => (await manager.call('tokens.list', { query: { limit: 100 } })).body.items)
+      .toContainEqual(expect.objectContaining({ id, last_used_at: expect.any(String) as string }));
+    await manager.call('tokens.revoke', { params: { id } });
+    await closed;
+    expect(await works(secret)).toBe(false);
+  });
+});

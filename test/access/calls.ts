@@ -1,0 +1,187 @@
+import type { RouteName } from '../../src/protocol/api/index.js';
+import { aHost } from '../support/manager.js';
+import type { Spot, World } from './world.js';
+
+export interface Given {
+  readonly params?: object;
+  readonly query?: object;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** How one route is called about one place. */
+export interface CallOf {
+  readonly give: (spot: Spot, world: World) => Given | Promise<Given>;
+  /** Whether the answer holds what lies at the place; for lists, which are never refused as a whole. */
+  readonly holds?: (text: string, spot: Spot) => boolean;
+  /** Set when the route knows no groups: it is called once. */
+  readonly anywhere?: true;
+}
+
+const nothing: CallOf = { give: () => ({}), anywhere: true };
+const anywhere = (given: Given): CallOf => ({ give: () => given, anywhere: true });
+const ofGroup = (more: Given = {}): CallOf => ({
+  give: ({ group }) => ({ params: { id: group }, ...more }),
+});
+const ofNode = (more: Given = {}): CallOf => ({
+  give: ({ node }) => ({ params: { id: node.id }, ...more }),
+});
+const ofRollout = (more: Given = {}): CallOf => ({
+  give: ({ rollout }) => ({ params: { id: rollout }, ...more }),
+});
+const ofWave = ofRollout({ body: { wave: 7 } });
+/** A list that shows what is visible, and is never refused for a place. */
+const listOf = (id: (spot: Spot) => string, given: Given = {}): CallOf => ({
+  give: () => given,
+  holds: (text, spot) => text.includes(id(spot)),
+});
+
+const DIGEST = '0'.repeat(64);
+const RELEASE = { product: 'edge', version: '1.0.0', channel: 'stable' };
+const plan = ({ group }: Spot): Given => ({
+  body: { product: 'edge', version: '1.1.0', scope: { group_id: group } },
+});
+const aToken = async ({ group }: Spot, world: World): Promise<string> => {
+  const body = { name: 'one of many', role: 'viewer', group_id: group } as const;
+  return (await world.manager.call('tokens.create', { body })).body.id;
+};
+
+/**
+ * One way to call each route that fits its schema, so that whoever is let in gets further than the guard.
+ * A new route does not compile until it has its line.
+ */
+export const CALLS: Readonly<Record<RouteName, CallOf>> = {
+  'health.live': nothing,
+  'openapi.show': nothing,
+  'setup.finish': anywhere({ body: { setup_token: 'bws_0000000000000000', name: 'ann' } }),
+  'tokens.list': {
+    give: async (spot, world) => {
+      await aToken(spot, world);
+      return {};
+    },
+    holds: (text, spot) => text.includes(spot.group),
+  },
+  'tokens.create': {
+    give: ({ group }) => ({ body: { name: 'made', role: 'viewer', group_id: group } }),
+  },
+  'tokens.rotate': {
+    give: async (spot, world) => ({ params: { id: await aToken(spot, world) }, body: {} }),
+  },
+  'tokens.revoke': { give: async (spot, world) => ({ params: { id: await aToken(spot, world) } }) },
+  'groups.list': listOf(({ group }) => `"id":"${group}"`),
+  'groups.create': {
+    give: ({ group }, { fresh }) => ({ body: { name: `below ${fresh()}`, parent_id: group } }),
+  },
+  'groups.change': {
+    give: ({ group }, { fresh }) => ({ params: { id: group }, body: { name: `named ${fresh()}` } }),
+  },
+  'groups.remove': {
+    give: async ({ group }, { manager, fresh }) => ({
+      params: { id: await manager.group(`empty ${fresh()}`, group) },
+    }),
+  },
+  'groups.set_quota': ofGroup({ body: { nodes_max: 1000 } }),
+  'groups.upgrade': ofGroup({ body: { version: '1.1.0', product: 'edge' } }),
+  'groups.upgrades': ofGroup({ query: { product: 'edge' } }),
+  'groups.switch': ofGroup(),
+  'groups.set_switch': ofGroup({ body: { mode: 'enabled' } }),
+  'groups.freezes': ofGroup(),
+  'groups.freeze': ofGroup({
+    body: { name: 'past', from: '2020-01-01T00:00:00Z', to: '2020-01-02T00:00:00Z' },
+  }),
+  'groups.thaw': {
+    give: async ({ group }, { manager }) => {
+      const body = { name: 'past', from: '2020-01-01T00:00:00Z', to: '2020-01-02T00:00:00Z' };
+      const made = await manager.call('groups.freeze', { params: { id: group }, body });
+      return { params: { id: group, freeze: made.body.id } };
+    },
+  },
+  'link.sync': anywhere({
+    body: { poll_id: 'pol_000000000001', seq: 1, received: 0, messages: [], wait_ms: 0 },
+  }),
+  'link.heartbeat': anywhere({
+    body: { type: 'health', services: [], disk_free_bytes: 1, spool_backlog: 0 },
+  }),
+  'releases.find': anywhere({
+    query: { product: 'edge', group: 'grp_default', os: 'linux', arch: 'x64' },
+  }),
+  'nodes.list': listOf(({ spare }) => spare.id),
+  'nodes.show': ofNode(),
+  'nodes.revoke': { give: ({ spare }) => ({ params: { id: spare.id } }) },
+  'nodes.transfer': {
+    give: ({ group, spare }) => ({ body: { node_ids: [spare.id], group_id: group } }),
+  },
+  'nodes.upgrade': ofNode({ body: { version: '1.1.0', product: 'edge' } }),
+  'nodes.upgrades': ofNode(),
+  'enrollment.create': { give: ({ group }) => ({ body: { group_id: group } }) },
+  'enrollment.enroll': anywhere({
+    body: {
+      token: 'bwe_0000000000000000000000000000000000000000',
+      name: 'edge-99',
+      public_key: 'A'.repeat(43),
+      proof: 'A'.repeat(86),
+      host: aHost(),
+    },
+  }),
+  'releases.list': nothing,
+  'releases.upload': anywhere({ params: { digest: DIGEST } }),
+  'releases.upload_status': anywhere({ params: { digest: DIGEST } }),
+  'releases.append': anywhere({
+    params: { digest: DIGEST },
+    headers: { 'upload-offset': '7', 'upload-length': '9' },
+  }),
+  'releases.schema': nothing,
+  'releases.show': {
+    give: async (_, { manager }) => {
+      const { body } = await manager.call('releases.list');
+      return { params: { id: body.items[0]?.id ?? '' } };
+    },
+    anywhere: true,
+  },
+  'releases.yank': anywhere({ params: { id: 'rel_none00' }, body: { reason: 'a test of access' } }),
+  'releases.collect': anywhere({ body: { dry_run: true } }),
+  'sources.list': nothing,
+  'sources.refresh': anywhere({ params: { name: 'nowhere' } }),
+  'releases.publish': anywhere({ body: { manifest: '{}', signatures: ['none'] } }),
+  'releases.manifest': anywhere({ params: RELEASE }),
+  'releases.signatures': anywhere({ params: RELEASE }),
+  'documents.announce': anywhere({ body: { document: '{}', signatures: ['none'] } }),
+  'documents.list': nothing,
+  'documents.channel': anywhere({ params: { product: 'edge', channel: 'stable' } }),
+  'documents.downgrade': anywhere({ params: RELEASE }),
+  'releases.blob': anywhere({ params: { digest: DIGEST } }),
+  'rollouts.list': listOf(({ rollout }) => rollout, { query: { limit: 100 } }),
+  'rollouts.show': ofRollout(),
+  'rollouts.targets': ofRollout(),
+  'rollouts.create': { give: plan },
+  'rollouts.preview': { give: plan },
+  'rollouts.report': ofRollout(),
+  'rollouts.why': {
+    give: ({ rollout, node }) => ({ params: { id: rollout, node: node.id } }),
+  },
+  'rollouts.revert': ofRollout(),
+  'rollouts.mark_rolled_back': ofRollout(),
+  'rollouts.retry_failed': ofRollout(),
+  'rollouts.approve': ofWave,
+  'rollouts.skip_wave': ofWave,
+  'rollouts.start_wave': ofWave,
+  'rollouts.mark_done': ofWave,
+  'rollouts.pause': ofRollout(),
+  'rollouts.resume': ofRollout(),
+  'rollouts.cancel': ofRollout(),
+  'events.list': listOf(({ spare }) => spare.id, { query: { limit: 1000 } }),
+  'audit.list': listOf(({ spare }) => spare.id, { query: { limit: 100, target_kind: 'node' } }),
+  'audit.export': listOf(({ spare }) => spare.id),
+  'audit.key': nothing,
+  'audit.checkpoints': nothing,
+  'audit.checkpoint': nothing,
+  'audit.inclusion': {
+    give: async (spot, { manager }) => {
+      const { body } = await manager.call('audit.list', { query: { target_id: spot.spare.id } });
+      await manager.call('audit.checkpoint');
+      return { params: { entry: body.items.at(-1)?.id ?? 1 } };
+    },
+  },
+  'audit.consistency': anywhere({ query: { from: 1, to: 2 } }),
+  'audit.node_consistency': anywhere({ query: { from: 1, to: 2 } }),
+};
