@@ -325,9 +325,17 @@ install_files() {
     if [ -f "$unit" ]; then put "$unit" "$unit_dir/${unit##*/}" 0644; fi
   done
   if [ -f "$tree/systemd/rollback.sh" ]; then put "$tree/systemd/rollback.sh" "$root/usr/lib/bellwether/rollback.sh" 0755; fi
+  keep_script
   if [ ! -L "$root/usr/local/bin/bellwether-agent" ]; then
     step ln -sfn /opt/bellwether/agent/current/bellwether-agent "$root/usr/local/bin/bellwether-agent"
   fi
+}
+
+# For `bellwether-agent uninstall`. Read from standard input there is no file to keep; no reason to restart anything.
+keep_script() {
+  before=$changed
+  case $0 in */install.sh | install.sh) if [ -f "$0" ]; then put "$0" "$root/usr/lib/bellwether/install.sh" 0755; fi ;; esac
+  changed=$before
 }
 
 # The version whole under another name, on the disk, and then by one rename; `current` by one more.

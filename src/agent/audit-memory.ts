@@ -30,12 +30,6 @@ const ANSWER_TIMEOUT_MS = 30_000;
 const ANSWER_BYTES_MAX = 8 * 1_024;
 const Proof = z.object({ path: z.array(z.base64().max(64)).max(64) });
 
-/** A verifier key of the log, as it may stand in `agent.toml`. */
-export const AuditKeyText = z
-  .string()
-  .max(400)
-  .refine((line) => parseVerifier(line).ok, 'give the line that `bellwether audit key` prints');
-
 export interface AuditMemoryOptions {
   /** Where the agent keeps its files. */
   readonly dir: string;

@@ -9,12 +9,14 @@ import { settingsFor } from './enroll-settings.js';
 import { nearest } from './nearest.js';
 import { checkPolicies, showPolicies, updateFrom } from './policy-command.js';
 import { run } from './run.js';
-import { readStatus, statusInWords } from './status.js';
+import { OPERATOR_COMMANDS } from './operator/commands.js';
+import { readStatus } from './operator/status.js';
+import { statusInWords } from './operator/status-words.js';
 import { faultsFrom } from './updater/index.js';
+import { EXIT, UsageError } from './usage-error.js';
 import { AGENT_VERSION } from './version.js';
 
-/** 0 done; 1 failed; 2 wrong usage; 3 the manager cannot be reached; 78 wrong configuration. */
-export const EXIT = { done: 0, failed: 1, usage: 2, unreachable: 3, config: 78 } as const;
+export { EXIT };
 
 const USAGE = `bellwether-agent ${AGENT_VERSION}
 
@@ -22,19 +24,41 @@ const USAGE = `bellwether-agent ${AGENT_VERSION}
          [--manager-ca-file FILE] [--manager-pin sha256//... ...] [--https-proxy URL]
                               make this machine a node
   run [--stop-services]       run until stopped; services go on running unless told otherwise
-  status [--json]             what is installed and what is going on
+  status [--json] [--is-up-to-date]
+                              what is installed and what is going on; exit code 6 when something is under way
+  update [--now] [SERVICE]    look again for what the manager wants; --now: without waiting
+  apply [SERVICE]             let a version go that waits for a hand (manual_only)
+  rollback [SERVICE]          go back to the version before; works without a running agent, too
+  pin VERSION|--current [SERVICE]
+                              take this version and no other
+  unpin [SERVICE]             take any version that the policy allows
+  disable [SERVICE]           install nothing until \`enable\`
+  enable [SERVICE]
+  verify [SERVICE]            is all that is installed as it was signed, and nothing half
+  diagnose [--out FILE]       the facts for a support case, without secrets
   policy check [--service S]  is every local policy readable, and what does it allow
   policy show [--service S]   every setting as it counts
   policy update FILE [--service S]
                               replace the policy by a signed one; FILE.*.minisig lie beside it
+  decommission --yes [--force] [--stop-services]
+                              tell the manager goodbye; remove key, identity and spool
+  uninstall --yes [--purge] [--root DIR]
+                              take the agent off this machine, as install.sh --uninstall does
   version
 
   --dir DIR   where this agent keeps its files (default /etc/bellwether)
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the manager cannot be reached, 78 wrong configuration.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the manager cannot be reached, 4 no agent runs or answers,
+5 refused as things are: nothing was changed, 6 not up to date, 78 wrong configuration.
 `;
-const COMMANDS = ['enroll', 'run', 'status', 'policy', 'version', 'help'] as const;
-type CommandName = (typeof COMMANDS)[number];
+const OWN_COMMANDS = ['enroll', 'run', 'status', 'policy', 'version', 'help'] as const;
+type OwnCommand = (typeof OWN_COMMANDS)[number];
+type OperatorCommand = keyof typeof OPERATOR_COMMANDS;
+type CommandName = OwnCommand | OperatorCommand;
+const COMMANDS = [
+  ...OWN_COMMANDS,
+  ...(Object.keys(OPERATOR_COMMANDS) as OperatorCommand[]),
+] as const;
 
 const OPTIONS = {
   dir: { type: 'string', default: '/etc/bellwether' },
@@ -49,6 +73,14 @@ const OPTIONS = {
   'stop-services': { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
   service: { type: 'string' },
+  now: { type: 'boolean', default: false },
+  current: { type: 'boolean', default: false },
+  yes: { type: 'boolean', default: false },
+  force: { type: 'boolean', default: false },
+  purge: { type: 'boolean', default: false },
+  root: { type: 'string' },
+  out: { type: 'string' },
+  'is-up-to-date': { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const;
 
@@ -59,13 +91,22 @@ const OPTIONS_OF: Readonly<Record<CommandName, readonly (keyof typeof OPTIONS)[]
     ...(['manager-ca-file', 'manager-pin', 'https-proxy'] as const),
   ],
   run: ['stop-services'],
-  status: ['json'],
+  status: ['json', 'is-up-to-date'],
   policy: ['service'],
+  update: ['now', 'service'],
+  pin: ['current', 'service'],
+  unpin: ['service'],
+  enable: ['service'],
+  disable: ['service'],
+  apply: ['service'],
+  rollback: ['service'],
+  verify: ['service'],
+  diagnose: ['out'],
+  decommission: ['yes', 'force', 'stop-services'],
+  uninstall: ['yes', 'purge', 'root'],
   version: [],
   help: [],
 };
-
-class UsageError extends Error {}
 
 const parseOptions = (argv: readonly string[]) =>
   parseArgs({ args: [...argv], allowPositionals: true, options: OPTIONS, tokens: true });
@@ -98,10 +139,20 @@ function parse(argv: readonly string[]): Parsed {
       throw new UsageError(`${command} knows no option ${token.rawName}`);
     }
   }
-  const restMax = command === 'policy' ? 2 : 0;
+  const restMax = wordsOf(command, options.current);
   if (rest.length > restMax) throw new UsageError(`${rest[restMax] ?? ''} is too much`);
   return { command: options.help ? 'help' : command, rest, options };
 }
+
+function wordsOf(command: CommandName, isCurrent: boolean): number {
+  if (command === 'policy') return 2;
+  if (!isOperators(command)) return 0;
+  // `--current` stands for the version.
+  return OPERATOR_COMMANDS[command].words - (isCurrent ? 1 : 0);
+}
+
+const isOperators = (command: CommandName): command is OperatorCommand =>
+  command in OPERATOR_COMMANDS;
 
 /** The whole program: does what it is told and gives the exit code. Never throws. */
 export async function main(
@@ -124,11 +175,8 @@ async function dispatch(
       return enrollCommand(options, env);
     case 'run':
       return runCommand(options, env);
-    case 'status': {
-      const status = await readStatus(options.dir);
-      console.log(options.json ? JSON.stringify(status, null, 2) : statusInWords(status));
-      return EXIT.done;
-    }
+    case 'status':
+      return statusCommand(options);
     case 'policy':
       return policyCommand(rest, options);
     case 'version':
@@ -137,7 +185,19 @@ async function dispatch(
     case 'help':
       console.log(USAGE);
       return EXIT.done;
+    default:
+      return OPERATOR_COMMANDS[command].run({
+        ...options,
+        rest,
+        stopServices: options['stop-services'],
+      });
   }
+}
+
+async function statusCommand(options: Options): Promise<number> {
+  const status = await readStatus(options.dir);
+  console.log(options.json ? JSON.stringify(status, null, 2) : statusInWords(status));
+  return options['is-up-to-date'] && !status.up_to_date ? EXIT.pending : EXIT.done;
 }
 
 function labelsFrom(texts: readonly string[]): Record<string, string> {
@@ -185,11 +245,11 @@ async function runCommand(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<number> {
   const faults = faultsFrom(env['BELLWETHER_FAULT']);
-  const agent = await run({ dir: options.dir, faults, env });
   const asked = Promise.withResolvers<undefined>();
   const onSignal = (): void => {
     asked.resolve(undefined);
   };
+  const agent = await run({ dir: options.dir, faults, env, onLeft: onSignal });
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   await asked.promise;
@@ -222,11 +282,25 @@ function explain(error: unknown): number {
   }
   if (!(error instanceof FleetError)) {
     const { code, message } = error as { code?: string; message?: string };
-    console.error(`bellwether-agent: ${code ?? 'internal_error'}: ${message ?? String(error)}`);
+    const hint = code === 'EACCES' || code === 'EPERM' ? '; run it as root' : '';
+    const what = message ?? String(error);
+    console.error(`bellwether-agent: ${code ?? 'internal_error'}: ${what}${hint}`);
     return EXIT.failed;
   }
   const fix = isErrorCode(error.code) ? ` ${ERRORS[error.code].fix}` : '';
   console.error(`bellwether-agent: ${error.code}: ${error.message}.${fix}`);
-  if (error.code === 'config_invalid') return EXIT.config;
-  return error.code === 'unavailable' ? EXIT.unreachable : EXIT.failed;
+  return EXIT_OF_CODE[error.code] ?? EXIT.failed;
 }
+
+/** What a script wants to tell apart; every other code is a failure. */
+const EXIT_OF_CODE: Readonly<Record<string, number>> = {
+  config_invalid: EXIT.config,
+  upgrade_policy_invalid: EXIT.config,
+  unavailable: EXIT.unreachable,
+  agent_not_running: EXIT.notRunning,
+  nothing_to_apply: EXIT.refused,
+  nothing_to_go_back_to: EXIT.refused,
+  upgrade_in_progress: EXIT.refused,
+  upgrade_revoked: EXIT.refused,
+  not_found: EXIT.refused,
+};

@@ -5,7 +5,7 @@ import { parse as parseToml } from 'smol-toml';
 import { z } from 'zod';
 import { FleetError } from '../core/kernel/index.js';
 import { Id, Labels, SERVICES_PER_NODE_MAX } from '../protocol/node/index.js';
-import { AuditKeyText } from './audit-memory.js';
+import { AuditKeyText } from './audit-key.js';
 import { problemWithUrl } from './safe-url.js';
 import { problemsOfSets, SetConfig } from './set-config.js';
 import { ServiceConfig } from './supervisor/index.js';

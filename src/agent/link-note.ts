@@ -1,7 +1,7 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { LinkState } from './link/index.js';
+import type { LinkNews, LinkState } from './link/index.js';
 import { lockOwner } from './lock.js';
 
 const FILE = 'link.json';
@@ -10,6 +10,10 @@ const LinkNote = z.object({
   state: z.enum(['connecting', 'connected', 'waiting', 'stopped']),
   since: z.iso.datetime(),
   pid: z.int(),
+  /** The way that carries the link, or that is tried (next). */
+  transport: z.enum(['socket', 'poll']).nullable().default(null),
+  manager: z.string().nullable().default(null),
+  next_try: z.iso.datetime().nullable().default(null),
 });
 export type LinkNote = z.infer<typeof LinkNote>;
 
@@ -18,9 +22,21 @@ export type LinkNote = z.infer<typeof LinkNote>;
  * welcome: it knows this node. Only for people and scripts, so it is not made durable, and a disk
  * that is full is nothing to stop for.
  */
-export function noteLink(dir: string, state: LinkState, nowMs: number): void {
+export function noteLink(
+  dir: string,
+  { state, news }: { readonly state: LinkState; readonly news?: LinkNews | undefined },
+  nowMs: number,
+): void {
   const path = join(dir, FILE);
-  const note: LinkNote = { state, since: new Date(nowMs).toISOString(), pid: process.pid };
+  const inMs = news?.nextTryMs ?? null;
+  const note: LinkNote = {
+    state,
+    since: new Date(nowMs).toISOString(),
+    pid: process.pid,
+    transport: news?.way.transport ?? null,
+    manager: news?.way.origin ?? null,
+    next_try: inMs === null ? null : new Date(nowMs + inMs).toISOString(),
+  };
   try {
     writeFileSync(`${path}.tmp`, `${JSON.stringify(note)}\n`, { mode: 0o640 });
     renameSync(`${path}.tmp`, path);

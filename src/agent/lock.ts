@@ -40,12 +40,12 @@ export function lockOwner(dir: string): number | null {
 }
 
 /**
- * One agent a directory. The lock names a process and its start time, so one that was killed does
- * not keep it. Returns the way to give it up. Throws FleetError `conflict` when it is held, and the
+ * One agent a directory, or one holder of another lock in it. It names a process and its start time, so
+ * one that was killed does not keep it. Returns the way to give it up. Throws FleetError `conflict` when it is held, and the
  * error of the file system when it cannot be written.
  */
-export function holdLock(dir: string): () => void {
-  const path = join(dir, LOCK_FILE);
+export function holdLock(dir: string, name = LOCK_FILE): () => void {
+  const path = join(dir, name);
   const mine = `${process.pid} ${bornAt(process.pid) ?? ''}\n`;
   // Written whole under another name first: nobody ever sees half a lock.
   const draft = `${path}.${process.pid}.${Math.round(performance.now() * 1000)}`;

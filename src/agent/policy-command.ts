@@ -1,4 +1,5 @@
 import { readConfig } from './config.js';
+import { ControlFile } from './control-file.js';
 import { PolicyFile } from './policy-file.js';
 import { updatePolicy } from './policy-update.js';
 
@@ -27,6 +28,10 @@ export async function checkPolicies(wanted: Wanted): Promise<boolean> {
       isFine = false;
       console.error(`${name}: ${policy.error.message}`);
     }
+    const control = await new ControlFile(root).read();
+    if (control.ok) continue;
+    isFine = false;
+    console.error(`${name}: ${control.error.message}`);
   }
   return isFine;
 }

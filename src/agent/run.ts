@@ -1,17 +1,20 @@
 import { randomUUID, type KeyObject } from 'node:crypto';
 import { join } from 'node:path';
-import { FleetError } from '../core/kernel/index.js';
 import type { OutboxEvent } from '../core/update/index.js';
-import type { ServiceReport } from '../protocol/node/index.js';
+import type { Goodbye, ServiceReport } from '../protocol/node/index.js';
 import { isErrorCode } from '../protocol/index.js';
 import { AuditMemory, proofFetcher } from './audit-memory.js';
 import { readConfig, readIdentity, type AgentConfig, type Identity } from './config.js';
 import { bootId, describeHost, freeBytes } from './host.js';
-import { HttpFetcher, Link, type Reach } from './link/index.js';
+import { HttpFetcher, Link, type LinkState, type Reach } from './link/index.js';
 import { noteLink } from './link-note.js';
 import { holdLock } from './lock.js';
 import { makeLog, type Log } from './log.js';
 import { obey, ownerOf } from './obey.js';
+import { forgetNode } from './operator/forget.js';
+import { operate } from './operator/operate.js';
+import { LocalServer } from './operator/server.js';
+import { withOwn, type OwnService } from './own-service.js';
 import { policyDigest, PolicyFile } from './policy-file.js';
 import { reachFrom } from './reach-config.js';
 import { ServiceSet } from './service-set.js';
@@ -37,17 +40,10 @@ export interface RunOptions {
   readonly spoolBytesMax?: number;
   /** The process that this runs in, as a service besides those of `agent.toml`. */
   readonly own?: OwnService;
+  /** Called after `decommission`: there is nothing left to run for. */
+  readonly onLeft?: () => void;
   /** Standard error, at the level of the configuration, when not given. */
   readonly log?: Log;
-}
-
-/** A service that looks after its own upgrades. */
-export interface OwnService {
-  readonly service: ServiceConfig;
-  /** Whether it is well, by its own word. */
-  readonly isWell: () => Promise<boolean>;
-  /** Ends this process in an orderly way; whoever keeps it running then starts `current`. */
-  readonly restart: () => void;
 }
 
 export interface RunningAgent {
@@ -109,15 +105,6 @@ interface Parts extends RunOptions {
   readonly reach: Reach;
 }
 
-/** Throws `config_invalid` when `agent.toml` has a service of the same name or root. */
-function withOwn(config: AgentConfig, own: OwnService | undefined): AgentConfig {
-  if (own === undefined) return config;
-  const { name, root } = own.service;
-  const taken = config.services.some((one) => one.name === name || one.root === root);
-  if (!taken) return { ...config, services: [...config.services, own.service] };
-  throw new FleetError('config_invalid', `agent.toml has the service ${name} already`);
-}
-
 const CLOCK = { now: (): number => Date.now(), monotonicMs: (): number => performance.now() };
 
 /** Ties the parts together; holds no rule of its own. */
@@ -129,6 +116,10 @@ class Agent {
   readonly #sets: readonly { readonly services: readonly string[]; readonly set: ServiceSet }[];
   readonly #retries = new Set<NodeJS.Timeout>();
   #isStopping = false;
+  #hasLeft = false;
+  #linkState: LinkState | null = null;
+  #local: LocalServer | null = null;
+  #ending: Promise<void> | null = null;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -183,8 +174,9 @@ class Agent {
         for (const updater of this.#updaters) updater.indexNews(product, channel);
       },
       onCheckpoint: (note) => void memory.heard(note),
-      onState: (state) => {
-        noteLink(parts.dir, state, CLOCK.now());
+      onState: (state, news) => {
+        this.#linkState = state;
+        if (!this.#hasLeft) noteLink(parts.dir, { state, news }, CLOCK.now());
         if (state !== 'connected') return;
         void this.#tellDropped(true);
         for (const updater of this.#updaters) this.#tell(updater.hear({ type: 'linked' }));
@@ -216,19 +208,49 @@ class Agent {
     if (spool.recovered !== null) await this.#tellSpoolRecovered(spool.recovered);
     for (const service of config.services) await this.#openService(service);
     this.#link.start();
+    await this.#takeCommands();
     this.#parts.notifier.ready(() => this.#inWords());
     log('agent started', { node_id: identity.node_id, manager: config.manager });
   }
 
-  async stop(withServices: boolean): Promise<void> {
+  /** Idempotent: the first reason counts. */
+  stop(withServices: boolean, reason: Goodbye['reason'] = withServices ? 'shutdown' : 'restart') {
+    this.#ending ??= this.#end(withServices, reason);
+    return this.#ending;
+  }
+
+  async #end(withServices: boolean, reason: Goodbye['reason']): Promise<void> {
     this.#isStopping = true;
     for (const timer of this.#retries) clearTimeout(timer);
     void this.#parts.notifier.stopping();
-    await this.#link.stop(withServices ? 'shutdown' : 'restart');
+    await this.#local?.close();
+    await this.#link.stop(reason);
     await Promise.all(this.#updaters.map((updater) => updater.stop(withServices)));
     await this.#tellDropped(true);
     await this.#parts.spool.close();
     this.#parts.log('agent stopped');
+  }
+
+  /** Of people on this machine; the agent runs without them, too. */
+  async #takeCommands(): Promise<void> {
+    const { dir, log, onLeft } = this.#parts;
+    this.#local = await LocalServer.open(
+      dir,
+      (request) =>
+        operate(request, {
+          updaters: () => this.#updaters,
+          link: () => this.#linkState,
+          hurry: () => this.#link.hurry(),
+          leave: async (withServices) => {
+            this.#hasLeft = true;
+            await this.stop(withServices, 'decommission');
+            await forgetNode(dir);
+            // Once the answer is on its way.
+            setTimeout(() => onLeft?.(), 100);
+          },
+        }),
+      log,
+    );
   }
 
   /** One service that cannot be opened must not take the others with it. */

@@ -269,7 +269,7 @@ export const ERRORS = {
     null,
     'warning',
     'Upgrades are switched off on this node.',
-    'Set `enabled = true` in the local policy.',
+    'Set `enabled = true` in the local policy, or run `bellwether-agent enable` there.',
   ),
   upgrade_channel_not_allowed: row(
     null,
@@ -511,12 +511,43 @@ export const ERRORS = {
     'The old version could not be brought back.',
     'Go to the node.',
   ),
+  upgrade_pinned: row(
+    null,
+    'warning',
+    'The service is pinned to another version by hand on this node.',
+    'If it may move, run `bellwether-agent unpin` on the node.',
+  ),
+  upgrade_rolled_back_by_hand: row(
+    null,
+    'warning',
+    'A person on the node turned the version back.',
+    'Ask who did it and why; pin the service there if it shall stay.',
+  ),
   upgrade_withdrawn: row(null, 'info', 'The command was withdrawn before the swap.', 'None.'),
   upgrade_permit_denied: row(
     null,
     'info',
     'The manager does not let this node swap now.',
     'None; the node asks again.',
+  ),
+  // -- commands on the node ---------------------------------------------------------------
+  agent_not_running: row(
+    null,
+    'warning',
+    'No agent runs on this directory, or it does not answer.',
+    'Start it (`systemctl start bellwether-agent`), look at its log, and repeat.',
+  ),
+  nothing_to_apply: row(
+    null,
+    'info',
+    'No version waits for the hand of a person.',
+    'None; `bellwether-agent status` says what goes on.',
+  ),
+  nothing_to_go_back_to: row(
+    null,
+    'warning',
+    'There is no version before, or it cannot be used.',
+    'Start a rollout to a version that works.',
   ),
   // -- releases -----------------------------------------------------------------------------
   release_exists: row(

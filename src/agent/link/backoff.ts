@@ -24,6 +24,7 @@ export class Backoff {
   #slotMs: number | null = null;
   #atLeastMs = 0;
   #isRevoked = false;
+  #isTold = false;
 
   constructor(options: BackoffOptions) {
     this.#random = options.random;
@@ -54,11 +55,17 @@ export class Backoff {
     this.#isRevoked = true;
   }
 
+  /** The wait that `next` gave last was asked for by the manager. */
+  get isToldToWait(): boolean {
+    return this.#isTold;
+  }
+
   /** The wait before the next try; each call counts as one more failure. */
   next(): number {
     const [slotMs, atLeastMs] = [this.#slotMs, this.#atLeastMs];
     this.#slotMs = null;
     this.#atLeastMs = 0;
+    this.#isTold = this.#isRevoked || slotMs !== null || atLeastMs > 0;
     if (this.#isRevoked) return REVOKED_MS * (1 + this.#random() / 10);
     if (slotMs !== null) return slotMs;
     const boundMs = Math.min(RECONNECT_MAX_MS, this.#baseMs * 2 ** this.#failures);
@@ -68,6 +75,7 @@ export class Backoff {
 
   /** A wait after a close that was nobody's fault: short, and it does not count. */
   soon(): number {
+    this.#isTold = false;
     return this.#baseMs * this.#random();
   }
 }

@@ -1,6 +1,6 @@
 export type { IncomingCommand } from './connection.js';
 export { HttpFetcher, type FetcherOptions } from './http-fetcher.js';
-export { Link, type LinkOptions, type LinkState } from './link.js';
+export { Link, type LinkOptions, type LinkNews, type LinkState } from './link.js';
 export { agentFor, pinOf, type Reach } from './reach.js';
 export type { Transport } from './carrier.js';
 export type { Way } from './ways.js';

@@ -28,6 +28,13 @@ import { Ways, type Way } from './ways.js';
 
 export type LinkState = 'connecting' | 'connected' | 'waiting' | 'stopped';
 
+/** What goes with a state: the way that is used, or tried next, and when that is. */
+export interface LinkNews {
+  readonly way: Way;
+  /** With `waiting` only. */
+  readonly nextTryMs: number | null;
+}
+
 /** A close without a close frame: somebody in between, or the machine of the manager, cut it. */
 const CUT_OFF = 1006;
 
@@ -53,7 +60,7 @@ export interface LinkOptions {
   readonly onSetBack?: () => Promise<void>;
   /** The newest checkpoint of the manager's audit log, out of a `welcome`. */
   readonly onCheckpoint?: (note: string) => void;
-  readonly onState?: (state: LinkState) => void;
+  readonly onState?: (state: LinkState, news?: LinkNews) => void;
   /** The way that carries the link now; null when none does. */
   readonly onWay?: (way: Way | null) => void;
   readonly clock: Clock;
@@ -129,6 +136,18 @@ export class Link {
     this.#options.onState?.('stopped');
   }
 
+  /**
+   * Does not wait any longer for its next try. False where the manager itself said when to come back:
+   * that is not for a person on the node to change. True, and nothing more, while it is open.
+   */
+  hurry(): boolean {
+    if (this.#isStopped || this.#now !== null || this.#timer === null) return !this.#isStopped;
+    if (this.#backoff.isToldToWait) return false;
+    clearTimeout(this.#timer);
+    this.#connect();
+    return true;
+  }
+
   /** New events are in the spool. */
   pump(): void {
     this.#now?.connection.pump();
@@ -142,8 +161,8 @@ export class Link {
   #connect(): void {
     const { log, onState } = this.#options;
     if (this.#isStopped) return;
-    onState?.('connecting');
     const way = this.#ways.next();
+    onState?.('connecting', { way, nextTryMs: null });
     try {
       this.#now = this.#open(way);
     } catch (error) {
@@ -213,7 +232,7 @@ export class Link {
     this.#ways.welcomed(one.way);
     this.#backoff.welcomed();
     onWay?.(one.way);
-    onState?.('connected');
+    onState?.('connected', { way: one.way, nextTryMs: null });
     // The manager has closed it already: the newest wins there.
     if (before !== one) before?.connection.close(null);
     this.#probeLater();
@@ -276,7 +295,7 @@ export class Link {
 
   #waitAndConnect(waitMs: number, code?: number): void {
     const { log, onState } = this.#options;
-    onState?.('waiting');
+    onState?.('waiting', { way: this.#ways.next(), nextTryMs: waitMs });
     log('the link is closed', {
       code: code ?? null,
       next_try_ms: Math.round(waitMs),

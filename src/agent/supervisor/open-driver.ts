@@ -7,7 +7,7 @@ import { SupervisedDriver } from './supervised.js';
 import { SystemdUnit } from './systemd.js';
 
 /** The template that comes with the agent, for services that name no unit of their own. */
-const unitOf = (config: ServiceConfig): string =>
+export const unitOf = (config: ServiceConfig): string =>
   config.unit ?? `bellwether-svc@${config.name}.service`;
 
 /** Who runs this service, as `agent.toml` says. */

@@ -95,6 +95,13 @@ export class Channels {
     this.#wait(this.#nextMs());
   }
 
+  /** A person on the node asks: looks at once, if that is not being done. */
+  now(): void {
+    if (this.#isLooking) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#wait(0);
+  }
+
   /** Resolves when nothing is being fetched any more. */
   async stop(): Promise<void> {
     this.#stopping.abort();

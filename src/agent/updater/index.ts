@@ -8,5 +8,9 @@ export {
   type Faults,
 } from './faults.js';
 export type { DocumentName, Fetcher } from './fetcher.port.js';
+export type { HandRequest } from './by-hand.js';
+export { compareWithArchive } from './compare.js';
+export { InstallRoot, MARKER } from './install-root.js';
+export { rollBackOffline } from './offline.js';
 export { Updater } from './updater.js';
 export type { Answer, UpdaterOptions } from './updater-options.js';

@@ -1,4 +1,5 @@
 import {
+  access,
   mkdir,
   readdir,
   readFile,
@@ -70,6 +71,14 @@ export class InstallRoot {
       await rename(temporary, place);
     }
     await syncDirectory(this.path);
+  }
+
+  /** Whether all of a version was unpacked: its marker is written last. */
+  isWhole(version: string): Promise<boolean> {
+    return access(join(this.versionPath(version), MARKER)).then(
+      () => true,
+      () => false,
+    );
   }
 
   async freeBytes(): Promise<number> {

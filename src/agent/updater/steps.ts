@@ -1,6 +1,7 @@
-import { FleetError } from '../../core/kernel/index.js';
+import { FleetError, type Refusal, type Result } from '../../core/kernel/index.js';
 import type { NodePolicy } from '../../core/release/index.js';
 import type { IndexInput, Input, Job, UpdateState } from '../../core/update/index.js';
+import type { ErrorCode } from '../../protocol/index.js';
 import { arrivedOf, bring, keepArrived } from './bring.js';
 import type { Channels } from './channels.js';
 import { chooseArtifact } from './choose-artifact.js';
@@ -28,16 +29,17 @@ export async function fetchStep(
     state,
     learn,
   }: {
-    readonly policy: NodePolicy;
+    readonly policy: Result<NodePolicy, Refusal<ErrorCode>>;
     readonly channels: Channels;
     readonly state: () => UpdateState;
     readonly learn: (input: IndexInput) => Promise<void>;
   },
 ): Promise<void> {
+  if (!policy.ok) throw new FleetError(policy.error.code, policy.error.message);
   const { job, options, root, signal, take } = step;
   const { fetcher, faults, clock } = options;
   const trust = await options.trust();
-  const judging = { job, policy, trust, root, channels, signal, nowMs: clock.now() };
+  const judging = { job, policy: policy.value, trust, root, channels, signal, nowMs: clock.now() };
   const chosen = await chooseArtifact(options, { ...judging, state });
   await take({ type: 'judged', artifact: chosen.artifact });
   if (chosen.permit !== null) await learn(chosen.permit);
@@ -50,7 +52,8 @@ export async function fetchStep(
 /** Asks the hook, and unpacks what was fetched. Throws what the machine takes as a failure. */
 export async function extractStep(
   step: Step,
-  { policy, hooks }: { readonly policy: NodePolicy | null; readonly hooks: JobHooks },
+  policy: NodePolicy | null,
+  hooks: JobHooks,
 ): Promise<void> {
   const { job, options, root, signal, take } = step;
   const { version, channel, artifact } = job;

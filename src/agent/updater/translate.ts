@@ -159,7 +159,7 @@ export const damageEvent = (service: string, damage: string, nowMs: number): Out
 export const reportOf = (
   { name, product, variant }: ServiceConfig,
   { current, previous, job, outcome }: UpdateState,
-  { healthy, restarts }: Pick<ServiceReport, 'healthy' | 'restarts'>,
+  { healthy, restarts, by_hand }: Pick<ServiceReport, 'healthy' | 'restarts' | 'by_hand'>,
 ): ServiceReport => ({
   name,
   product,
@@ -171,4 +171,5 @@ export const reportOf = (
   healthy,
   restarts,
   outcome: outcome === null ? null : { ...outcome, error_code: outcome.error_code as ErrorCode },
+  ...(by_hand === undefined ? {} : { by_hand }),
 });

@@ -81,6 +81,7 @@ describe('an upgrade of a real service', () => {
       expect(readdirSync(versions).sort()).toEqual(['1.2.0', '1.3.0']);
     });
     await node.publish({ version: '1.4.0', archive: await serviceArchive('1.4.0', ENDS_AT_ONCE) });
+    node.policy(['enabled = true', 'boot_health_window_secs = 8']);
     expect(await node.upgrade('1.4.0')).toBe('upgrade_crash_loop');
     await node.until(() => {
       expect(readdirSync(versions).sort()).toEqual(['1.2.0', '1.3.0']);

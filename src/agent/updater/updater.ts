@@ -1,5 +1,4 @@
-import { mkdir } from 'node:fs/promises';
-import { FleetError, type Refusal, type Result } from '../../core/kernel/index.js';
+import type { Refusal, Result } from '../../core/kernel/index.js';
 import type { Channel, NodePolicy } from '../../core/release/index.js';
 import {
   answerTo,
@@ -17,17 +16,20 @@ import {
 import type { ServiceReport, UpgradeBinary, Withdraw } from '../../protocol/node/index.js';
 import type { ErrorCode } from '../../protocol/index.js';
 import type { ServiceDriver } from '../supervisor/index.js';
+import { ControlFile } from '../control-file.js';
+import { obeyHand, tellControl, type HandRequest } from './by-hand.js';
 import { Channels } from './channels.js';
+import { openRoot } from './damage.js';
 import { hitFor, type Faults } from './faults.js';
 import { GuardedDriver } from './guarded-driver.js';
 import { HealthWatch } from './health-watch.js';
-import { InstallRoot } from './install-root.js';
+import type { InstallRoot } from './install-root.js';
 import { JobHooks } from './job-hooks.js';
 import { soonerOf } from './sooner-of.js';
 import { askToSwap, extractStep, fetchStep } from './steps.js';
 import { restore, swapTo } from './swap.js';
 import { endRevoked } from './revoked.js';
-import { damageEvent, factsOf, failureOf, inputOf, judgeStaged, reportOf } from './translate.js';
+import { factsOf, failureOf, inputOf, judgeStaged, reportOf } from './translate.js';
 import type { Answer, UpdaterOptions } from './updater-options.js';
 
 /** A rollback that failed is tried again this often; it is never given up. */
@@ -47,6 +49,7 @@ export class Updater {
   readonly #root: InstallRoot;
   readonly #watch: HealthWatch;
   readonly #channels: Channels;
+  readonly #control: ControlFile;
   readonly #driver: ServiceDriver;
   readonly #hooks: JobHooks;
   readonly #parts: { readonly driver: ServiceDriver; readonly faults: Faults };
@@ -76,6 +79,9 @@ export class Updater {
       readPolicy: async () => ((await this.#readPolicy()).ok ? this.#policy : null),
       take: (input) => this.#learn(input),
     });
+    this.#control = new ControlFile(root.path, (control) => {
+      this.#inBackground(tellControl(options, control));
+    });
     this.#driver = new GuardedDriver(options.driver, async () => {
       return (await this.#channels.revocationOfCurrent()) !== null;
     });
@@ -87,14 +93,8 @@ export class Updater {
 
   /** Reads the state, repairs it if need be, and takes over or starts the service. */
   static async open(options: UpdaterOptions): Promise<Updater> {
-    const { name, product, variant, root: path } = options.service;
-    await mkdir(path, { recursive: true, mode: 0o755 });
-    const root = new InstallRoot(path);
-    await root.prepare();
-    const names = { service: name, product, variant };
-    const { state, damage } = await root.loadState(names);
+    const { root, state } = await openRoot(options);
     const updater = new Updater(options, root, { state, watch: FRESH_WATCH });
-    if (damage !== null) await updater.#tellDamage(damage);
     await updater.#begin();
     return updater;
   }
@@ -140,7 +140,21 @@ export class Updater {
   report(): ServiceReport {
     const { service, driver } = this.#options;
     const { restarts } = driver.status();
-    return reportOf(service, this.#saved, { healthy: this.#watch.isHealthy, restarts });
+    const told = { healthy: this.#watch.isHealthy, restarts, by_hand: this.#control.told };
+    return reportOf(service, this.#saved, told);
+  }
+
+  /** What a person on the node asks for: see `obeyHand`. */
+  byHand(request: HandRequest): Promise<string> {
+    return obeyHand(request, {
+      driver: this.#options.service.driver,
+      root: this.#root,
+      channels: this.#channels,
+      control: this.#control,
+      state: () => this.#saved,
+      policy: () => this.#readPolicy(),
+      take: (input, of = null) => this.#take(input, of),
+    });
   }
 
   /** Ends the loop. The service is left running unless `withService`. */
@@ -157,7 +171,7 @@ export class Updater {
 
   async #begin(): Promise<void> {
     const [driver, { faults }] = [this.#driver, this.#options];
-    await this.#readPolicy();
+    await Promise.all([this.#readPolicy(), this.#control.read()]);
     const current = await this.#root.linked('current');
     const wasOnProbation = this.#machine.state.job?.phase === 'probation';
     await this.#take({ type: 'booted', current });
@@ -178,13 +192,6 @@ export class Updater {
     this.#loop = this.#run();
   }
 
-  async #tellDamage(damage: string): Promise<void> {
-    this.#options.log('state.json was damaged and rebuilt', { service: this.name, damage });
-    await this.#root.saveState(this.#machine.state);
-    const event = damageEvent(this.name, damage, this.#options.clock.now());
-    await this.#options.emit(this.name, [event]);
-  }
-
   #ownFacts(): Facts {
     return factsOf(this.#options.clock, this.#policy, this.#hooks.hasPostSwap);
   }
@@ -193,16 +200,12 @@ export class Updater {
     return { ...this.#ownFacts(), set: this.#options.set?.wordTo(this.name) };
   }
 
-  async #readPolicy(): Promise<Result<NodePolicy, Refusal<ErrorCode>>> {
+  /** With a job: whether a person on the node lets its version come, too. */
+  async #readPolicy(job: Job | null = null): Promise<Result<NodePolicy, Refusal<ErrorCode>>> {
     const policy = await this.#options.policy();
     if (policy.ok) this.#policy = policy.value;
-    return policy;
-  }
-
-  #inTurn(work: () => Promise<void>): Promise<void> {
-    const done = this.#turn.then(work);
-    this.#turn = done.catch(() => undefined);
-    return done;
+    const hand = job === null || !policy.ok ? policy : await this.#control.judge(job.version);
+    return hand.ok ? policy : hand;
   }
 
   /**
@@ -210,7 +213,7 @@ export class Updater {
    * What became `of` a job is dropped when another command has taken its place meanwhile.
    */
   #take(input: Input, of: Job | null = null): Promise<void> {
-    return this.#inTurn(async () => {
+    const done = this.#turn.then(async () => {
       const machine = this.#machine;
       const before = machine.state.job;
       if (of !== null && before?.command_id !== of.command_id) return;
@@ -223,6 +226,8 @@ export class Updater {
       await this.#save();
       if (hasEnded) await this.#root.collectGarbage([after?.version ?? null]);
     });
+    this.#turn = done.catch(() => undefined);
+    return done;
   }
 
   async #save(): Promise<void> {
@@ -256,8 +261,7 @@ export class Updater {
         return FAILED_STEP_RETRY_MS;
       });
       if (waitMs === 0) continue;
-      const idleMs = this.#options.service.health.interval_secs * 1000;
-      await soonerOf(kicked, Math.min(waitMs, idleMs));
+      await soonerOf(kicked, Math.min(waitMs, this.#options.service.health.interval_secs * 1000));
       const { current, job } = this.#machine.state;
       const windowMs = job?.phase === 'probation' ? this.#facts().healthWindowMs : null;
       if (current !== null) this.#watch.look({ version: current.version, windowMs });
@@ -285,10 +289,9 @@ export class Updater {
         await this.#guarded(action.job, (signal) => this.#fetch(action.job, signal));
         return 0;
       case 'extract':
-        await this.#guarded(action.job, (signal) => {
-          const asked = { policy: this.#policy, hooks: this.#hooks };
-          return extractStep(this.#step(action.job, signal), asked);
-        });
+        await this.#guarded(action.job, (signal) =>
+          extractStep(this.#step(action.job, signal), this.#policy, this.#hooks),
+        );
         return 0;
       case 'ask_permit': {
         const { command_id, version } = action.job;
@@ -348,7 +351,7 @@ export class Updater {
 
   /** A policy that was changed while a version waits for its swap still counts. */
   async #judgeAgain(job: Job): Promise<void> {
-    const policy = await this.#readPolicy();
+    const policy = await this.#readPolicy(job);
     const now = { indexes: this.#channels.trusted, nowMs: this.#options.clock.now() };
     const refusal = policy.ok ? judgeStaged(policy.value, job, now) : policy.error;
     if (refusal === null) return;
@@ -357,10 +360,8 @@ export class Updater {
   }
 
   async #fetch(job: Job, signal: AbortSignal): Promise<void> {
-    const policy = await this.#readPolicy();
-    if (!policy.ok) throw new FleetError(policy.error.code, policy.error.message);
     await fetchStep(this.#step(job, signal), {
-      policy: policy.value,
+      policy: await this.#readPolicy(job),
       channels: this.#channels,
       state: () => this.#machine.state,
       learn: (input) => this.#take(input),

@@ -13,6 +13,13 @@ export {
   type Indexes,
   type Revocation,
 } from './channel-index.js';
+export {
+  CONTROL_BYTES_MAX,
+  judgeControl,
+  LocalControl,
+  NO_CONTROL,
+  type ControlErrorCode,
+} from './control.js';
 export { DowngradePermit, judgeDowngradePermit } from './downgrade-permit.js';
 export { judgeRelease, type JudgeInput, type ReleaseErrorCode } from './judge.js';
 export {

@@ -1,7 +1,8 @@
+export { waitingForHand, wayBack } from './by-hand.js';
 export { answerTo } from './commands.js';
 export { step } from './machine.js';
 export { nextAction } from './next-action.js';
-export { HEALTHY_RESULTS_MIN, SICK_RESULTS_MAX } from './probation.js';
+export { HEALTHY_RESULTS_MIN, ROLLED_BACK_BY_HAND, SICK_RESULTS_MAX } from './probation.js';
 export { Pact, stepSet, wordTo, type SetMember } from './sets.js';
 export {
   freshState,

@@ -1,4 +1,5 @@
 import { isBeforeSwap, withJob } from './changes.js';
+import { rollBackByHand } from './by-hand.js';
 import { takeOrder, takeWithdrawal } from './commands.js';
 import { learned } from './channels.js';
 import {
@@ -36,6 +37,8 @@ export function step(machine: Machine, input: Input, facts: Facts): Machine {
       return takeOrder(machine, input.order, facts);
     case 'withdraw':
       return takeWithdrawal(machine, input, facts);
+    case 'rollback_by_hand':
+      return rollBackByHand(machine, input, facts);
     case 'spooled': {
       const outbox = machine.state.outbox.filter((event) => !input.ids.includes(event.id));
       return { ...machine, state: { ...machine.state, outbox } };

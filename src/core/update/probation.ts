@@ -9,6 +9,8 @@ import {
   type Watch,
 } from './types.js';
 
+/** Why a version was turned back that nothing was wrong with, as far as the node could see. */
+export const ROLLED_BACK_BY_HAND = 'upgrade_rolled_back_by_hand';
 /** Healthy results in a row that are needed at the end of the window. One could be luck. */
 export const HEALTHY_RESULTS_MIN = 3;
 /** A service that was healthy and then fails this many checks in a row is sick again. */
@@ -184,7 +186,7 @@ function rolledBack(machine: Machine, job: Job, facts: Facts): Machine {
   const to = job.from?.version ?? null;
   const state = tell(machine.state, facts, job.command_id, {
     type: 'upgrade_rolled_back',
-    severity: 'critical',
+    severity: failure.code === ROLLED_BACK_BY_HAND ? 'warning' : 'critical',
     message: `${job.version} was turned back to ${to ?? 'nothing'}: ${failure.message}`,
     details: {
       ...failure.details,

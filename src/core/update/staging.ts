@@ -163,7 +163,11 @@ export function swapping(machine: Machine, job: Job, facts: Facts, permitUntilMs
       job.from === null
         ? `Installing ${job.version}`
         : `Swapping ${job.from.version} for ${job.version}`,
-    details: { from_version: job.from?.version ?? null, to_version: job.version },
+    details: {
+      from_version: job.from?.version ?? null,
+      to_version: job.version,
+      ...(job.applied_by_hand ? { by_hand: true } : {}),
+    },
   });
   return {
     state: { ...state, job: { ...job, phase: 'swapping' } },

@@ -138,6 +138,8 @@ export type Input =
   /** The link is open (again): a question asked before may be lost. */
   | { readonly type: 'linked' }
   | { readonly type: 'apply_by_hand' }
+  /** `id`: of the job that this makes where there is none to turn back. */
+  | { readonly type: 'rollback_by_hand'; readonly id: string }
   | { readonly type: 'swapped' }
   /** The swap failed and so did the way back from it: it is tried until it is done. */
   | { readonly type: 'restore_failed'; readonly code: string; readonly message: string }
@@ -177,7 +179,10 @@ export type IndexInput =
 export type LinkInput = Extract<Input, { type: 'permit_granted' | 'permit_denied' | 'linked' }>;
 
 /** What only means something while there is a job. */
-export type JobInput = Exclude<Input, { type: 'upgrade' | 'withdraw' | 'spooled' } | IndexInput>;
+export type JobInput = Exclude<
+  Input,
+  { type: 'upgrade' | 'withdraw' | 'spooled' | 'rollback_by_hand' } | IndexInput
+>;
 
 /** What the state asks the executor to do next. Each is safe to begin again after a crash. */
 export type Action =

@@ -49,6 +49,8 @@ export const ServiceReport = z.object({
   healthy: z.boolean().nullable(),
   restarts: Count,
   outcome: UpdateOutcome.nullable(),
+  /** What a person on the node decided apart from the policy; left out where nobody did. */
+  by_hand: z.object({ enabled: z.boolean(), pin: Version.nullable() }).optional(),
 });
 export type ServiceReport = z.infer<typeof ServiceReport>;
 
