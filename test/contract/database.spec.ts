@@ -248,7 +248,10 @@ describeOnBothDatabases('a database', (openTestDatabase) => {
   it('enforces foreign keys', async () => {
     const database = await openTestDatabase();
     const work = database.transaction((tx) =>
-      tx.run(`INSERT INTO node_groups VALUES ('grp_x', 'x', 'grp_nowhere', '/', 0)`),
+      tx.run(
+        `INSERT INTO node_groups (id, name, parent_id, path, created_at)
+         VALUES ('grp_x', 'x', 'grp_nowhere', '/', 0)`,
+      ),
     );
     await expect(work).rejects.toThrow(/foreign key/i);
   });
