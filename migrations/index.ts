@@ -6,6 +6,7 @@ import { CreateEvents1763712300000 } from './1763712300000-create-events.js';
 import { CreateReleases1763712350000 } from './1763712350000-create-releases.js';
 import { CreateRollouts1763712400000 } from './1763712400000-create-rollouts.js';
 import { SealAudit1763712600000 } from './1763712600000-seal-audit.js';
+import { CreatePeople1763712710000 } from './1763712710000-create-people.js';
 import { ScopeTokens1763712720000 } from './1763712720000-scope-tokens.js';
 import { ReshapeGroups1763712730000 } from './1763712730000-reshape-groups.js';
 
@@ -19,6 +20,7 @@ export const MIGRATIONS = [
   CreateReleases1763712350000,
   CreateRollouts1763712400000,
   SealAudit1763712600000,
+  CreatePeople1763712710000,
   ScopeTokens1763712720000,
   ReshapeGroups1763712730000,
 ];

@@ -9,6 +9,8 @@ export interface Terminal {
   err(text: string): void;
   /** True when a person watches standard error; then progress may redraw its line. */
   readonly isWatched: boolean;
+  /** Asks a person for something that is not shown while it is typed; missing when nobody is there. */
+  readonly ask?: (question: string) => Promise<string>;
   readonly env: Readonly<Record<string, string | undefined>>;
   now(): number;
   sleep(ms: number): Promise<void>;

@@ -108,6 +108,73 @@ export const ERRORS = {
     'The set-up token is wrong, used or expired.',
     'Restart the manager without an admin to get a new one.',
   ),
+  // -- people -------------------------------------------------------------------------------
+  sign_in_failed: row(
+    401,
+    'warning',
+    'Login, password or code is wrong, or the user may not sign in.',
+    'Try again; an admin can say whether the user is disabled.',
+  ),
+  second_factor_required: row(
+    401,
+    'info',
+    'The password is right, and this user has a second factor.',
+    'Send the same again with `code`.',
+  ),
+  second_factor_wrong: row(
+    401,
+    'warning',
+    'The code is wrong, or was used before.',
+    'Wait for the next code of the authenticator; check its clock.',
+  ),
+  password_weak: row(
+    400,
+    'warning',
+    'The password would be guessed.',
+    'Take a longer one, such as four words of no saying.',
+  ),
+  csrf_invalid: row(
+    403,
+    'warning',
+    'The request did not prove that it comes from our own page.',
+    'Send `X-Bellwether-CSRF` as the session told it, from the own origin.',
+  ),
+  person_required: row(
+    403,
+    'warning',
+    'This is for people who are signed in; an API token is nobody.',
+    'Sign in, and send the cookie or the token of the session.',
+  ),
+  invitation_invalid: row(
+    401,
+    'warning',
+    'The invitation is wrong, used, revoked or expired.',
+    'Ask for a new one.',
+  ),
+  last_super_admin: row(
+    409,
+    'warning',
+    'Nobody would be left who could administer everything.',
+    'Make another super admin first.',
+  ),
+  sso_not_configured: row(
+    409,
+    'info',
+    'Single sign-on is not set up here.',
+    'Sign in with a password, or set BELLWETHER_OIDC_FILE.',
+  ),
+  sso_failed: row(
+    502,
+    'warning',
+    'The sign-in at the OpenID provider did not come to an end.',
+    'Start again; the manager log says more under the request id.',
+  ),
+  sso_no_access: row(
+    403,
+    'warning',
+    'The provider knows you, and no group of yours gives access here.',
+    'Ask for a group that is mapped; `bellwether` never guesses one.',
+  ),
   // -- enrollment ---------------------------------------------------------------------------
   enrollment_token_unknown: row(
     401,

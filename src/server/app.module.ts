@@ -7,6 +7,7 @@ import { FindModule } from './find/index.js';
 import { FleetModule } from './fleet/index.js';
 import { GatewayModule } from './gateway/index.js';
 import { HealthController } from './health.controller.js';
+import { PeopleModule } from './people/index.js';
 import { PlatformModule, type Platform } from './platform/index.js';
 import { ReleasesModule } from './releases/index.js';
 import { RolloutsModule } from './rollouts/index.js';
@@ -16,6 +17,7 @@ const MODULES = [
   GatewayModule,
   AuditModule,
   AccessModule,
+  PeopleModule,
   EventsModule,
   FleetModule,
   EnrollmentModule,

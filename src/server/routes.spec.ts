@@ -5,6 +5,7 @@ import {
   type TestManager,
   type TestNode,
 } from '../../test/support/manager.js';
+import { join, type Browser } from '../../test/support/people/browser.js';
 import { roleAllows, type Permission, type Role } from '../core/access/index.js';
 import { ROUTES, type Route, type RouteName } from '../protocol/api/index.js';
 
@@ -18,6 +19,7 @@ let west: string;
 let westNode: TestNode;
 let eastNode: TestNode;
 const tokens = new Map<Role, string>();
+let person: Browser;
 
 beforeAll(async () => {
   manager = await startTestManager();
@@ -28,6 +30,7 @@ beforeAll(async () => {
   for (const role of ROLES) {
     tokens.set(role, await manager.token(role, isGroupRole(role) ? east : null));
   }
+  person = await join(manager, 'viewer', { group_id: east, role: 'viewer' });
 });
 afterAll(() => manager.stop());
 
@@ -75,7 +78,9 @@ describe('every row of the route table', () => {
     },
   );
 
-  const guarded = NAMES.filter((name) => !['public', 'node'].includes(ROUTES[name].permission));
+  const guarded = NAMES.filter(
+    (name) => !['public', 'node', 'person'].includes(ROUTES[name].permission),
+  );
   it.each(ROLES.flatMap((role) => guarded.map((name) => [role, name] as const)))(
     'as %s, %s is allowed or refused as the permission table says',
     async (role, name) => {
@@ -86,6 +91,38 @@ describe('every row of the route table', () => {
       } else {
         expect({ status, code }).toEqual({ status: 403, code: 'insufficient_role' });
       }
+    },
+  );
+
+  const forPeople = NAMES.filter((name) => ROUTES[name].permission === 'person');
+  it.each(ROLES.flatMap((role) => forPeople.map((name) => [role, name] as const)))(
+    'as an API token with the role %s, %s is refused: it is for people',
+    async (role, name) => {
+      const answer = await knock(name, tokens.get(role) ?? '');
+      expect(answer).toEqual({ status: 403, code: 'person_required' });
+    },
+  );
+
+  it.each(guarded)(
+    '%s is for a person with the role viewer what it is for a token',
+    async (name) => {
+      const route: Route = ROUTES[name];
+      const body = route.body === undefined ? {} : { body: [] };
+      const params = { id: 'nod_0000000000', user: 'usr_0000000000', digest: 'x', entry: 'x' };
+      const { status, body: told } = await person.call(name, { params, ...body });
+      if (roleAllows('viewer', ROUTES[name].permission as Permission)) {
+        expect([401, 403]).not.toContain(status);
+      } else expect([status, told.code]).toEqual([403, 'insufficient_role']);
+    },
+  );
+
+  it.each(NAMES.filter((name) => ROUTES[name].method !== 'GET' && guarded.includes(name)))(
+    '%s does nothing for a cookie without its CSRF value',
+    async (name) => {
+      const route: Route = ROUTES[name];
+      const body = route.body === undefined ? {} : { body: [] };
+      const answer = await person.call(name, { ...body }, { 'x-bellwether-csrf': 'x' });
+      expect([answer.status, answer.body.code]).toEqual([403, 'csrf_invalid']);
     },
   );
 

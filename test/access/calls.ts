@@ -46,6 +46,29 @@ const aToken = async ({ group }: Spot, world: World): Promise<string> => {
   return (await world.manager.call('tokens.create', { body })).body.id;
 };
 
+const PASSWORD = 'seven-blue-anvils-sing';
+const anInvitation = async (
+  { group }: Spot,
+  { manager }: World,
+): Promise<{ readonly id: string; readonly secret: string }> => {
+  const body = { note: 'Kim', group_id: group, role: 'viewer' } as const;
+  return (await manager.call('invitations.create', { body })).body;
+};
+const aUser = async (
+  spot: Spot,
+  world: World,
+): Promise<{ readonly id: string; readonly login: string }> => {
+  const { secret } = await anInvitation(spot, world);
+  const login = `person${world.fresh()}`;
+  const body = { secret, login, name: 'Kim', password: PASSWORD };
+  const made = await world.manager.call('invitations.accept', { body }, null);
+  return { id: made.body.user.id, login };
+};
+const ofUser = (more: Given = {}): CallOf => ({
+  give: async (spot, world) => ({ params: { id: (await aUser(spot, world)).id }, ...more }),
+  anywhere: true,
+});
+
 /**
  * One way to call each route that fits its schema, so that whoever is let in gets further than the guard.
  * A new route does not compile until it has its line.
@@ -54,6 +77,55 @@ export const CALLS: Readonly<Record<RouteName, CallOf>> = {
   'health.live': nothing,
   'openapi.show': nothing,
   'setup.finish': anywhere({ body: { setup_token: 'bws_0000000000000000', name: 'ann' } }),
+  'setup.first_user': anywhere({
+    body: { setup_token: 'bws_0000000000000000', login: 'ann', name: 'Ann', password: PASSWORD },
+  }),
+  'session.sign_in': anywhere({ body: { login: 'nobody', password: PASSWORD } }),
+  'session.show': nothing,
+  'session.sign_out': nothing,
+  'sessions.list': nothing,
+  'sessions.revoke': anywhere({ params: { id: 'ses_00000000' } }),
+  'account.password': anywhere({ body: { current: PASSWORD, new: `${PASSWORD}-more` } }),
+  'account.begin_factor': anywhere({ body: { password: PASSWORD } }),
+  'account.confirm_factor': anywhere({ body: { code: '123456' } }),
+  'account.remove_factor': anywhere({ body: { password: PASSWORD, code: '123456' } }),
+  'sso.start': nothing,
+  'sso.callback': anywhere({ query: { code: 'none', state: 'none' } }),
+  'users.list': nothing,
+  'users.show': ofUser(),
+  'users.update': ofUser({ body: { name: 'Renamed' } }),
+  'users.disable': ofUser(),
+  'users.enable': ofUser(),
+  'users.sign_out': ofUser(),
+  'users.reset_factor': ofUser(),
+  'invitations.list': {
+    give: async (spot, world) => {
+      await anInvitation(spot, world);
+      return {};
+    },
+    holds: (text, spot) => text.includes(spot.group),
+  },
+  'invitations.create': {
+    give: ({ group }) => ({ body: { note: 'Kim', group_id: group, role: 'viewer' } }),
+  },
+  'invitations.revoke': {
+    give: async (spot, world) => ({ params: { id: (await anInvitation(spot, world)).id } }),
+  },
+  'invitations.accept': anywhere({
+    body: { secret: 'bwi_0000000000000000', login: 'ann', name: 'Ann', password: PASSWORD },
+  }),
+  'members.list': ofGroup(),
+  'members.set': {
+    give: async (spot, world) => ({
+      params: { id: spot.group },
+      body: { login: (await aUser(spot, world)).login, role: 'viewer' },
+    }),
+  },
+  'members.remove': {
+    give: async (spot, world) => ({
+      params: { id: spot.group, user: (await aUser(spot, world)).id },
+    }),
+  },
   'tokens.list': {
     give: async (spot, world) => {
       await aToken(spot, world);

@@ -9,6 +9,7 @@ export const SERVER_ORDER = [
   'gateway',
   'audit',
   'access',
+  'people',
   'events',
   'fleet',
   'enrollment',

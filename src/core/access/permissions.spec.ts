@@ -13,6 +13,8 @@ describe('the table of permissions', () => {
     );
     expect(table).toEqual({
       'token.manage': 'super_admin',
+      'user.manage': 'super_admin',
+      'member.manage': 'admin super_admin',
       'group.view': 'viewer operator admin super_admin',
       'group.manage': 'admin super_admin',
       'quota.manage': 'super_admin',

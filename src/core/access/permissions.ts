@@ -33,6 +33,8 @@ const fromRole = (groupRole: GroupRole): PermissionRow => ({ groupRole, release:
  */
 const TABLE = {
   'token.manage': { groupRole: null, release: false },
+  'user.manage': { groupRole: null, release: false },
+  'member.manage': fromRole('admin'),
   'group.view': fromRole('viewer'),
   'group.manage': fromRole('admin'),
   'quota.manage': { groupRole: null, release: false },

@@ -187,7 +187,7 @@ export const EventPage = z.object({
 export const AuditEntry = z.object({
   id: z.int().min(1),
   at: Moment,
-  actor_kind: z.enum(['token', 'system', 'node', 'anonymous']),
+  actor_kind: z.enum(['token', 'user', 'system', 'node', 'anonymous']),
   actor_id: z.string(),
   actor_name: z.string(),
   action: z.string(),
@@ -202,6 +202,7 @@ export const AuditEntry = z.object({
 });
 export type AuditEntry = z.infer<typeof AuditEntry>;
 export * from './audit-schemas.js';
+export * from './people-schemas.js';
 
 export const Health = z.object({
   status: z.enum(['ok', 'stopping']),

@@ -10,11 +10,13 @@ import { AuditProofsController } from './audit-proofs.controller.js';
 import { Groups } from './groups.store.js';
 import { Guard } from './guard.js';
 import { OpenRequests } from './open-requests.js';
+import { People } from './people.port.js';
 import { Refusals } from './refusals.js';
 import { RequestRates } from './request-rates.js';
 import { Setup } from './setup.js';
 import { Tokens } from './tokens.js';
 import { ApiTokens } from './tokens.store.js';
+import { Traffic } from './traffic.js';
 
 /** Who may do what: groups, API tokens, the first admin, and the one guard of the HTTP API. */
 @Module({
@@ -26,6 +28,8 @@ import { ApiTokens } from './tokens.store.js';
     Attempts,
     Groups,
     OpenRequests,
+    People,
+    Traffic,
     Refusals,
     RequestRates,
     Setup,
@@ -33,7 +37,7 @@ import { ApiTokens } from './tokens.store.js';
     { provide: APP_GUARD, useClass: Guard },
     { provide: APP_INTERCEPTOR, useExisting: Attempts },
   ],
-  exports: [Access, ApiTokens, Groups, OpenRequests, Refusals, RequestRates, Setup],
+  exports: [Access, ApiTokens, Groups, OpenRequests, People, Refusals, RequestRates, Setup],
 })
 export class AccessModule {
   constructor(links: Links, refusals: Refusals) {

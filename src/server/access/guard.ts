@@ -1,16 +1,37 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { Request, Response } from 'express';
-import { holdsAnywhere, requiredRole } from '../../core/access/index.js';
+import { holdsAnywhere, requiredRole, type Permission } from '../../core/access/index.js';
 import { FleetError } from '../../core/kernel/index.js';
 import { NodeAuthenticator } from '../gateway/index.js';
 import { ipOf, requestIdOf, routeOf, setCaller, type Caller } from '../platform/http/index.js';
+import type { Route, RouteName } from '../../protocol/api/index.js';
 import { Attempts } from './attempts.js';
-import { OpenRequests } from './open-requests.js';
+import { People } from './people.port.js';
 import { Refusals } from './refusals.js';
-import { RequestRates } from './request-rates.js';
 import { ApiTokens, grantOf } from './tokens.store.js';
+import { Traffic, type Known } from './traffic.js';
 
+/** Sessions are looked at with each request; what they begin is short. */
+const NEVER = Number.MAX_SAFE_INTEGER;
 const BEARER = /^Bearer +([^\s]{1,4096}) *$/i;
+
+interface FoundRoute {
+  readonly name: RouteName;
+  readonly route: Route;
+}
+
+/** Why a caller may not call a route at all; null when he may, somewhere. */
+function refusalOf(caller: Caller, permission: Route['permission']): FleetError | null {
+  if (permission === 'person') {
+    if (caller.kind === 'user') return null;
+    return new FleetError('person_required', 'sign in as a person; this is no API token');
+  }
+  if (holdsAnywhere(caller.grants, permission as Permission)) return null;
+  const role = requiredRole(permission as Permission);
+  return new FleetError('insufficient_role', `this needs the role ${role}`, {
+    context: { required_role: role },
+  });
+}
 
 /**
  * The one guard. Each request is refused unless its route is a row of `ROUTES` and the caller
@@ -23,8 +44,8 @@ export class Guard implements CanActivate {
     private readonly nodes: NodeAuthenticator,
     private readonly refusals: Refusals,
     private readonly attempts: Attempts,
-    private readonly open: OpenRequests,
-    private readonly rates: RequestRates,
+    private readonly traffic: Traffic,
+    private readonly people: People,
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
@@ -47,36 +68,67 @@ export class Guard implements CanActivate {
     setCaller(request, stranger);
     if (route.permission === 'public') return true;
     const { authorization } = request.headers;
+    const response = context.switchToHttp().getResponse<Response>();
     if (authorization === undefined || authorization === '') {
-      const expected = route.permission === 'node' ? 'a node token' : 'an API token';
+      await this.#person(request, response, stranger, found);
+    } else if (route.permission === 'node') {
+      setCaller(request, await this.#node(stranger, authorization, name));
+    } else {
+      const known = await this.#token(stranger, authorization, name);
+      await this.#admit(request, response, known, found);
+    }
+    return true;
+  }
+
+  /** Whoever comes without a token: a person with a cookie, or nobody. */
+  async #person(
+    request: Request,
+    response: Response,
+    stranger: Caller,
+    found: FoundRoute,
+  ): Promise<void> {
+    const { name, route } = found;
+    const isForNodes = route.permission === 'node';
+    const person = isForNodes ? null : await this.people.ofCookie(request, response, stranger);
+    if (person === null) {
+      const expected = isForNodes ? 'a node token' : 'an API token';
       throw new FleetError('unauthenticated', `send ${expected}`);
     }
-    if (route.permission === 'node') {
-      setCaller(request, await this.#node(stranger, authorization, name));
-      return true;
+    if (route.method !== 'GET') {
+      try {
+        person.requireCsrf();
+      } catch (error) {
+        await this.attempts.refused(name, request, person.caller, error);
+        throw error;
+      }
     }
-    const { caller, expiresAt } = await this.#token(stranger, authorization, name);
-    const response = context.switchToHttp().getResponse<Response>();
-    this.rates.spend(caller.id, response);
-    if (!holdsAnywhere(caller.grants, route.permission)) {
-      const role = requiredRole(route.permission);
-      const refusal = new FleetError('insufficient_role', `this needs the role ${role}`, {
-        context: { required_role: role },
-      });
+    await this.#admit(request, response, { caller: person.caller, expiresAt: NEVER }, found);
+  }
+
+  /** Throws when the caller may not call this route anywhere, or calls too often. */
+  async #admit(
+    request: Request,
+    response: Response,
+    known: Known,
+    { name, route }: FoundRoute,
+  ): Promise<void> {
+    const { caller } = known;
+    this.traffic.spend(caller.id, response);
+    const refusal = refusalOf(caller, route.permission);
+    if (refusal !== null) {
       await this.attempts.refused(name, request, caller, refusal);
       throw refusal;
     }
     setCaller(request, caller);
-    this.open.add(caller.id, { response, requestId: caller.requestId, expiresAt });
-    return true;
+    this.traffic.follow(known, response);
   }
 
-  async #token(
-    stranger: Caller,
-    authorization: string,
-    route: string,
-  ): Promise<{ readonly caller: Caller; readonly expiresAt: number }> {
+  async #token(stranger: Caller, authorization: string, route: string): Promise<Known> {
     const secret = BEARER.exec(authorization)?.[1];
+    if (secret?.startsWith('bwl_') === true) {
+      const person = await this.people.ofToken(secret, stranger);
+      if (person !== null) return { caller: person, expiresAt: NEVER };
+    }
     const token = secret === undefined ? null : await this.tokens.authenticate(secret, stranger.ip);
     if (token === null) {
       const error = new FleetError(

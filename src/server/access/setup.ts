@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Inject, Injectable } from '@nestjs/common';
 import { DAY_MS, FleetError } from '../../core/kernel/index.js';
 import { AuditLog } from '../audit/index.js';
-import { Database } from '../platform/database/index.js';
+import { Database, type Sql, type Tx } from '../platform/database/index.js';
 import type { Caller } from '../platform/http/index.js';
 import {
   CLOCK,
@@ -13,6 +13,7 @@ import {
   type Clock,
   type Config,
 } from '../platform/index.js';
+import type { PeoplePort } from './people.port.js';
 import { Refusals } from './refusals.js';
 import { ApiTokens, type TokenRecord } from './tokens.store.js';
 
@@ -30,6 +31,8 @@ const setupDone = (): FleetError =>
  */
 @Injectable()
 export class Setup {
+  #people: Pick<PeoplePort, 'hasSuperAdmin'> | null = null;
+
   constructor(
     private readonly database: Database,
     private readonly tokens: ApiTokens,
@@ -38,6 +41,11 @@ export class Setup {
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
+
+  /** Registered by the module of users: an admin among them is an admin too. */
+  usePeople(people: Pick<PeoplePort, 'hasSuperAdmin'>): void {
+    this.#people = people;
+  }
 
   /** Where the token also lies, for scripts; readable by the owner of the manager only. */
   get file(): string {
@@ -52,7 +60,7 @@ export class Setup {
     const secret = newSecret('bws');
     const offered = await this.database.transaction(async (tx) => {
       await tx.run('DELETE FROM setup_token');
-      if (await this.tokens.hasSuperAdmin(tx)) return false;
+      if (await this.#hasAdmin(tx)) return false;
       await tx.run('INSERT INTO setup_token (id, secret_hash, expires_at) VALUES (1, ?, ?)', [
         hashSecret(secret),
         this.clock.now() + SETUP_TOKEN_LIFETIME_MS,
@@ -74,14 +82,10 @@ export class Setup {
     caller: Caller,
     given: { readonly setup_token: string; readonly name: string },
   ): Promise<{ readonly token: TokenRecord; readonly secret: string }> {
-    if (await this.tokens.hasSuperAdmin(this.database.read)) throw setupDone();
+    if (await this.#hasAdmin(this.database.read)) throw setupDone();
     const made = await this.database.transaction(async (tx) => {
-      if (await this.tokens.hasSuperAdmin(tx)) return 'setup_done' as const;
-      const taken = await tx.run(
-        'DELETE FROM setup_token WHERE secret_hash = ? AND expires_at > ?',
-        [hashSecret(given.setup_token), this.clock.now()],
-      );
-      if (taken === 0) return 'setup_token_invalid' as const;
+      const refused = await this.#redeem(tx, given.setup_token);
+      if (refused !== null) return refused;
       const created = await this.tokens.create(tx, {
         name: given.name,
         role: 'super_admin',
@@ -100,10 +104,60 @@ export class Setup {
       });
       return created;
     });
+    return await this.#done(caller, made, 'setup.finish');
+  }
+
+  /**
+   * Trades the set-up token for whatever `make` makes, in one transaction: the first user, who is an admin.
+   * Throws as `finish` does.
+   */
+  async trade<T extends object>(
+    caller: Caller,
+    setupToken: string,
+    route: string,
+    make: (tx: Tx) => Promise<T>,
+  ): Promise<T> {
+    if (await this.#hasAdmin(this.database.read)) throw setupDone();
+    const made = await this.database.transaction(
+      async (tx) => (await this.#redeem(tx, setupToken)) ?? (await make(tx)),
+    );
+    return await this.#done(caller, made, route);
+  }
+
+  /** Whether `trade` would get as far as `make`; throws as it does, and changes nothing. */
+  async check(caller: Caller, setupToken: string, route: string): Promise<void> {
+    if (await this.#hasAdmin(this.database.read)) throw setupDone();
+    const good = await this.database.read.get(
+      'SELECT id FROM setup_token WHERE secret_hash = ? AND expires_at > ?',
+      [hashSecret(setupToken), this.clock.now()],
+    );
+    if (good === undefined) await this.#done(caller, 'setup_token_invalid', route);
+  }
+
+  async #hasAdmin(sql: Sql): Promise<boolean> {
+    if (await this.tokens.hasSuperAdmin(sql)) return true;
+    return this.#people !== null && (await this.#people.hasSuperAdmin(sql));
+  }
+
+  /** Uses the set-up token up; null when it was good. */
+  async #redeem(tx: Tx, setupToken: string): Promise<'setup_done' | 'setup_token_invalid' | null> {
+    if (await this.#hasAdmin(tx)) return 'setup_done';
+    const taken = await tx.run('DELETE FROM setup_token WHERE secret_hash = ? AND expires_at > ?', [
+      hashSecret(setupToken),
+      this.clock.now(),
+    ]);
+    return taken === 0 ? 'setup_token_invalid' : null;
+  }
+
+  async #done<T extends object>(
+    caller: Caller,
+    made: T | 'setup_done' | 'setup_token_invalid',
+    route: string,
+  ): Promise<T> {
     if (made === 'setup_done') throw setupDone();
     if (made === 'setup_token_invalid') {
       const error = new FleetError(made, 'the set-up token is wrong, used or expired');
-      return await this.refusals.refuse(caller, error, 'setup.finish');
+      return await this.refusals.refuse(caller, error, route);
     }
     await rm(this.file, { force: true });
     return made;

@@ -32,6 +32,7 @@ describe('the configuration', () => {
       heartbeatMs: 15_000,
       permitLeaseMs: 10_000,
       artifactBytesMax: 209_715_200,
+      oidcFile: null,
       isFindOpen: false,
       twoPersonAboveNodes: null,
       s3: null,

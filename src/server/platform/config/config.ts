@@ -43,6 +43,8 @@ export interface Config {
   readonly yankedKeepDays: number | null;
   /** TOML that says where releases are pulled from; null: from nowhere. */
   readonly sourcesFile: string | null;
+  /** TOML that says how people sign in at an OpenID provider; null: not at all. */
+  readonly oidcFile: string | null;
   /** Strangers may ask which version a new node should install. */
   readonly isFindOpen: boolean;
   /** A rollout of more nodes than this needs two approvals; null: never. */
@@ -154,6 +156,10 @@ const Environment = z.object({
     .string()
     .refine((text) => !text.includes('\0'), 'take the NUL character out')
     .optional(),
+  BELLWETHER_OIDC_FILE: z
+    .string()
+    .refine((text) => !text.includes('\0'), 'take the NUL character out')
+    .optional(),
   BELLWETHER_AUDIT_RETENTION_DAYS: number(1, 36_500).optional(),
   BELLWETHER_TRUSTED_PROXIES: z
     .string()
@@ -221,6 +227,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     blobGraceHours: read.BELLWETHER_BLOB_GRACE_HOURS,
     yankedKeepDays: read.BELLWETHER_YANKED_KEEP_DAYS ?? null,
     sourcesFile: read.BELLWETHER_SOURCES_FILE ?? null,
+    oidcFile: read.BELLWETHER_OIDC_FILE ?? null,
     auditRetentionDays: read.BELLWETHER_AUDIT_RETENTION_DAYS ?? null,
     trustedProxies: parseRanges(read.BELLWETHER_TRUSTED_PROXIES ?? '') ?? [],
     requestsPerMinute: read.BELLWETHER_REQUESTS_PER_MINUTE,

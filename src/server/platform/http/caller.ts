@@ -2,11 +2,13 @@ import type { Grant } from '../../../core/access/index.js';
 
 /** Who is calling. The guard makes it once a request; handlers get it with `@Who()`. */
 export interface Caller {
-  readonly kind: 'token' | 'system' | 'node' | 'anonymous';
-  /** Id of the API token or node; the name of the part for `system`; empty for `anonymous`. */
+  readonly kind: 'token' | 'user' | 'system' | 'node' | 'anonymous';
+  /** Id of the API token, user or node; the name of the part for `system`; empty for `anonymous`. */
   readonly id: string;
   readonly name: string;
   readonly grants: readonly Grant[];
+  /** Of a signed-in person. */
+  readonly sessionId?: string;
   readonly requestId: string;
   readonly ip: string;
   /** What the program calls itself; anybody can write it. */

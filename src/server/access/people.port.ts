@@ -1,0 +1,43 @@
+import { Injectable } from '@nestjs/common';
+import type { Request, Response } from 'express';
+import type { Sql } from '../platform/database/index.js';
+import type { Caller } from '../platform/http/index.js';
+
+/** Who a session belongs to, and whether this request may change something in his name. */
+export interface KnownPerson {
+  readonly caller: Caller;
+  /** Throws `csrf_invalid` when the request does not prove that it comes from our own page. */
+  requireCsrf(): void;
+}
+
+/** What the guard asks of the module `people`, which comes later and registers here. */
+export interface PeoplePort {
+  /** The person of the session cookie; null without one that works. May renew the cookie. */
+  ofCookie(request: Request, response: Response, stranger: Caller): Promise<KnownPerson | null>;
+  /** The person of a bearer token that was made by signing in; null when it is unknown or over. */
+  ofToken(secret: string, stranger: Caller): Promise<Caller | null>;
+  /** Whether a user could still administer this installation. */
+  hasSuperAdmin(sql: Sql): Promise<boolean>;
+}
+
+/** The door to it. Until somebody registers, there are no people. */
+@Injectable()
+export class People implements Omit<PeoplePort, 'hasSuperAdmin'> {
+  #port: PeoplePort | null = null;
+
+  use(port: PeoplePort): void {
+    this.#port = port;
+  }
+
+  async ofCookie(
+    request: Request,
+    response: Response,
+    stranger: Caller,
+  ): Promise<KnownPerson | null> {
+    return this.#port === null ? null : this.#port.ofCookie(request, response, stranger);
+  }
+
+  async ofToken(secret: string, stranger: Caller): Promise<Caller | null> {
+    return this.#port === null ? null : this.#port.ofToken(secret, stranger);
+  }
+}
