@@ -7,9 +7,6 @@ export const DELTA_MAGIC = new TextEncoder().encode('BWDELTA1');
  */
 export const BROTLI_WINDOW_BITS = 22;
 
-/** Sizes and distances lie below this: 4 GiB, as in the manifest. */
-export const DELTA_CONTENT_BYTES_MAX = 4 * 1024 ** 3;
-
 /** A number of 33 bits (a distance with its sign) takes five groups of seven. */
 export const NUMBER_BYTES_MAX = 5;
 

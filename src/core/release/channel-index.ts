@@ -7,7 +7,7 @@ import type { NodePolicy } from './policy.js';
 import {
   documentDigest,
   ISSUED,
-  problemWithTimes,
+  checkTimes,
   readSigned,
   signerMark,
   type SignedDocument,
@@ -44,12 +44,7 @@ export const ChannelIndex = z
     /** The kill list. */
     revoked: z.array(Revocation).max(REVOKED_MAX),
   })
-  .superRefine((index, context) => {
-    const problem = problemWithTimes(index);
-    if (problem !== null) {
-      context.addIssue({ code: 'custom', path: ['expires_at'], message: problem });
-    }
-  })
+  .superRefine(checkTimes)
   .refine(({ floor, current }) => floor <= current.sequence, {
     path: ['floor'],
     message: 'the current release lies below it',

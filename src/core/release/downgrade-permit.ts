@@ -4,7 +4,7 @@ import { ok, refuse, type Refusal, type Result } from '../kernel/index.js';
 import type { ReleaseErrorCode } from './judge.js';
 import { Channel, ProductName, Version } from './names.js';
 import type { NodePolicy } from './policy.js';
-import { ISSUED, problemWithTimes, readSigned, type SignedDocument } from './signed-document.js';
+import { ISSUED, checkTimes, readSigned, type SignedDocument } from './signed-document.js';
 import type { SigstoreTrust } from './sigstore-adapter.js';
 
 /** Leave to go back further than the local grace allows. */
@@ -26,12 +26,7 @@ export const DowngradePermit = z
       .max(1_000)
       .optional(),
   })
-  .superRefine((permit, context) => {
-    const problem = problemWithTimes(permit);
-    if (problem !== null) {
-      context.addIssue({ code: 'custom', path: ['expires_at'], message: problem });
-    }
-  })
+  .superRefine(checkTimes)
   .refine(({ from }) => lte(from.min, from.max), { path: ['from'], message: 'min is above max' })
   .refine(({ from, to }) => !gte(to, from.max), {
     path: ['to'],

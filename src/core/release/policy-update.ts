@@ -3,7 +3,7 @@ import { ok, refuse, type Refusal, type Result } from '../kernel/index.js';
 import type { ReleaseErrorCode } from './judge.js';
 import { ProductName } from './names.js';
 import type { NodePolicy } from './policy.js';
-import { ISSUED, problemWithTimes, readSigned, type SignedDocument } from './signed-document.js';
+import { ISSUED, checkTimes, readSigned, type SignedDocument } from './signed-document.js';
 import type { SigstoreTrust } from './sigstore-adapter.js';
 
 /** A policy file is at most this long, as a file and as a text. */
@@ -21,12 +21,7 @@ export const PolicyUpdate = z
     /** `policy.toml` as it will lie on the disk. */
     policy: z.string().min(1).max(POLICY_BYTES_MAX),
   })
-  .superRefine((update, context) => {
-    const problem = problemWithTimes(update);
-    if (problem !== null) {
-      context.addIssue({ code: 'custom', path: ['expires_at'], message: problem });
-    }
-  });
+  .superRefine(checkTimes);
 export type PolicyUpdate = z.infer<typeof PolicyUpdate>;
 
 type Code =

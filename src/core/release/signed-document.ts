@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { canonicalJson, ok, refuse, type Refusal, type Result } from '../kernel/index.js';
+import { canonicalJson, DAY_MS, ok, refuse, type Refusal, type Result } from '../kernel/index.js';
 import type { ReleaseErrorCode } from './judge.js';
 import { SIGNATURE_BYTES_MAX } from './manifest.js';
 import type { NodePolicy } from './policy.js';
@@ -12,7 +12,6 @@ import type { SigstoreTrust } from './sigstore-adapter.js';
 export const DOCUMENT_BYTES_MAX = 256 * 1024;
 /** As many as a release can be published with. */
 const SIGNATURES_MAX = 16;
-const DAY_MS = 86_400_000;
 
 /** A document and what was signed over it, as it is uploaded, served and fetched: one pair, one answer. */
 export const SignedDocument = z.strictObject({
@@ -32,15 +31,19 @@ export const ISSUED = {
 /** Longer than this nobody should rely on one signature: who stops the next one hides it for so long. */
 const VALIDITY_DAYS_MAX = 366;
 
-/** Null when the two moments make sense. */
-export function problemWithTimes(times: {
-  readonly issued_at: string;
-  readonly expires_at: string;
-}): string | null {
+/** For a schema with `ISSUED`: refuses moments that make no sense. */
+export function checkTimes(
+  times: { readonly issued_at: string; readonly expires_at: string },
+  context: z.RefinementCtx,
+): void {
   const validMs = Date.parse(times.expires_at) - Date.parse(times.issued_at);
-  if (validMs <= 0) return 'it expires before it is issued';
-  const isTooLong = validMs > VALIDITY_DAYS_MAX * DAY_MS;
-  return isTooLong ? `it is valid for more than ${VALIDITY_DAYS_MAX} days` : null;
+  const say = (message: string): void => {
+    context.addIssue({ code: 'custom', path: ['expires_at'], message });
+  };
+  if (validMs <= 0) say('it expires before it is issued');
+  if (validMs > VALIDITY_DAYS_MAX * DAY_MS) {
+    say(`it is valid for more than ${VALIDITY_DAYS_MAX} days`);
+  }
 }
 
 /** The exact bytes that are signed. */

@@ -1,5 +1,13 @@
 import { z } from 'zod';
-import { Artifact, Channel, ProductName, Sha256, Version } from '../../core/release/index.js';
+import {
+  Artifact,
+  Channel,
+  MANIFEST_BYTES_MAX,
+  ProductName,
+  Sha256,
+  SIGNATURE_BYTES_MAX,
+  Version,
+} from '../../core/release/index.js';
 import { Id } from '../node/index.js';
 import { PageQuery } from './pages.js';
 
@@ -38,18 +46,8 @@ export const ReleaseQuery = PageQuery.extend({
 /** Artifacts first (`releases.append`), then this; both texts are kept byte for byte. */
 export const PublishRelease = z
   .object({
-    manifest: z
-      .string()
-      .min(2)
-      .max(1024 * 1024),
-    signatures: z
-      .array(
-        z
-          .string()
-          .min(1)
-          .max(64 * 1024),
-      )
-      .max(16),
+    manifest: z.string().min(2).max(MANIFEST_BYTES_MAX),
+    signatures: z.array(z.string().min(1).max(SIGNATURE_BYTES_MAX)).max(16),
     /** Only stored, for others to look at and sign: no node sees it. */
     draft: z.boolean().default(false),
   })

@@ -68,11 +68,11 @@ export class Newcomers {
     { node, release, now }: { node: FleetNode; release: StoredRelease; now: Instant },
   ): Promise<void> {
     const fit = candidacyOf(node, release.manifest);
-    // What the store lost would only make the node fail; the sweep comes again.
-    const isStaged = await this.releases.areStaged(artifactsFor([node], release.manifest));
-    if (fit.reason !== null || !isStaged) return;
+    if (fit.reason !== null) return;
     const wave = waveFor(state, memberOf(node, fit.version));
     if (wave === null) return;
+    // What the store lost would only make the node fail; the sweep comes again.
+    if (!(await this.releases.areStaged(artifactsFor([node], release.manifest)))) return;
     const hasOpened = state.waves[wave]?.openedAt !== null;
     if (!hasOpened && meta.startVersion !== null && fit.version !== meta.startVersion) {
       await this.#bringToStart(node, meta);
