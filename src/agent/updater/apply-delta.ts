@@ -4,6 +4,7 @@ import { open, stat, type FileHandle } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { constants, createBrotliDecompress, createGunzip } from 'node:zlib';
 import { DELTA_MAGIC, DeltaDecoder, hasDeltaMagic, type Piece } from '../../core/delta/index.js';
+import { collector } from './collect.js';
 import { unpackedBytesMax } from './extract.js';
 import type { KeptArchive } from './kept-archives.js';
 
@@ -183,6 +184,7 @@ class Sink {
   readonly #sizeMax: number;
   readonly #hash = createHash('sha256');
   readonly #step = Buffer.alloc(STEP_BYTES);
+  readonly #collect = collector();
   #held = 0;
   #size = 0;
 
@@ -239,6 +241,7 @@ class Sink {
       const { bytesWritten } = await this.#file.write(bytes, at, bytes.length - at);
       at += bytesWritten;
     }
+    this.#collect(bytes.length);
     this.#held = 0;
   }
 

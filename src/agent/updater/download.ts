@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { open, rm, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FleetError } from '../../core/kernel/index.js';
+import { collector } from './collect.js';
 import type { Faults } from './faults.js';
 import type { Fetcher } from './fetcher.port.js';
 import { Suppliers } from './suppliers.js';
@@ -143,6 +144,7 @@ interface Receipt {
 async function receive(wanted: Download, receipt: Receipt): Promise<void> {
   const { controller, suppliers } = receipt;
   const file = await open(wanted.path, 'r+').catch(() => open(wanted.path, 'w+', 0o640));
+  const collect = collector();
   let at = receipt.from;
   const stall = setTimeout(() => {
     controller.abort(new FleetError('upgrade_network_error', 'the download stalled'));
@@ -164,6 +166,7 @@ async function receive(wanted: Download, receipt: Receipt): Promise<void> {
       }
       receipt.hash.update(chunk);
       at += chunk.length;
+      collect(chunk.length);
       wanted.faults.hit('after-download-part');
     }
     await file.sync();

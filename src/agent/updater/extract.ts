@@ -7,6 +7,7 @@ import { createGunzip } from 'node:zlib';
 import { extract as tarExtract, type Header } from 'tar-stream';
 import { FleetError } from '../../core/kernel/index.js';
 import { createFile, syncDirectory } from '../durable-files.js';
+import { collector } from './collect.js';
 import type { Faults } from './faults.js';
 import { MARKER, type InstallRoot } from './install-root.js';
 
@@ -149,11 +150,13 @@ async function unpack(wanted: Extraction, into: string): Promise<void> {
 
 /** Counts all that comes out, headers and padding too: each of them can be made to swell. */
 async function* upTo(bytesMax: number, stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const collect = collector();
   let bytes = 0;
   for await (const chunk of stream) {
     bytes += chunk.length;
     if (bytes > bytesMax) throw bad(`unpacks to more than ${bytesMax} bytes`);
     yield chunk;
+    collect(chunk.length);
   }
 }
 
