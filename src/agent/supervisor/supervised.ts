@@ -1,6 +1,8 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { bootId } from '../host.js';
 import { bornAt } from '../process-birth.js';
 import type { ServiceDriver, ServiceStatus } from './driver.port.js';
 import type { ServiceConfig } from './service-config.js';
@@ -23,12 +25,21 @@ const BACKOFF_MAX_MS = 30_000;
 const TOLD_MAX = 16;
 const RECORD_BYTES_MAX = 4_096;
 
+const Recorded = z.object({
+  run: z.string().nullable(),
+  ends: z.int().nullable(),
+  boot: z.string(),
+});
+
+/** The first process tells one boot of a container from the next: its kernel stays the same. */
+const thisBoot = (): string => `${bootId()} ${bornAt(1) ?? ''}`;
+
 const BEGUN: Seen = { state: 'starting', pid: null, ends: 0, run: null, how: 'gone' };
 
 /**
  * Looks after a service that another supervisor runs. That one starts it again when it ends; where
  * it has given up, this does, later each time. What was last seen lies in `service.seen`, so that
- * an end while no agent ran is told by the next.
+ * an end while no agent ran is told by the next, and so is a boot of the machine.
  */
 export class SupervisedDriver implements ServiceDriver {
   readonly #config: Pick<ServiceConfig, 'root' | 'stop_timeout_secs'>;
@@ -118,6 +129,8 @@ export class SupervisedDriver implements ServiceDriver {
 
   async #begin(wish: number): Promise<void> {
     this.#seen = BEGUN;
+    // Durable before it runs: it may take the whole machine down.
+    this.#record(BEGUN);
     let refusal: unknown = null;
     // Some supervisors call it a failure to start what they have started themselves meanwhile.
     await this.#supervisor.start().catch((error: unknown) => {
@@ -194,9 +207,15 @@ export class SupervisedDriver implements ServiceDriver {
 
   /** On a full disk it is not kept: then an end while no agent runs may go untold, nothing else. */
   #record(seen: Seen | null): void {
-    const kept = seen === null ? {} : { run: seen.run, ends: seen.ends };
+    const kept = seen === null ? {} : { run: seen.run, ends: seen.ends, boot: thisBoot() };
     try {
-      writeFileSync(this.#recordFile, JSON.stringify(kept), { mode: 0o640 });
+      const file = openSync(this.#recordFile, 'w', 0o640);
+      try {
+        writeSync(file, JSON.stringify(kept));
+        fsyncSync(file);
+      } finally {
+        closeSync(file);
+      }
     } catch {
       // As said above.
     }
@@ -205,9 +224,10 @@ export class SupervisedDriver implements ServiceDriver {
   #recorded(): Seen | null {
     try {
       const text = readFileSync(this.#recordFile, 'utf8').slice(0, RECORD_BYTES_MAX);
-      const { run, ends } = JSON.parse(text) as { run?: unknown; ends?: unknown };
-      if (typeof run !== 'string') return null;
-      return { ...BEGUN, run, ends: Number.isSafeInteger(ends) ? (ends as number) : null };
+      const { run, ends, boot } = Recorded.parse(JSON.parse(text));
+      // Whatever ran in another boot has ended, and the counts began anew.
+      if (boot !== thisBoot()) return { ...BEGUN, run: `of ${boot}`, ends: null };
+      return { ...BEGUN, run, ends };
     } catch {
       return null;
     }

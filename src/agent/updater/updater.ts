@@ -180,6 +180,7 @@ export class Updater {
       this.#inBackground(this.#take({ type: 'exited' }));
     });
     const isRunning = await driver.adopt();
+    await this.#turn; // The ends that it told of are durable before anything runs.
     // Counted before it is started: a version that takes the whole machine down is tried no more
     // often than one that only ends.
     if (!isRunning && wasOnProbation) await this.#take({ type: 'exited' });
