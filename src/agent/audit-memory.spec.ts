@@ -1,5 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -13,8 +15,9 @@ import {
   verifierOf,
   type Hash,
 } from '../core/audit/index.js';
+import type { Reach } from './link/index.js';
 import { toSpoolEvent } from './report/index.js';
-import { AuditMemory, type AuditMemoryOptions } from './audit-memory.js';
+import { AuditMemory, proofFetcher, type AuditMemoryOptions } from './audit-memory.js';
 
 const { privateKey } = generateKeyPairSync('ed25519');
 const origin = 'manager.example/audit/1';
@@ -131,5 +134,22 @@ describe('an agent', () => {
     writeFileSync(join(dir, 'audit-checkpoint.txt'), 'half a note');
     await memory().heard(honest.at(3));
     expect([kept(), told]).toEqual([honest.at(3), []]);
+  });
+});
+
+describe('a proof', () => {
+  it('is not waited for for ever where the way hangs', async () => {
+    const silent = createServer(() => undefined).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const at = `127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    const asked = (origin: string, reach: Reach): Promise<unknown> =>
+      proofFetcher({
+        ...{ manager: 'https://manager.example', origin: () => origin, reach, timeoutMs: 200 },
+        ...{ nodeId: 'nod_000000000001', key: privateKey, now: () => Date.now() },
+      })(1, 2);
+    await expect(asked(`http://${at}`, {})).rejects.toThrow();
+    const proxy = { HTTPS_PROXY: `http://${at}` };
+    await expect(asked('https://manager.example', { proxy })).rejects.toThrow();
+    silent.close();
   });
 });

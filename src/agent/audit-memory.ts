@@ -1,8 +1,5 @@
 import { randomUUID, type KeyObject } from 'node:crypto';
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
 import { z } from 'zod';
 import {
@@ -16,7 +13,7 @@ import {
 import type { OutboxEvent } from '../core/update/index.js';
 import { makeNodeToken } from '../protocol/node/index.js';
 import { replaceFile } from './durable-files.js';
-import { agentFor, type Reach } from './link/index.js';
+import { agentFor, ask, bytesOf, type Reach } from './link/index.js';
 import type { Log } from './log.js';
 
 /** The newest checkpoint of the manager's audit log that fitted all before it. */
@@ -176,32 +173,27 @@ export function proofFetcher(options: {
   readonly nodeId: string;
   readonly key: KeyObject;
   readonly now: () => number;
+  /** For specs; `ANSWER_TIMEOUT_MS` when not given. */
+  readonly timeoutMs?: number;
 }): AuditMemoryOptions['fetchProof'] {
   const { origin: audience } = new URL(options.manager);
-  const { nodeId, key, now, reach } = options;
+  const { nodeId, key, now, reach, timeoutMs = ANSWER_TIMEOUT_MS } = options;
   return async (from, to) => {
     const token = makeNodeToken({ nodeId, origin: audience, key, nowMs: now(), jti: randomUUID() });
     const url = `${options.origin()}${CONSISTENCY_PATH}?from=${from}&to=${to}`;
-    const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
-    const asked = { headers: { authorization: `Bearer ${token}` }, signal };
     // Redirects are not followed: a token must not go somewhere else.
-    const asking = url.startsWith('https:')
-      ? httpsRequest(url, { ...asked, agent: agentFor(reach, false) })
-      : httpRequest(url, asked);
-    const answered = once(asking, 'response') as Promise<[IncomingMessage]>;
-    asking.end();
-    const [response] = await answered;
-    const chunks: Buffer[] = [];
-    let length = 0;
-    for await (const chunk of response as AsyncIterable<Buffer>) {
-      length += chunk.length;
-      if (length > ANSWER_BYTES_MAX) throw new Error('the proof is too long');
-      chunks.push(chunk);
-    }
+    const response = await ask(url, {
+      headers: { authorization: `Bearer ${token}` },
+      agent: url.startsWith('https:') && agentFor(reach, false),
+      timeoutMs,
+      signal: AbortSignal.timeout(timeoutMs),
+    });
+    const bytes = await bytesOf(response, ANSWER_BYTES_MAX);
+    if (bytes === null) throw new Error('the proof is too long');
     if (response.statusCode !== 200) {
       throw new Error(`the manager answered ${response.statusCode ?? 0}`);
     }
-    const { path } = Proof.parse(JSON.parse(Buffer.concat(chunks).toString('utf8')));
+    const { path } = Proof.parse(JSON.parse(bytes.toString('utf8')));
     return path.map((hash) => Buffer.from(hash, 'base64'));
   };
 }

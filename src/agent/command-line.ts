@@ -21,12 +21,14 @@ export { EXIT };
 const USAGE = `bellwether-agent ${AGENT_VERSION}
 
   enroll --manager URL --token TOKEN [--name NAME] [--label KEY=VALUE ...] [--allow-plaintext]
-         [--manager-ca-file FILE] [--manager-pin sha256//... ...] [--https-proxy URL]
+         [--manager-url URL ...] [--manager-ca-file FILE] [--manager-pin sha256//... ...]
+         [--https-proxy URL]
                               make this machine a node
   run [--stop-services]       run until stopped; services go on running unless told otherwise
   status [--json] [--is-up-to-date]
                               what is installed and what is going on; exit code 6 when something is under way
-  update [--now] [SERVICE]    look again for what the manager wants; --now: without waiting
+  update [--now] [SERVICE]    look again for what the manager wants; --now: without waiting, nor for the local
+                              maintenance window
   apply [SERVICE]             let a version go that waits for a hand (manual_only)
   rollback [SERVICE]          go back to the version before; works without a running agent, too
   pin VERSION|--current [SERVICE]
@@ -36,7 +38,7 @@ const USAGE = `bellwether-agent ${AGENT_VERSION}
   enable [SERVICE]
   verify [SERVICE]            is all that is installed as it was signed, and nothing half
   diagnose [--out FILE]       the facts for a support case, without secrets
-  policy check [--service S]  is every local policy readable, and what does it allow
+  policy check [--service S]  is every local policy readable, what does it allow, and can every hook be run
   policy show [--service S]   every setting as it counts
   policy update FILE [--service S]
                               replace the policy by a signed one; FILE.*.minisig lie beside it
@@ -67,6 +69,7 @@ const OPTIONS = {
   name: { type: 'string' },
   label: { type: 'string', multiple: true, default: [] as string[] },
   'allow-plaintext': { type: 'boolean', default: false },
+  'manager-url': { type: 'string', multiple: true },
   'manager-ca-file': { type: 'string' },
   'manager-pin': { type: 'string', multiple: true },
   'https-proxy': { type: 'string' },
@@ -88,7 +91,7 @@ const OPTIONS = {
 const OPTIONS_OF: Readonly<Record<CommandName, readonly (keyof typeof OPTIONS)[]>> = {
   enroll: [
     ...(['manager', 'token', 'name', 'label', 'allow-plaintext'] as const),
-    ...(['manager-ca-file', 'manager-pin', 'https-proxy'] as const),
+    ...(['manager-url', 'manager-ca-file', 'manager-pin', 'https-proxy'] as const),
   ],
   run: ['stop-services'],
   status: ['json', 'is-up-to-date'],

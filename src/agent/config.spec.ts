@@ -1,5 +1,17 @@
-import { describe, expect, it } from 'vitest';
-import { AgentConfig, problemsOf, proxyFrom } from './config.js';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { AgentConfig, problemsOf, proxyFrom, readConfig } from './config.js';
 
 const PROXY = 'http://proxy.example:3128';
 const PIN = `sha256//${'A'.repeat(43)}=`;
@@ -79,5 +91,64 @@ describe('the way to the manager in agent.toml', () => {
 
   it('says nothing of a password', () => {
     expect(problems({ manager_urls: ['https://user:secret@m.example'] })).not.toContain('secret');
+  });
+});
+
+describe('agent.toml as a file', () => {
+  let dir: string;
+  let file: string;
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'bellwether-config-'));
+    file = join(dir, 'agent.toml');
+    writeFileSync(file, 'manager = "https://m.example"\n', { mode: 0o640 });
+  });
+  afterEach(() => {
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  it('is read when only its owner can write it', async () => {
+    expect((await readConfig(dir)).manager).toBe('https://m.example');
+    chmodSync(file, 0o644);
+    expect((await readConfig(dir)).manager).toBe('https://m.example');
+  });
+
+  it.each<[string, () => void, string]>([
+    ['its group can write', () => chmodSync(file, 0o660), 'can be changed by others (chmod go-w)'],
+    ['everybody can write', () => chmodSync(file, 0o646), 'can be changed by others (chmod go-w)'],
+    [
+      'is a link',
+      () => {
+        renameSync(file, `${file}.real`);
+        symlinkSync(`${file}.real`, file);
+      },
+      'is a symbolic link',
+    ],
+    [
+      'is a folder',
+      () => {
+        rmSync(file);
+        mkdirSync(file);
+      },
+      'is not a file',
+    ],
+    [
+      'is no text',
+      () => writeFileSync(file, Buffer.from([0x66, 0xff])),
+      'encoded data was not valid',
+    ],
+    ['is too large', () => writeFileSync(file, ' '.repeat(1024 * 1024 + 1)), 'is larger than'],
+    ['is missing', () => rmSync(file), 'is missing; run `bellwether-agent enroll` first'],
+  ])('is refused when it %s', async (_what, change, message) => {
+    change();
+    await expect(readConfig(dir)).rejects.toMatchObject({
+      code: 'config_invalid',
+      message: expect.stringMatching(new RegExp(`^${file}:? `)) as string,
+    });
+    await expect(readConfig(dir)).rejects.toThrow(message);
+  });
+
+  it.runIf(process.getuid?.() === 0)('is refused when it belongs to somebody else', async () => {
+    chownSync(file, 12_345, 12_345);
+    await expect(readConfig(dir)).rejects.toThrow('belongs to somebody else (chown root)');
   });
 });

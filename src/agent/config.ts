@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { FleetError } from '../core/kernel/index.js';
 import { Id, Labels, SERVICES_PER_NODE_MAX } from '../protocol/node/index.js';
 import { AuditKeyText } from './audit-key.js';
+import { GuardedFile } from './guarded-file.js';
 import { problemWithUrl } from './safe-url.js';
 import { problemsOfSets, SetConfig } from './set-config.js';
 import { ServiceConfig } from './supervisor/index.js';
@@ -13,6 +14,8 @@ import { ServiceConfig } from './supervisor/index.js';
 export const CONFIG_FILE = 'agent.toml';
 export const IDENTITY_FILE = 'identity.json';
 export const KEY_FILE = 'node.key';
+/** 64 services with long environments; more is another file. */
+const CONFIG_BYTES_MAX = 1024 * 1024;
 
 /** As `curl --pinnedpubkey` takes it. */
 const PIN = /^sha256\/\/[A-Za-z0-9+/]{43}=$/;
@@ -22,6 +25,8 @@ const isUnique = (values: readonly string[]): boolean => new Set(values).size ==
 
 /** How the manager is reached; needed before there is an identity, too. */
 export const ReachSettings = z.object({
+  /** Where it is reached, in order of preference; `manager` alone when left out. */
+  manager_urls: z.array(z.url().max(2_048)).min(1).max(8).optional(),
   /** Certificates in PEM: whom to trust as manager, and nobody else. */
   manager_ca_file: z.string().min(1).max(4_096).optional(),
   /** The manager must also hold one of these keys. */
@@ -38,8 +43,6 @@ export const AgentConfig = z
   .strictObject({
     /** Where the manager is, as nodes reach it; its origin is the audience of every node token. */
     manager: z.url().max(2_048),
-    /** Where it is reached, in order of preference; `manager` alone when left out. */
-    manager_urls: z.array(z.url().max(2_048)).min(1).max(8).optional(),
     /** `auto`: a WebSocket where that works, else requests (a poll). */
     transport: z.enum(['auto', 'socket', 'poll']).default('auto'),
     /** Plain http and ws to others than this machine. For closed test networks. */
@@ -119,19 +122,28 @@ const configError = (file: string, problems: string, cause?: unknown): FleetErro
 
 const codeOf = (error: unknown): string => (error as { code?: string }).code ?? 'unknown';
 
-/** Reads and checks `agent.toml`. Throws `config_invalid` with every problem at once. */
+/**
+ * Reads and checks `agent.toml`, which says what is run as this user: guarded as the policy is, so one
+ * that others could write, or a link, is refused. Throws `config_invalid` with every problem at once.
+ */
 export async function readConfig(dir: string): Promise<AgentConfig> {
   const file = join(dir, CONFIG_FILE);
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (error) {
-    const hint = 'run `bellwether-agent enroll` first, or name another --dir';
-    throw configError(file, `cannot be read (${codeOf(error)}); ${hint}`, error);
+  const guarded = new GuardedFile<{ readonly bytes: Buffer } | { readonly problem: string }>(file, {
+    bytesMax: CONFIG_BYTES_MAX,
+    parse: (bytes) => ({ bytes }),
+    without: (problem) => ({ problem }),
+  });
+  const { value } = await guarded.look();
+  if ('problem' in value) {
+    const hint = '; run `bellwether-agent enroll` first, or name another --dir';
+    throw new FleetError(
+      'config_invalid',
+      `${file} ${value.problem}${value.problem === 'is missing' ? hint : ''}`,
+    );
   }
   let toml: unknown;
   try {
-    toml = parseToml(text);
+    toml = parseToml(new TextDecoder('utf-8', { fatal: true }).decode(value.bytes));
   } catch (error) {
     throw configError(file, (error as Error).message.split('\n')[0] ?? 'is not TOML', error);
   }

@@ -8,6 +8,7 @@ import { reachFrom } from './reach-config.js';
 interface Options {
   readonly dir: string;
   readonly manager?: string | undefined;
+  readonly 'manager-url'?: readonly string[] | undefined;
   readonly 'manager-ca-file'?: string | undefined;
   readonly 'manager-pin'?: readonly string[] | undefined;
   readonly 'https-proxy'?: string | undefined;
@@ -20,10 +21,11 @@ interface Options {
 export async function settingsFor(
   options: Options,
   env: Readonly<Record<string, string | undefined>>,
-): Promise<Required<Pick<Enrollment, 'reach' | 'settings'>>> {
+): Promise<Pick<Enrollment, 'reach' | 'settings' | 'managerUrls'>> {
   const { dir } = options;
   const file = options['manager-ca-file'];
   const given = Object.entries({
+    manager_urls: options['manager-url'],
     manager_ca_file: file === undefined ? undefined : resolve(file),
     manager_pins: options['manager-pin'],
     https_proxy: options['https-proxy'],
@@ -35,6 +37,7 @@ export async function settingsFor(
     () => false,
   );
   const known = isThere ? await readConfig(dir) : {};
-  const reach = await reachFrom(dir, { ...known, ...parsed.data }, env);
-  return { reach, settings: Object.fromEntries(given) as Enrollment['settings'] & object };
+  const all = { ...known, ...parsed.data };
+  const settings = Object.fromEntries(given) as Enrollment['settings'] & object;
+  return { reach: await reachFrom(dir, all, env), settings, managerUrls: all.manager_urls };
 }

@@ -38,6 +38,16 @@ const refusal = (code: string, status = 401): typeof answer => ({
   body: JSON.stringify({ code, detail: `detail of ${code}` }),
 });
 
+/** An address where nobody listens. */
+async function deaf(): Promise<string> {
+  const one = createServer().listen(0, '127.0.0.1');
+  await once(one, 'listening');
+  const { port } = one.address() as AddressInfo;
+  one.close();
+  await once(one, 'close');
+  return `http://127.0.0.1:${port}`;
+}
+
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'bellwether-enroll-'));
   dir = join(folder, 'etc', 'bellwether');
@@ -110,7 +120,8 @@ describe('enrolling', () => {
       'rate_limited',
     ]) {
       answer = refusal(code);
-      await expect(join_()).rejects.toMatchObject({ code, message: `detail of ${code}` });
+      const message = `${url()} refused: detail of ${code}`;
+      await expect(join_()).rejects.toMatchObject({ code, message });
       expect(readdirSync(folder)).toEqual([]);
     }
   });
@@ -144,6 +155,50 @@ describe('enrolling', () => {
     await expect(failing).rejects.toMatchObject({ code: 'unavailable' });
     await expect(failing).rejects.not.toThrow(TOKEN);
     expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it('asks one address after another, and is enrolled by the first that answers', async () => {
+    const nobody = await deaf();
+    const other = createServer((_request, response) => response.writeHead(502).end('<html>'));
+    other.listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const stranger = `http://127.0.0.1:${(other.address() as AddressInfo).port}`;
+    // The name in the proof stays that of the manager, whichever address carries it.
+    const manager = 'https://manager.example';
+    const managerUrls = [nobody, `${stranger}/`, `${url()}/some/path`];
+    const identity = await join_({ manager, managerUrls });
+    expect(identity).toMatchObject({ node_id: 'nod_000000000001', manager });
+    const [request] = requests;
+    const key = publicKeyFromRaw(request?.public_key ?? '');
+    const text = enrollmentProofText(manager, TOKEN, request?.public_key ?? '');
+    const proof = Buffer.from(request?.proof ?? '', 'base64url');
+    expect(key !== null && verify(null, Buffer.from(text), key, proof)).toBe(true);
+    other.close();
+  });
+
+  it('says what each address answered when all fail, and leaves nothing behind', async () => {
+    const nobody = await deaf();
+    answer = { status: 500, body: '<html>' };
+    const failing = join_({ managerUrls: [nobody, url()] });
+    await expect(failing).rejects.toMatchObject({
+      code: 'unavailable',
+      message: `${nobody} cannot be reached (ECONNREFUSED); ${url()} answered 500, but not as a manager does`,
+    });
+    answer = refusal('rate_limited', 429);
+    await expect(join_({ managerUrls: [url(), nobody] })).rejects.toMatchObject({
+      code: 'rate_limited',
+      message: expect.stringContaining(`${nobody} cannot be reached`) as string,
+    });
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it('does not ask elsewhere once the manager has refused', async () => {
+    const nobody = await deaf();
+    answer = refusal('enrollment_token_used');
+    const asked = join_({ managerUrls: [nobody, url(), 'http://127.0.0.1:9'] });
+    await expect(asked).rejects.toMatchObject({ code: 'enrollment_token_used' });
+    await expect(asked).rejects.not.toThrow('127.0.0.1:9');
+    await expect(asked).rejects.toThrow(`${nobody} cannot be reached`);
   });
 
   it('does not enroll twice, and changes nothing', async () => {

@@ -1,12 +1,10 @@
 import { createPrivateKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { access, mkdir, readFile, rm, rmdir } from 'node:fs/promises';
-import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { request as httpsRequest } from 'node:https';
 import { dirname, join } from 'node:path';
 import { stringify as toToml } from 'smol-toml';
 import { z } from 'zod';
 import { FleetError } from '../core/kernel/index.js';
-import { isErrorCode } from '../protocol/index.js';
+import { ERRORS, isErrorCode } from '../protocol/index.js';
 import {
   ENROLL_PATH,
   enrollmentProofText,
@@ -24,7 +22,7 @@ import {
 } from './config.js';
 import { createFile } from './durable-files.js';
 import { describeHost } from './host.js';
-import { agentFor, type Reach } from './link/index.js';
+import { agentFor, ask, bytesOf, type Reach } from './link/index.js';
 import { holdLock } from './lock.js';
 import { problemWithUrl } from './safe-url.js';
 
@@ -33,7 +31,10 @@ const ANSWER_TIMEOUT_MS = 30_000;
 const ANSWER_BYTES_MAX = 64 * 1024;
 
 export interface Enrollment {
+  /** As the manager calls itself: what the proof of the key is made for. */
   readonly manager: string;
+  /** Where it is reached, in the order in which it is tried; `manager` alone when not given. */
+  readonly managerUrls?: readonly string[] | undefined;
   readonly token: string;
   readonly name: string;
   readonly dir: string;
@@ -52,11 +53,14 @@ const Problem = z.looseObject({ code: z.string(), detail: z.string().max(1_000) 
  * refused enrollment leaves nothing behind. The key is durable before it is shown to the manager
  * and is never overwritten: one that an interrupted try left is used again. `identity.json` comes
  * last; where it is, the node is enrolled. Throws FleetError: `conflict` when it is enrolled
- * already, `invalid_request`, `unavailable`, or the code of the manager's refusal.
+ * already, `invalid_request`, `unavailable`, `manager_pin_mismatch`, or the code of the manager's
+ * refusal; the message says what each address answered that was tried.
  */
 export async function enroll(wanted: Enrollment): Promise<Identity> {
-  const problem = problemWithUrl(wanted.manager, wanted.allowPlaintext);
-  if (problem !== null) throw new FleetError('invalid_request', problem);
+  for (const url of [wanted.manager, ...(wanted.managerUrls ?? [])]) {
+    const problem = problemWithUrl(url, wanted.allowPlaintext);
+    if (problem !== null) throw new FleetError('invalid_request', problem);
+  }
   const made = await mkdir(wanted.dir, { recursive: true, mode: 0o750 });
   const unlock = holdLock(wanted.dir);
   try {
@@ -78,7 +82,9 @@ async function enrollHere(wanted: Enrollment): Promise<Identity> {
   const { key, isNew } = await ownKey(keyFile);
   let answer: z.infer<typeof EnrollResponse>;
   try {
-    answer = await post(`${origin}${ENROLL_PATH}`, requestOf(wanted, key), wanted.reach ?? {});
+    const { managerUrls = [wanted.manager], reach = {} } = wanted;
+    const origins = [...new Set(managerUrls.map((url) => new URL(url).origin))];
+    answer = await postInTurn(origins, requestOf(wanted, key), reach);
   } catch (error) {
     if (isNew) await rm(keyFile, { force: true });
     throw error;
@@ -150,21 +156,70 @@ ${toToml(own)}
 `;
 }
 
+/**
+ * At one address after another, until one enrolls or refuses as a manager does. What went wrong
+ * before is told, too: where an answer was lost, the next address says that the token was used.
+ */
+async function postInTurn(
+  origins: readonly string[],
+  body: EnrollRequest,
+  reach: Reach,
+): Promise<z.infer<typeof EnrollResponse>> {
+  const failures: FleetError[] = [];
+  for (const origin of origins) {
+    try {
+      return await post(origin, body, reach);
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      const message = `${origin} ${error.message}`;
+      failures.push(new FleetError(error.code, message, { kind: error.kind, cause: error }));
+      if (isFinal(error.code)) break;
+    }
+  }
+  throw worstOf(failures);
+}
+
+/** The manager itself has decided: it would say the same at its other addresses. */
+function isFinal(code: string): boolean {
+  const status = isErrorCode(code) ? ERRORS[code].http : null;
+  return status !== null && status < 500 && status !== 429;
+}
+
+function worstOf(failures: readonly FleetError[]): FleetError {
+  const last = failures.at(-1) ?? new FleetError('internal_error', 'no address was asked');
+  if (failures.length <= 1) return last;
+  const telling = failures.findLast(({ code }) => code !== 'unavailable') ?? last;
+  const message = failures.map((failure) => failure.message).join('; ');
+  return new FleetError(telling.code, message, { kind: telling.kind, cause: telling });
+}
+
+/** Errors go on from the name of the address. */
 async function post(
-  url: string,
+  origin: string,
   body: EnrollRequest,
   reach: Reach,
 ): Promise<z.infer<typeof EnrollResponse>> {
   let status: number;
   let text: string;
   try {
-    const response = await ask(url, Buffer.from(JSON.stringify(body)), reach);
+    const response = await ask(`${origin}${ENROLL_PATH}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: Buffer.from(JSON.stringify(body)),
+      agent: origin.startsWith('https:') && agentFor(reach, false),
+      timeoutMs: ANSWER_TIMEOUT_MS,
+      silenceMs: ANSWER_TIMEOUT_MS,
+    });
     status = response.statusCode ?? 0;
-    text = await boundedText(response);
+    const bytes = await bytesOf(response, ANSWER_BYTES_MAX);
+    if (bytes === null) throw new Error('the answer is too large');
+    text = bytes.toString('utf8');
   } catch (error) {
-    if (error instanceof FleetError) throw error;
+    if (error instanceof FleetError) {
+      throw new FleetError(error.code, `is not trusted: ${error.message}`, { cause: error });
+    }
     const { code, message } = error as { code?: string; message?: string };
-    throw new FleetError('unavailable', `${url} cannot be reached (${code ?? message ?? ''})`, {
+    throw new FleetError('unavailable', `cannot be reached (${code ?? message ?? ''})`, {
       kind: 'operational',
       cause: error,
     });
@@ -174,47 +229,9 @@ async function post(
   if (status === 201 && answer.success) return answer.data;
   const problem = Problem.safeParse(json);
   if (problem.success && isErrorCode(problem.data.code)) {
-    throw new FleetError(problem.data.code, problem.data.detail);
+    throw new FleetError(problem.data.code, `refused: ${problem.data.detail}`);
   }
-  throw new FleetError('unavailable', `${url} answered ${status}, but not as a manager does`);
-}
-
-/** Redirects are not followed. */
-function ask(url: string, body: Buffer, reach: Reach): Promise<IncomingMessage> {
-  const isSafe = url.startsWith('https:');
-  const headers = { 'content-type': 'application/json', 'content-length': String(body.length) };
-  return new Promise((resolve, reject) => {
-    const options = { method: 'POST', headers, timeout: ANSWER_TIMEOUT_MS };
-    const asking = isSafe
-      ? httpsRequest(url, { ...options, agent: agentFor(reach, false) })
-      : httpRequest(url, { ...options, agent: false });
-    // One that waits for its tunnel does not hear that it was destroyed.
-    const timer = setTimeout(() => {
-      reject(new Error('no answer came in time'));
-      asking.destroy();
-    }, ANSWER_TIMEOUT_MS);
-    asking.on('response', (response) => {
-      clearTimeout(timer);
-      response.setTimeout(ANSWER_TIMEOUT_MS, () => response.destroy());
-      resolve(response);
-    });
-    asking.on('error', (error) => {
-      clearTimeout(timer);
-      reject(error);
-    });
-    asking.end(body);
-  });
-}
-
-async function boundedText(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > ANSWER_BYTES_MAX) throw new Error('the answer is too large');
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
+  throw new FleetError('unavailable', `answered ${status}, but not as a manager does`);
 }
 
 function parseJson(text: string): unknown {

@@ -1,5 +1,6 @@
 import { readConfig } from './config.js';
 import { ControlFile } from './control-file.js';
+import { problemsOfHooks } from './operator/hook-check.js';
 import { PolicyFile } from './policy-file.js';
 import { updatePolicy } from './policy-update.js';
 
@@ -14,10 +15,10 @@ async function servicesOf({ dir, service }: Wanted) {
   return services.filter(({ name }) => service === undefined || name === service);
 }
 
-/** One line a service; false when one of the policies cannot be used. */
+/** One line a service; false when a policy, a switch or a hook cannot be used. */
 export async function checkPolicies(wanted: Wanted): Promise<boolean> {
   let isFine = true;
-  for (const { name, root } of await servicesOf(wanted)) {
+  for (const { name, root, hooks } of await servicesOf(wanted)) {
     const policy = await new PolicyFile(root).read();
     if (policy.ok) {
       const { enabled, allowed_channels, signers, threshold } = policy.value;
@@ -29,9 +30,10 @@ export async function checkPolicies(wanted: Wanted): Promise<boolean> {
       console.error(`${name}: ${policy.error.message}`);
     }
     const control = await new ControlFile(root).read();
-    if (control.ok) continue;
-    isFine = false;
-    console.error(`${name}: ${control.error.message}`);
+    const problems = control.ok ? [] : [control.error.message];
+    problems.push(...(await problemsOfHooks(hooks)));
+    if (problems.length > 0) isFine = false;
+    for (const problem of problems) console.error(`${name}: ${problem}`);
   }
   return isFine;
 }

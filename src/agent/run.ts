@@ -6,7 +6,7 @@ import { isErrorCode } from '../protocol/index.js';
 import { AuditMemory, proofFetcher } from './audit-memory.js';
 import { readConfig, readIdentity, type AgentConfig, type Identity } from './config.js';
 import { bootId, describeHost, freeBytes } from './host.js';
-import { HttpFetcher, Link, type LinkState, type Reach } from './link/index.js';
+import { HttpFetcher, Link, MANAGER_ONLY, type LinkState, type Reach } from './link/index.js';
 import { noteLink } from './link-note.js';
 import { holdLock } from './lock.js';
 import { makeLog, type Log } from './log.js';
@@ -157,8 +157,9 @@ class Agent {
         policy_digest: await policyDigest(this.#policies),
       }),
       health: async () => {
-        // Looking is what finds a changed policy while no upgrade asks for it.
+        // Looking is what finds a changed policy, or switch, while no upgrade asks for it.
         await policyDigest(this.#policies);
+        for (const updater of this.#updaters) await updater.byHand({ do: 'reload' });
         return { services: this.reports(), disk_free_bytes: await freeBytes(parts.dir) };
       },
       onCommand: (command) => obey(this.#updaters, command),
@@ -241,6 +242,7 @@ class Agent {
           updaters: () => this.#updaters,
           link: () => this.#linkState,
           hurry: () => this.#link.hurry(),
+          tellHealth: () => this.#link.tellHealth(),
           leave: async (withServices) => {
             this.#hasLeft = true;
             await this.stop(withServices, 'decommission');
@@ -289,15 +291,11 @@ class Agent {
         nodeId: identity.node_id,
         key,
         allowPlaintext: config.allow_plaintext,
-        allowedSources: async () => {
-          const policy = await file.read();
-          return policy.ok ? policy.value.sources : [];
-        },
+        // A policy that cannot be read allows nothing but the manager.
         delivery: async () => {
           const policy = await file.read();
-          return policy.ok ? policy.value : NO_DELIVERY;
+          return policy.ok ? policy.value : MANAGER_ONLY;
         },
-        ...(reach.proxy === undefined ? {} : { proxy: reach.proxy }),
         reach,
         managerOrigin: () => this.#link.origin,
         now: CLOCK.now,
@@ -398,9 +396,6 @@ class Agent {
     });
   }
 }
-
-/** A policy that cannot be read allows nothing but the manager. */
-const NO_DELIVERY = { source_order: 'manager_first', allowed_hosts: [] as string[] } as const;
 
 type OwnPart = 'type' | 'severity' | 'message' | 'details';
 const INVALID_POLICY = 'upgrade_policy_invalid';

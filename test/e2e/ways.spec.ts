@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { enroll } from '../../src/agent/enroll.js';
 import {
   HttpFetcher,
+  MANAGER_ONLY,
   Link,
   pinOf,
   type LinkOptions,
@@ -223,10 +224,9 @@ describe('enrollment and downloads go the same way', () => {
       nodeId: node.id,
       key: node.key,
       allowPlaintext: false,
-      allowedSources: () => Promise.resolve([]),
+      delivery: () => Promise.resolve(MANAGER_ONLY),
       reach,
       managerOrigin: () => managerOrigin,
-      ...(reach.proxy === undefined ? {} : { proxy: reach.proxy }),
       now: () => Date.now() + 1_000,
     }).fetchDocument({
       name: { kind: 'channel', product: 'edge', channel: 'stable' },

@@ -16,11 +16,14 @@ import type { Duplex } from 'node:stream';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WebSocketServer, type WebSocket } from 'ws';
+import { ask } from '../../src/agent/operator/client.js';
 import { UpdateState } from '../../src/core/update/index.js';
 import { NodeMessage, type UpgradeBinary } from '../../src/protocol/node/index.js';
 import { tarGz, type Entry } from '../support/archive.js';
 import { agentProgram } from '../support/built.js';
 import { makeSigningKey, ReleaseSource } from '../support/release-source.js';
+import { mountSmallDisk, type SmallDisk } from '../support/small-disk.js';
+import { KillList } from './kill-list.js';
 
 export const SERVICES = ['edge', 'gate'] as const;
 export type ServiceName = (typeof SERVICES)[number];
@@ -29,7 +32,13 @@ export type ServiceName = (typeof SERVICES)[number];
 export const KINDS = ['good', 'crashes', 'hangs', 'falls sick', 'forged', 'tampered'] as const;
 export type Kind = (typeof KINDS)[number];
 
+/** What the hook does that is asked before a version comes back. It may never hold that up. */
+export const HOOK_WAYS = { succeeds: 'exit 0', fails: 'exit 1', hangs: 'exec sleep 10' } as const;
+export type HookWay = keyof typeof HOOK_WAYS;
+
 const LEASE_MS = 2_000;
+/** For the agent, both services with three versions and their archives, several times over. */
+const DISK = ['24m', 4_000] as const;
 const PART_BYTES = 96 * 1024;
 
 /**
@@ -39,19 +48,31 @@ const PART_BYTES = 96 * 1024;
  */
 export class FaultBench {
   readonly source = new ReleaseSource();
-  readonly folder = mkdtempSync(join(tmpdir(), 'bellwether-faults-'));
+  /** Of the agent and its services: on a disk of its own where one can be mounted. */
+  readonly folder: string;
+  readonly disk: SmallDisk | null = mountSmallDisk(...DISK);
+  /** What is written down about them, which no full disk may swallow. */
+  readonly #outside = mkdtempSync(join(tmpdir(), 'bellwether-faults-'));
   readonly #stranger = makeSigningKey();
   readonly #sockets = new WebSocketServer({ noServer: true });
   readonly #links = new Set<WebSocket>();
   readonly #commands = new Map<ServiceName, UpgradeBinary>();
   /** Digest of each file of each version that may lie under `current`. */
   readonly #files = new Map<string, ReadonlyMap<string, string>>();
+  readonly #killLists: Readonly<Record<ServiceName, KillList>> = {
+    edge: new KillList('edge'),
+    gate: new KillList('gate'),
+  };
+  /** How often each revoked version had been started when all had come to rest. */
+  readonly #startsKnown = new Map<string, number>();
   readonly #programs: string;
   #agent: ChildProcess | null = null;
   #generation = 0;
 
   private constructor(programs: string) {
     this.#programs = programs;
+    this.folder = join(this.disk?.path ?? this.#outside, 'node');
+    mkdirSync(this.folder);
   }
 
   static async make(programs: string): Promise<FaultBench> {
@@ -63,6 +84,7 @@ export class FaultBench {
       });
     });
     bench.#configure();
+    bench.beforeRollback('succeeds');
     return bench;
   }
 
@@ -83,7 +105,8 @@ export class FaultBench {
         'health = { kind = "command", command = ["test", "-e", "healthy"], interval_secs = 0.2 }',
       );
       const hook = '{ command = ["/bin/sh", "-c", "exit 0"] }';
-      lines.push(`hooks = { pre_swap = ${hook}, post_swap = ${hook} }`);
+      const before = `{ command = ["/bin/sh", "${this.#hook}"], timeout_secs = 1 }`;
+      lines.push(`hooks = { pre_swap = ${hook}, post_swap = ${hook}, pre_rollback = ${before} }`);
       const policy = ['enabled = true', 'boot_health_window_secs = 1', 'rollback_grace = 100'];
       policy.push('[[signers]]', 'name = "pipeline"', `public_key = "${source.key.publicKey}"`);
       writeFileSync(join(this.root(name), 'policy.toml'), policy.join('\n'), { mode: 0o640 });
@@ -98,12 +121,34 @@ export class FaultBench {
 
   /** What every version writes into when it is started: how it finds itself. */
   get #diary(): string {
-    return join(this.folder, 'executed.log');
+    return join(this.#outside, 'executed.log');
+  }
+
+  get #hook(): string {
+    return join(this.#outside, 'pre-rollback.sh');
+  }
+
+  get #hookDiary(): string {
+    return join(this.#outside, 'hooks.log');
+  }
+
+  /** From now on. */
+  beforeRollback(way: HookWay): void {
+    const lines = ['#!/bin/sh', `echo ${way} >> ${this.#hookDiary}`, HOOK_WAYS[way]];
+    writeFileSync(this.#hook, lines.join('\n'));
+  }
+
+  /** How often it was asked, and what it did then. */
+  get hooksAsked(): string[] {
+    return linesOf(this.#hookDiary);
+  }
+
+  get #agentLog(): string {
+    return join(this.#outside, 'agent.log');
   }
 
   get agentLog(): string {
-    const path = join(this.folder, 'agent.log');
-    return existsSync(path) ? readFileSync(path, 'utf8') : '';
+    return linesOf(this.#agentLog).join('\n');
   }
 
   #linked(socket: WebSocket): void {
@@ -140,6 +185,7 @@ export class FaultBench {
     const key = kind === 'forged' ? this.#stranger : this.source.key;
     const release = { product: name, version, sequence: minor + 1, archive, key };
     const sha256 = await this.source.publish(release);
+    this.#killLists[name].digests.set(version, sha256);
     if (kind !== 'tampered') return;
     const other = Buffer.from(archive);
     other[other.length >> 1] = (other[other.length >> 1] ?? 0) ^ 1;
@@ -171,6 +217,40 @@ export class FaultBench {
       this.#files.set(version, new Map(digests));
     }
     return tarGz(entries);
+  }
+
+  /** Puts a version on the signed kill list of its product, which the next look at it finds. */
+  revoke(name: ServiceName, version: string): void {
+    this.#killLists[name].add(this.source, version);
+  }
+
+  isRevoked(name: ServiceName, version: string): boolean {
+    return this.#killLists[name].has(version);
+  }
+
+  /** As a person would who heard of it: the agent looks at once. Not answered where it is not up. */
+  async look(): Promise<void> {
+    await ask(this.folder, { do: 'look', now: true, service: null }).catch(() => undefined);
+  }
+
+  /** All that was revoked is known to the node, durably. */
+  get knowsKillLists(): boolean {
+    return SERVICES.every((name) => {
+      const { sequence } = this.#killLists[name];
+      return sequence === 0 || this.state(name)?.indexes?.stable?.sequence === sequence;
+    });
+  }
+
+  /** All has come to rest: what is revoked by now may not be started again, whatever comes. */
+  rested(): void {
+    for (const name of SERVICES) {
+      for (const one of this.#killLists[name].versions)
+        this.#startsKnown.set(one, this.#starts(one));
+    }
+  }
+
+  #starts(version: string): number {
+    return linesOf(this.#diary).filter((line) => line === `RAN ${version}`).length;
   }
 
   /** Gives all these orders at once; each command is told again at every welcome. */
@@ -206,7 +286,7 @@ export class FaultBench {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     child.stderr.on('data', (chunk: Buffer) => {
-      writeFileSync(join(this.folder, 'agent.log'), chunk, { flag: 'a' });
+      writeFileSync(this.#agentLog, chunk, { flag: 'a' });
     });
     this.#agent = child;
   }
@@ -225,7 +305,8 @@ export class FaultBench {
     await this.#ended();
     for (const socket of this.#links) socket.terminate();
     await this.source.stop();
-    rmSync(this.folder, { recursive: true, force: true });
+    this.disk?.remove();
+    rmSync(this.#outside, { recursive: true, force: true });
   }
 
   async #ended(): Promise<void> {
@@ -255,9 +336,15 @@ export class FaultBench {
       const version = this.linked(name);
       return version === null ? [] : this.#half(name, version);
     });
-    const diary = existsSync(this.#diary) ? readFileSync(this.#diary, 'utf8') : '';
-    const bad = diary.split('\n').filter((line) => line !== '' && !line.startsWith('RAN '));
-    return [...broken, ...bad.map((line) => `executed: ${line}`)];
+    const bad = linesOf(this.#diary).filter((line) => !line.startsWith('RAN '));
+    const again = [...this.#startsKnown].filter(
+      ([version, starts]) => this.#starts(version) > starts,
+    );
+    return [
+      ...broken,
+      ...bad.map((line) => `executed: ${line}`),
+      ...again.map(([version]) => `${version} was started although it is revoked`),
+    ];
   }
 
   #half(name: ServiceName, version: string): string[] {
@@ -287,6 +374,7 @@ export class FaultBench {
     }
     const odd = readdirSync(join(this.root(name), 'versions')).filter((one) => one.includes('tmp'));
     const cwd = this.#folderOfProcess(name);
+    if (this.isRevoked(name, version)) return [`${name}: ${version} stays, which is revoked`];
     const runs = cwd === join(this.root(name), 'versions', version);
     return [
       ...odd.map((one) => `${name}: ${one} was left`),
@@ -314,5 +402,13 @@ export class FaultBench {
     });
   }
 }
+
+/** None where there is no such file. */
+const linesOf = (path: string): string[] =>
+  existsSync(path)
+    ? readFileSync(path, 'utf8')
+        .split('\n')
+        .filter((line) => line !== '')
+    : [];
 
 const digest = (bytes: string | Buffer): string => createHash('sha256').update(bytes).digest('hex');

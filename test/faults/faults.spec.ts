@@ -7,7 +7,15 @@ import {
   SET_FAULT_POINTS,
 } from '../../src/agent/updater/index.js';
 import { buildPrograms } from '../support/built.js';
-import { FaultBench, KINDS, SERVICES, type Kind, type ServiceName } from './fault-bench.js';
+import {
+  FaultBench,
+  HOOK_WAYS,
+  KINDS,
+  SERVICES,
+  type HookWay,
+  type Kind,
+  type ServiceName,
+} from './fault-bench.js';
 
 /** Few and always the same with all other tests; `npm run test:faults` takes more. */
 const RUNS = Number(process.env['FAULT_RUNS'] ?? 4);
@@ -29,9 +37,22 @@ interface Run {
   readonly orders: readonly Order[];
   /** Where each life of the agent ends: at a named point, or after some time. */
   readonly deaths: readonly (string | number)[];
+  /** One of the orders is revoked so long after it was given. */
+  readonly revoked: { readonly name: ServiceName; readonly afterMs: number } | null;
+  /** The disk is full but for this, from then on and for so long. */
+  readonly disk: {
+    readonly afterMs: number;
+    readonly forMs: number;
+    readonly leftBytes: number;
+  } | null;
+  readonly preRollback: HookWay;
 }
 
-const counts = { runs: 0, kills: 0, kept: 0, back: 0, good: 0 };
+/** To the last byte; to what a state needs and no artifact; to what an artifact needs and no version. */
+const LEFT_BYTES = [0, 64 * 1024, 400 * 1024];
+
+const counts = { runs: 0, kills: 0, kept: 0, back: 0, good: 0, revoked: 0, full: 0 };
+const hooks: Record<HookWay, number> = { succeeds: 0, fails: 0, hangs: 0 };
 const reached = new Map<string, number>();
 let programs: ReturnType<typeof buildPrograms>;
 
@@ -56,7 +77,18 @@ function planned(index: number): Run {
   const deaths = Array.from({ length: 1 + random.below(3) }, () =>
     random.next() < 0.7 ? pick(random, POINTS) : 50 + random.below(3_000),
   );
-  return { orders, deaths };
+  const revoked =
+    random.next() < 0.3 ? { name: pick(random, names), afterMs: random.below(6_000) } : null;
+  const disk =
+    random.next() < 0.3
+      ? {
+          afterMs: random.below(4_000),
+          forMs: 500 + random.below(3_000),
+          leftBytes: pick(random, LEFT_BYTES),
+        }
+      : null;
+  const preRollback = pick(random, Object.keys(HOOK_WAYS) as HookWay[]);
+  return { orders, deaths, revoked, disk, preRollback };
 }
 
 async function until(isSo: () => boolean, withinMs: number): Promise<boolean> {
@@ -78,9 +110,14 @@ async function play(bench: FaultBench, run: Run): Promise<string[]> {
   const broken: string[] = [];
   const isOver = (): boolean => SERVICES.every((name) => bench.hasEnded(name));
   await bench.kill();
+  bench.beforeRollback(run.preRollback);
+  let besides: Promise<void> = Promise.resolve();
   for (const [life, death] of run.deaths.entries()) {
     bench.start(typeof death === 'string' ? death : '');
-    if (life === 0) bench.order(orders);
+    if (life === 0) {
+      bench.order(orders);
+      besides = befall(bench, run);
+    }
     const dies = typeof death === 'number' ? death : END_WITHIN_MS;
     // A point that this life does not pass: it ends when all is over.
     await until(() => !bench.isRunning || isOver(), dies);
@@ -89,17 +126,53 @@ async function play(bench: FaultBench, run: Run): Promise<string[]> {
     await bench.kill();
     broken.push(...bench.brokenNow());
   }
+  await besides;
   bench.start();
   if (!(await until(isOver, END_WITHIN_MS))) broken.push('an order has not come to its end');
+  if (!(await learnsKillLists(bench))) broken.push('a kill list is not known');
   const isCalm = (): boolean => bench.brokenAtRest().length === 0;
   if (!(await until(isCalm, END_WITHIN_MS))) broken.push(...bench.brokenAtRest());
+  bench.rested();
   return [...broken, ...wrongEnds(bench, run)];
+}
+
+const after = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** What comes from outside while the agent lives and dies. Resolves when all of it has come and gone. */
+async function befall(bench: FaultBench, { orders, revoked, disk }: Run): Promise<void> {
+  const kill = async (): Promise<void> => {
+    const order = orders.find(({ name }) => name === revoked?.name);
+    if (revoked === null || order === undefined) return;
+    await after(revoked.afterMs);
+    bench.revoke(order.name, versionOf(order));
+    counts.revoked += 1;
+    await bench.look();
+  };
+  const fill = async (): Promise<void> => {
+    if (disk === null || bench.disk === null) return;
+    await after(disk.afterMs);
+    bench.disk.fill(disk.leftBytes);
+    counts.full += 1;
+    await after(disk.forMs);
+    bench.disk.free();
+  };
+  await Promise.all([kill(), fill()]);
+}
+
+/** Without being asked the agent looks within half a minute after its link is open. */
+async function learnsKillLists(bench: FaultBench): Promise<boolean> {
+  const deadline = performance.now() + END_WITHIN_MS;
+  while (!bench.knowsKillLists && performance.now() < deadline) {
+    await bench.look();
+    await until(() => bench.knowsKillLists, 1_000);
+  }
+  return bench.knowsKillLists;
 }
 
 /** Good ones may stay, others never; and what moved together has one end. */
 function wrongEnds(bench: FaultBench, { orders }: Run): string[] {
   const ends = new Map(
-    orders.map(({ name }) => [bench.commandOf(name), bench.state(name)?.outcome?.result ?? 'none']),
+    orders.map(({ name }) => [bench.commandOf(name), bench.state(name)?.outcome ?? null]),
   );
   const wrong = orders.flatMap((order) => {
     const has = bench.linked(order.name) === versionOf(order);
@@ -109,8 +182,11 @@ function wrongEnds(bench: FaultBench, { orders }: Run): string[] {
     return has && !mayStay ? [`${order.name}: a release that ${order.kind} stayed`] : [];
   });
   for (const commands of bench.moves) {
-    const results = commands.flatMap((id) => ends.get(id) ?? []);
+    const outcomes = commands.flatMap((id) => ends.get(id) ?? []);
+    const results = outcomes.map(({ result }) => result);
     if (results.length < 2) continue;
+    // What is revoked goes, whatever its set agreed on.
+    if (outcomes.some(({ error_code }) => error_code === 'upgrade_revoked')) continue;
     const stayed = results.filter((result) => result === 'succeeded').length;
     if (stayed === 0) counts.back += 1;
     else if (stayed === results.length) counts.kept += 1;
@@ -144,6 +220,7 @@ async function lane(number: number): Promise<string[]> {
     }
     return [];
   } finally {
+    for (const way of bench.hooksAsked) hooks[way as HookWay] += 1;
     await bench.stop();
   }
 }
@@ -154,7 +231,7 @@ it(
     const lanes = Array.from({ length: Math.min(LANES, RUNS) }, (_, number) => lane(number));
     const broken = (await Promise.all(lanes)).flat();
     if (IS_LONG)
-      writeSync(2, `\n${JSON.stringify({ seed: SEED, ...counts, points: reached.size })}\n`);
+      writeSync(2, `\n${JSON.stringify({ seed: SEED, ...counts, hooks, points: reached.size })}\n`);
     expect(broken).toEqual([]);
     expect(counts.runs).toBe(RUNS);
   },

@@ -127,6 +127,35 @@ describe('a revoked version', () => {
     });
   });
 
+  it.each(['alert', 'stop'])(
+    'that is the agent itself, and the only one, runs on under `%s`, says so, and gives way to a better one',
+    async (how) => {
+      bench.policy([`on_revoked = "${how}"`]);
+      await bench.startSelf(200);
+      await install('1.5.0');
+      expect(bench.selfRestarts).toBe(1);
+      await revoke(7, '1.5.0');
+      await bench.until(() => {
+        expect(revoked()).toMatchObject([
+          {
+            severity: 'critical',
+            message: expect.stringContaining('runs on while it runs') as string,
+            details: { from_version: '1.5.0', to_version: null },
+          },
+        ]);
+      });
+      // A restart of the machine brings it up again, and that is not told twice.
+      await bench.stop();
+      await bench.startSelf(200);
+      expect(bench.version).toBe('1.5.0');
+      await install('1.6.0');
+      expect(bench.state).toMatchObject({ current: { version: '1.6.0' }, job: null });
+      expect([bench.selfRestarts, revoked().length]).toEqual([2, 1]);
+      // And what was revoked is no way back.
+      expect(await bench.upgrade('1.5.0')).toBe('upgrade_revoked');
+    },
+  );
+
   it('stays revoked when its index expires, or is no longer shown', async () => {
     await bench.start();
     await install('1.5.0');

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { HttpFetcher } from '../../src/agent/link/index.js';
+import { HttpFetcher, MANAGER_ONLY } from '../../src/agent/link/index.js';
 import { download } from '../../src/agent/updater/download.js';
 import { NO_FAULTS } from '../../src/agent/updater/index.js';
 import { digestOf, ReleaseSource } from '../support/release-source.js';
@@ -38,7 +38,7 @@ const get = (sources: readonly string[]): Promise<void> =>
       nodeId: 'nod_000000000001',
       key,
       allowPlaintext: false,
-      allowedSources: () => Promise.resolve(sources),
+      delivery: () => Promise.resolve({ ...MANAGER_ONLY, sources: [...sources] }),
       now: () => Date.now(),
     }),
     faults: NO_FAULTS,

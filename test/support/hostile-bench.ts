@@ -13,7 +13,8 @@ import {
   type NodeEvent,
   type UpgradeBinary,
 } from '../../src/protocol/node/index.js';
-import { run, type RunningAgent } from '../../src/agent/run.js';
+import { run, type RunningAgent, type RunOptions } from '../../src/agent/run.js';
+import { ServiceConfig } from '../../src/agent/supervisor/index.js';
 import { NO_FAULTS } from '../../src/agent/updater/index.js';
 import { digestOf, ReleaseSource, signDocument, type SigningKey } from './release-source.js';
 import { serviceArchive } from './node-bench.js';
@@ -32,6 +33,8 @@ export class HostileBench {
   readonly root = join(this.folder, 'edge');
   readonly heard: NodeMessage[] = [];
   readonly logged: string[] = [];
+  /** How often the agent ended because another version of it was to run. */
+  selfRestarts = 0;
   readonly #sockets = new WebSocketServer({ noServer: true });
   readonly #openLinks = new Set<WebSocket>();
   readonly #sizes = new Map<string, number>();
@@ -79,7 +82,6 @@ export class HostileBench {
     indexRefreshMs = 3_600_000,
   ): Promise<void> {
     const text = [
-      `manager = "${this.source.url}"`,
       '[[services]]',
       'name = "edge"',
       'product = "edge"',
@@ -88,11 +90,33 @@ export class HostileBench {
       'health = { kind = "command", command = ["test", "-e", "healthy"], interval_secs = 0.1 }',
       'stop_timeout_secs = 2',
     ];
-    writeFileSync(join(this.folder, 'agent.toml'), text.join('\n'));
+    await this.#run(text, { env, indexRefreshMs });
+  }
+
+  /** As a service of its own, with nothing else to look after; begun anew whenever it ends for another one. */
+  async startSelf(indexRefreshMs: number): Promise<void> {
+    const service = ServiceConfig.parse({
+      ...{ name: 'edge', product: 'edge', driver: 'self', root: this.root },
+      health: { kind: 'none', interval_secs: 0.1 },
+    });
+    const restart = (): void => {
+      this.selfRestarts += 1;
+      void this.stop().then(() => this.startSelf(indexRefreshMs));
+    };
+    const own = { service, restart, isWell: () => Promise.resolve(true) };
+    await this.#run([], { env: {}, indexRefreshMs, own });
+  }
+
+  async #run(
+    services: readonly string[],
+    options: Pick<RunOptions, 'env' | 'indexRefreshMs' | 'own'>,
+  ): Promise<void> {
+    const lines = [`manager = "${this.source.url}"`, ...services];
+    writeFileSync(join(this.folder, 'agent.toml'), lines.join('\n'));
     const log = (message: string, fields?: Record<string, unknown>): void => {
       this.logged.push(`${message} ${JSON.stringify(fields)}`);
     };
-    this.#agent = await run({ dir: this.folder, faults: NO_FAULTS, env, indexRefreshMs, log });
+    this.#agent = await run({ dir: this.folder, faults: NO_FAULTS, log, ...options });
     await this.until(() => {
       if (this.#openLinks.size === 0) throw new Error('no link yet');
     });
@@ -101,6 +125,9 @@ export class HostileBench {
   async stop(withServices = false): Promise<void> {
     await this.#agent?.stop(withServices);
     this.#agent = null;
+    // What is said from now on is for the next agent.
+    for (const socket of this.#openLinks) socket.terminate();
+    this.#openLinks.clear();
   }
 
   async remove(): Promise<void> {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { UpdateState, type OutboxEvent } from '../../src/core/update/index.js';
 import type { UpgradeBinary } from '../../src/protocol/node/index.js';
-import { HttpFetcher } from '../../src/agent/link/index.js';
+import { HttpFetcher, MANAGER_ONLY } from '../../src/agent/link/index.js';
 import { PolicyFile } from '../../src/agent/policy-file.js';
 import { Spool, toSpoolEvent } from '../../src/agent/report/index.js';
 import { ChildProcessDriver, ServiceConfig } from '../../src/agent/supervisor/index.js';
@@ -108,13 +108,9 @@ export class NodeBench {
         nodeId: NODE_ID,
         key: privateKey,
         allowPlaintext: false,
-        allowedSources: async () => {
-          const policy = await file.read();
-          return policy.ok ? policy.value.sources : [];
-        },
         delivery: async () => {
           const policy = await file.read();
-          return policy.ok ? policy.value : { source_order: 'manager_first', allowed_hosts: [] };
+          return policy.ok ? policy.value : MANAGER_ONLY;
         },
         now: () => Date.now(),
       }),

@@ -85,7 +85,7 @@ const node = join('node_modules', `node-linux-${process.arch}`, 'bin');
 const isBuildable = existsSync(join(ROOT, 'node_modules', '.cache', 'bellwether-agent'));
 if (!isBuildable)
   console.log('test:systemd: `install` is left out: run npm run build:agent once before');
-const all = [...(isBuildable ? ['install'] : []), 'driver', 'story', 'after-reboot'];
+const all = [...(isBuildable ? ['install'] : []), 'driver', 'story', 'after-reboot', 'leave'];
 const only = process.argv[2] ?? all.join(' ');
 const startedAt = performance.now();
 // Its own pid namespace: when the script ends or is killed, nothing that it started is left.

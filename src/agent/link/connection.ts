@@ -332,14 +332,20 @@ export class Connection {
     }
   }
 
-  async #beat(): Promise<void> {
-    const { health, random, log } = this.#options;
+  /** Besides the reports that go by the clock. Nothing while nobody is welcome: `hello` tells the same. */
+  async tellHealth(): Promise<void> {
+    const { health, log } = this.#options;
     try {
       const report = await health();
       if (this.#socket.bufferedAmount < BUFFERED_BYTES_MAX) this.send(report);
     } catch (error) {
       log('health could not be told', { error: String(error) });
     }
+  }
+
+  async #beat(): Promise<void> {
+    const { random } = this.#options;
+    await this.tellHealth();
     if (this.#socket.readyState !== OPEN) return;
     const delayMs = this.#heartbeatMs * (0.9 + 0.2 * random());
     this.#beatTimer = setTimeout(() => void this.#beat(), delayMs);

@@ -8,7 +8,7 @@ import { text as textOf } from 'node:stream/consumers';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { makeAuthority } from '../../../test/support/certificates.js';
-import { HttpFetcher, type FetcherOptions } from './index.js';
+import { HttpFetcher, MANAGER_ONLY, type FetcherOptions } from './index.js';
 
 const { privateKey: key } = generateKeyPairSync('ed25519');
 const trusted = getCACertificates('default');
@@ -87,8 +87,7 @@ const fetcher = (hosts: readonly string[], change: Partial<FetcherOptions> = {})
     nodeId: 'nod_000000000001',
     key,
     allowPlaintext: false,
-    allowedSources: () => Promise.resolve([]),
-    delivery: () => Promise.resolve({ source_order: 'manager_first', allowed_hosts: [...hosts] }),
+    delivery: () => Promise.resolve({ ...MANAGER_ONLY, allowed_hosts: [...hosts] }),
     now: () => Date.now(),
     answerTimeoutMs: 2_000,
     ...change,
@@ -189,13 +188,15 @@ describe('a proxy', () => {
   const at = (): string => `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
 
   it('carries https in a tunnel, which it cannot look into', async () => {
-    expect(await read(fetcher([], { proxy: { HTTPS_PROXY: at() } }))).toBe('artifact');
+    expect(await read(fetcher([], { reach: { proxy: { HTTPS_PROXY: at() } } }))).toBe('artifact');
     expect([tunnels, plain]).toEqual([[manager.host], []]);
   });
 
   it('is told its own credentials, and no others', async () => {
     const proxyUrl = at().replace('http://', 'http://user:secret@');
-    expect(await read(fetcher([], { proxy: { HTTPS_PROXY: proxyUrl } }))).toBe('artifact');
+    expect(await read(fetcher([], { reach: { proxy: { HTTPS_PROXY: proxyUrl } } }))).toBe(
+      'artifact',
+    );
     const basic = Buffer.from('user:secret').toString('base64');
     expect(tunnels).toEqual([`${manager.host} Basic ${basic}`]);
     expect(manager.requests[0]?.headers['proxy-authorization']).toBeUndefined();
@@ -203,7 +204,7 @@ describe('a proxy', () => {
 
   it('is passed by for hosts of NO_PROXY', async () => {
     const settings = { HTTPS_PROXY: at(), NO_PROXY: 'example.org,localhost' };
-    expect(await read(fetcher([], { proxy: settings }))).toBe('artifact');
+    expect(await read(fetcher([], { reach: { proxy: settings } }))).toBe('artifact');
     expect(tunnels).toEqual([]);
   });
 
@@ -212,12 +213,14 @@ describe('a proxy', () => {
     refusing.on('connect', (_request, client) => client.end('HTTP/1.1 403 Forbidden\r\n\r\n'));
     await listening(refusing);
     const url = `http://127.0.0.1:${(refusing.address() as AddressInfo).port}`;
-    const asking = read(fetcher([], { proxy: { HTTPS_PROXY: url } }));
+    const asking = read(fetcher([], { reach: { proxy: { HTTPS_PROXY: url } } }));
     await expect(asking).rejects.toMatchObject({ code: 'upgrade_network_error' });
     refusing.removeAllListeners('connect');
     refusing.on('connect', () => undefined);
     const startedAt = performance.now();
-    const hanging = read(fetcher([], { proxy: { HTTPS_PROXY: url }, answerTimeoutMs: 300 }));
+    const hanging = read(
+      fetcher([], { reach: { proxy: { HTTPS_PROXY: url } }, answerTimeoutMs: 300 }),
+    );
     await expect(hanging).rejects.toMatchObject({ code: 'upgrade_network_error' });
     expect(performance.now() - startedAt).toBeLessThan(2_000);
     await closed(refusing);

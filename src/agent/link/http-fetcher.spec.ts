@@ -6,7 +6,7 @@ import { text as textOf } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MANIFEST_BYTES_MAX } from '../../core/release/index.js';
 import { verifyNodeToken } from '../../protocol/node/index.js';
-import { HttpFetcher, type FetcherOptions } from './index.js';
+import { HttpFetcher, MANAGER_ONLY, type FetcherOptions } from './index.js';
 
 const { privateKey, publicKey } = generateKeyPairSync('ed25519');
 const DIGEST = 'ab'.repeat(32);
@@ -65,7 +65,7 @@ const fetcher = (change: Partial<FetcherOptions> = {}): HttpFetcher =>
     nodeId: 'nod_000000000001',
     key: privateKey,
     allowPlaintext: false,
-    allowedSources: () => Promise.resolve(allowed),
+    delivery: () => Promise.resolve({ ...MANAGER_ONLY, sources: allowed }),
     now: () => Date.now(),
     answerTimeoutMs: 300,
     ...change,

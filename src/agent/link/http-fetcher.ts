@@ -1,6 +1,6 @@
 import { randomUUID, type KeyObject } from 'node:crypto';
-import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { IncomingMessage } from 'node:http';
+import type { Agent as HttpsAgent } from 'node:https';
 import { z } from 'zod';
 import { FleetError } from '../../core/kernel/index.js';
 import {
@@ -17,6 +17,7 @@ import {
   RELEASE_PATH,
 } from '../../protocol/node/index.js';
 import type { DocumentName, Fetcher } from '../updater/index.js';
+import { ask, bytesOf } from './ask.js';
 import { agentFor, type Reach } from './reach.js';
 import { retryAfterMs, whenNotBusy } from './retry-after.js';
 import { refused, Sources, type Delivery } from './sources.js';
@@ -36,14 +37,10 @@ export interface FetcherOptions {
   readonly nodeId: string;
   readonly key: KeyObject;
   readonly allowPlaintext: boolean;
-  /** Base addresses that the local policy of the service allows besides the manager. */
-  readonly allowedSources: () => Promise<readonly string[]>;
-  /** What else that policy says of the way here; its defaults when not given. */
-  readonly delivery?: () => Promise<Omit<Delivery, 'sources'>>;
-  /** The proxy for https, and where it is not used, as in `HTTPS_PROXY` and `NO_PROXY`. */
-  readonly proxy?: { readonly HTTPS_PROXY: string; readonly NO_PROXY?: string };
-  /** Whom to trust as manager, besides what TLS says anyway. */
-  readonly reach?: Pick<Reach, 'ca' | 'pins'>;
+  /** What the local policy of the service says of the way here; asked for each fetch. */
+  readonly delivery: () => Promise<Delivery>;
+  /** The proxy is for all, authorities and pins are for the manager. Neither when not given. */
+  readonly reach?: Reach;
   /** Where the manager is reached now: one of its addresses; `manager` when not given. */
   readonly managerOrigin?: () => string;
   readonly now: () => number;
@@ -77,18 +74,15 @@ interface Asking {
 export class HttpFetcher implements Fetcher {
   readonly #options: FetcherOptions;
   readonly #origin: string;
-  readonly #tunnel: HttpsAgent | false;
-  readonly #toManager: HttpsAgent | false;
+  readonly #toOthers: HttpsAgent;
+  readonly #toManager: HttpsAgent;
 
   constructor(options: FetcherOptions) {
     this.#options = options;
     this.#origin = new URL(options.manager).origin;
-    // Node takes the tunnel, and the exceptions from it, from these two alone: nothing else of the
-    // environment, and nothing that goes in the clear, reaches the proxy.
-    this.#tunnel =
-      options.proxy === undefined ? false : new HttpsAgent({ proxyEnv: options.proxy });
-    const { reach, proxy } = options;
-    this.#toManager = reach === undefined ? this.#tunnel : agentFor({ ...reach, proxy }, false);
+    const { reach = {} } = options;
+    this.#toOthers = agentFor({ proxy: reach.proxy }, false);
+    this.#toManager = agentFor(reach, false);
   }
 
   async fetchRelease(
@@ -172,10 +166,10 @@ export class HttpFetcher implements Fetcher {
   }
 
   async #sources(): Promise<Sources> {
-    const { allowedSources, delivery, allowPlaintext } = this.#options;
-    const more = (await delivery?.()) ?? { source_order: 'manager_first', allowed_hosts: [] };
-    const sources = (await allowedSources()).filter((source) => URL.canParse(source));
-    return new Sources(this.#origin, { sources, ...more }, allowPlaintext);
+    const { delivery, allowPlaintext } = this.#options;
+    const { sources, ...more } = await delivery();
+    const usable = sources.filter((source) => URL.canParse(source));
+    return new Sources(this.#origin, { sources: usable, ...more }, allowPlaintext);
   }
 
   async #whole(
@@ -185,21 +179,14 @@ export class HttpFetcher implements Fetcher {
     const timeoutMs = this.#options.answerTimeoutMs ?? ANSWER_TIMEOUT_MS;
     const signal = AbortSignal.any([limit.signal, AbortSignal.timeout(timeoutMs)]);
     const response = await this.#ask(url, { headers: {}, signal, sources: limit.sources });
-    const chunks: Buffer[] = [];
-    let length = 0;
+    let bytes: Buffer | null;
     try {
-      for await (const chunk of response as AsyncIterable<Buffer>) {
-        length += chunk.length;
-        if (length > limit.bytesMax) break;
-        chunks.push(chunk);
-      }
+      bytes = await bytesOf(response, limit.bytesMax);
     } catch (error) {
       throw network(`${url} broke off`, error);
     }
-    if (length > limit.bytesMax) {
-      throw new FleetError(limit.code, `${url} is larger than ${limit.bytesMax} bytes`);
-    }
-    return Buffer.concat(chunks);
+    if (bytes !== null) return bytes;
+    throw new FleetError(limit.code, `${url} is larger than ${limit.bytesMax} bytes`);
   }
 
   #headersFor(url: string): Record<string, string> {
@@ -228,57 +215,31 @@ export class HttpFetcher implements Fetcher {
   }
 
   /** The manager may be reached elsewhere than it is called; tokens are for its name. */
-  #wayTo(url: string): { readonly to: string; readonly tunnel: HttpsAgent | false } {
-    if (new URL(url).origin !== this.#origin) return { to: url, tunnel: this.#tunnel };
+  #wayTo(url: string): { readonly to: string; readonly agent: HttpsAgent } {
+    if (new URL(url).origin !== this.#origin) return { to: url, agent: this.#toOthers };
     const origin = this.#options.managerOrigin?.() ?? this.#origin;
-    return { to: `${origin}${url.slice(this.#origin.length)}`, tunnel: this.#toManager };
+    return { to: `${origin}${url.slice(this.#origin.length)}`, agent: this.#toManager };
   }
 
-  #askOnce(url: string, { headers, signal }: Asking): Promise<IncomingMessage> {
+  async #askOnce(url: string, { headers, signal }: Asking): Promise<IncomingMessage> {
     const all = { ...this.#headersFor(url), ...headers };
-    const { to, tunnel } = this.#wayTo(url);
-    const isSafe = to.startsWith('https:');
-    const [ask, agent] = isSafe ? [httpsRequest, tunnel] : [httpRequest, false as const];
+    const way = this.#wayTo(url);
+    const agent = way.to.startsWith('https:') && way.agent;
     const timeoutMs = this.#options.answerTimeoutMs ?? ANSWER_TIMEOUT_MS;
-    return new Promise((resolve, reject) => {
-      const end = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', onAbort);
-      };
-      const fail = (error: unknown): void => {
-        end();
-        // Somebody in between may be gone with the next try: as much as a line that is down.
-        const isPin = error instanceof FleetError && error.code === 'manager_pin_mismatch';
-        if (isPin) reject(network(`${url} cannot be reached: ${error.message}`, error));
-        else
-          reject(error instanceof FleetError ? error : network(`${url} cannot be reached`, error));
-      };
-      // A request that waits for its tunnel does not hear that it was destroyed: it ends by its own
-      // `timeout`, and whoever waits for it is told here.
-      const onAbort = (): void => {
-        fail(signal.reason);
-      };
-      const options = { headers: all, signal, agent, timeout: timeoutMs };
-      const asking = ask(to, options, (response) => {
-        end();
-        const problem = problemOf(url, response, all);
-        if (problem === null) {
-          resolve(response);
-          return;
-        }
-        response.destroy();
-        reject(problem);
-      });
-      // Until the head is there; the body is watched by who reads it.
-      const timer = setTimeout(() => {
-        const late = network(`${url} did not answer in time`);
-        fail(late);
-        asking.destroy(late);
-      }, timeoutMs);
-      signal.addEventListener('abort', onAbort, { once: true });
-      asking.on('error', fail);
-      asking.end();
-    });
+    let response: IncomingMessage;
+    try {
+      response = await ask(way.to, { headers: all, agent, timeoutMs, signal });
+    } catch (error) {
+      // Somebody in between may be gone with the next try: as much as a line that is down.
+      const isPin = error instanceof FleetError && error.code === 'manager_pin_mismatch';
+      if (error instanceof FleetError && !isPin) throw error;
+      const { message } = error as Error;
+      throw network(`${url} cannot be reached: ${message}`, error);
+    }
+    const problem = problemOf(url, response, all);
+    if (problem === null) return response;
+    response.destroy();
+    throw problem;
   }
 }
 

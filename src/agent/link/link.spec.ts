@@ -223,6 +223,20 @@ describe('the link of a node', () => {
     expect((await peer.heard('health', 3)).spool_backlog).toBe(0);
   });
 
+  it('tells it besides when something changed, and goes on as before', async () => {
+    await bench.link.tellHealth();
+    bench.link.start();
+    const peer = await bench.manager.peer();
+    await peer.welcome({ heartbeat_interval_ms: 60_000 });
+    // Until the welcome is there nothing is told.
+    const timer = setInterval(() => void bench.link.tellHealth(), 20);
+    try {
+      await peer.heard('health', 3);
+    } finally {
+      clearInterval(timer);
+    }
+  });
+
   it('takes a manager that answers nothing for gone, and connects anew', async () => {
     bench.link.start();
     const first = await bench.manager.peer();

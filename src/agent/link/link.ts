@@ -148,6 +148,11 @@ export class Link {
     return true;
   }
 
+  /** Something changed that the manager goes by: it need not wait for the next report. Never rejects. */
+  async tellHealth(): Promise<void> {
+    await this.#now?.connection.tellHealth();
+  }
+
   /** New events are in the spool. */
   pump(): void {
     this.#now?.connection.pump();

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { request as httpRequest, type Agent as HttpAgent, type IncomingMessage } from 'node:http';
-import { request as httpsRequest, type Agent as HttpsAgent } from 'node:https';
+import type { Agent as HttpAgent, IncomingMessage } from 'node:http';
+import type { Agent as HttpsAgent } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   SYNC_ANSWER_BYTES_MAX,
@@ -11,6 +11,7 @@ import {
   SyncAnswer,
   type SyncRequest,
 } from '../../protocol/node/index.js';
+import { ask, bytesOf } from './ask.js';
 import { OPEN, type Carrier } from './carrier.js';
 
 /** Beyond what is held back on purpose. */
@@ -246,42 +247,14 @@ export class PollSocket extends EventEmitter implements Carrier {
       wait_ms: Math.round(waitMs),
       close,
     };
-    const bytes = Buffer.from(JSON.stringify(body));
-    const headers = {
-      authorization: `Bearer ${token()}`,
-      'content-type': 'application/json',
-      'content-length': String(bytes.length),
-    };
-    const { signal } = this.#gone;
-    const ask = url.startsWith('https:') ? httpsRequest : httpRequest;
-    return new Promise((resolve, reject) => {
-      const end = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', onGone);
-      };
-      const onGone = (): void => {
-        end();
-        asking.destroy();
-        reject(new Error('the poll has ended'));
-      };
-      const timeout = waitMs + ANSWER_TIMEOUT_MS;
-      const asking = ask(url, { method: 'POST', headers, agent, timeout });
-      // A request that waits for its tunnel does not hear that it was destroyed.
-      const timer = setTimeout(() => {
-        reject(new Error('no answer came in time'));
-        asking.destroy();
-      }, timeout);
-      signal.addEventListener('abort', onGone, { once: true });
-      asking.on('response', (response) => {
-        end();
-        response.setTimeout(ANSWER_TIMEOUT_MS, () => response.destroy());
-        resolve(response);
-      });
-      asking.on('error', (error) => {
-        end();
-        reject(error);
-      });
-      asking.end(bytes);
+    return ask(url, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token()}`, 'content-type': 'application/json' },
+      body: Buffer.from(JSON.stringify(body)),
+      agent,
+      timeoutMs: waitMs + ANSWER_TIMEOUT_MS,
+      silenceMs: ANSWER_TIMEOUT_MS,
+      signal: this.#gone.signal,
     });
   }
 
@@ -294,19 +267,12 @@ export class PollSocket extends EventEmitter implements Carrier {
   }
 }
 
+/** Undefined when it is no JSON. */
 async function jsonOf(response: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > SYNC_ANSWER_BYTES_MAX + ENVELOPE_BYTES) {
-      response.destroy();
-      throw new Error('the answer is too large');
-    }
-    chunks.push(chunk);
-  }
+  const bytes = await bytesOf(response, SYNC_ANSWER_BYTES_MAX + ENVELOPE_BYTES);
+  if (bytes === null) throw new Error('the answer is too large');
   try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown;
+    return JSON.parse(bytes.toString('utf8')) as unknown;
   } catch {
     return undefined;
   }

@@ -21,7 +21,8 @@ export function pinOf(certificate: Buffer): string {
 
 /**
  * Makes the connections to the manager: through the proxy if there is one, in a tunnel of TLS that
- * the proxy cannot look into. For https only: what goes in the clear goes without it.
+ * the proxy cannot look into. For https only: what goes in the clear goes without it. Of the
+ * environment nothing counts.
  */
 export function agentFor({ proxy, ca, pins = [] }: Reach, keepAlive: boolean): HttpsAgent {
   return new HttpsAgent({

@@ -5,6 +5,13 @@ import { problemWithUrl } from '../safe-url.js';
 /** What the local policy says about the way of releases to this node. */
 export type Delivery = Pick<NodePolicy, 'sources' | 'source_order' | 'allowed_hosts'>;
 
+/** What holds where no policy can be read. */
+export const MANAGER_ONLY: Delivery = {
+  sources: [],
+  source_order: 'manager_first',
+  allowed_hosts: [],
+};
+
 export const refused = (message: string): FleetError =>
   new FleetError('upgrade_url_invalid', message);
 

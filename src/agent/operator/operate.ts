@@ -14,6 +14,8 @@ export interface Operated {
   readonly link: () => LinkState | null;
   /** False where the manager itself said when to come back. */
   readonly hurry: () => boolean;
+  /** Tells the manager how the services stand, if it is there. */
+  readonly tellHealth: () => Promise<void>;
   /** Says goodbye for good, ends the work and removes what made this machine a node. */
   readonly leave: (withServices: boolean) => Promise<void>;
 }
@@ -24,7 +26,7 @@ export async function operate(request: LocalRequest, agent: Operated): Promise<r
     case 'look':
       return look(request, agent);
     case 'reload':
-      return tell(chosen(agent, request.service), { do: 'reload' });
+      return reload(request, agent);
     case 'apply':
     case 'rollback':
       return tell([theOne(agent, request.service)], { do: request.do });
@@ -38,6 +40,16 @@ async function tell(updaters: readonly Updater[], request: HandRequest): Promise
   for (const updater of updaters) {
     said.push({ service: updater.name, message: await updater.byHand(request) });
   }
+  return said;
+}
+
+/** The manager plans by what it was told of a switch: it hears of a change at once. */
+async function reload(
+  { service }: Extract<LocalRequest, { do: 'reload' }>,
+  agent: Operated,
+): Promise<readonly Said[]> {
+  const said = await tell(chosen(agent, service), { do: 'reload' });
+  await agent.tellHealth();
   return said;
 }
 

@@ -37,7 +37,8 @@ function waitOfStaged(job: Job, { name, rules, isLinked }: Around): string {
   if (job.apply_after_ms !== null && job.apply_after_ms > Date.now()) {
     return `its time, ${new Date(job.apply_after_ms).toISOString()}`;
   }
-  const opensAt = rules === null ? null : nextOpeningOf(rules, Date.now());
+  const isWaived = job.applied_by_hand || job.window_waived === true;
+  const opensAt = rules === null || isWaived ? null : nextOpeningOf(rules, Date.now());
   if (opensAt !== null && Date.parse(opensAt) > Date.now()) return `its window, from ${opensAt}`;
   if (!job.needs_permit) return 'its turn';
   return isLinked ? 'a permit of the manager' : 'the manager, which is not connected';

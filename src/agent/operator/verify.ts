@@ -2,9 +2,11 @@ import type { Stats } from 'node:fs';
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import type { InstalledVersion, UpdateState } from '../../core/update/index.js';
-import { CONFIG_FILE, IDENTITY_FILE, KEY_FILE, readConfig, readIdentity } from '../config.js';
+import { IDENTITY_FILE, KEY_FILE, readConfig, readIdentity } from '../config.js';
 import { ControlFile } from '../control-file.js';
 import { PolicyFile } from '../policy-file.js';
+import type { ServiceConfig } from '../supervisor/index.js';
+import { problemsOfHooks } from './hook-check.js';
 import { readState } from './status.js';
 import { compareWithArchive, InstallRoot, MARKER } from '../updater/index.js';
 
@@ -21,15 +23,15 @@ export interface Verified {
 }
 
 /**
- * Looks at all that this node stands on: identity and key, policies and switches, states, links, markers,
- * and every installed tree against the archive that was kept of it. Reads only. While an upgrade goes on
+ * Looks at all that this node stands on: identity and key, policies, switches and hooks, states, links,
+ * markers, and every installed tree against the archive that was kept of it. Reads only. While an upgrade goes on
  * it may see the middle of it, and says so. Throws `config_invalid`.
  */
 export async function verifyNode(dir: string, service: string | null = null): Promise<Verified[]> {
   const { services } = await readConfig(dir);
   const wanted = services.filter(({ name }) => service === null || name === service);
   const found: Verified[] = service === null ? [await verifyIdentity(dir)] : [];
-  for (const { name, root } of wanted) found.push(await verifyService(name, root));
+  for (const one of wanted) found.push(await verifyService(one));
   return found;
 }
 
@@ -37,7 +39,8 @@ async function verifyIdentity(dir: string): Promise<Verified> {
   const problems: string[] = [];
   const fine = ['identity and key'];
   await readIdentity(dir).catch((error: unknown) => problems.push((error as Error).message));
-  for (const name of [KEY_FILE, IDENTITY_FILE, CONFIG_FILE]) {
+  // Of `agent.toml` there is nothing more to say: it was read, or refused.
+  for (const name of [KEY_FILE, IDENTITY_FILE]) {
     const found = await lstat(join(dir, name)).catch(() => null);
     if (found === null) continue;
     const open = name === KEY_FILE ? 0o077 : 0o022;
@@ -47,7 +50,11 @@ async function verifyIdentity(dir: string): Promise<Verified> {
   return { service: null, fine, problems };
 }
 
-async function verifyService(service: string, path: string): Promise<Verified> {
+async function verifyService({
+  name: service,
+  root: path,
+  hooks,
+}: ServiceConfig): Promise<Verified> {
   const problems: string[] = [];
   const fine: string[] = [];
   const root = new InstallRoot(path);
@@ -56,6 +63,7 @@ async function verifyService(service: string, path: string): Promise<Verified> {
   else problems.push(policy.error.message);
   const control = await new ControlFile(path).read();
   if (!control.ok) problems.push(control.error.message);
+  problems.push(...(await problemsOfHooks(hooks)));
   const state = await readState(path, problems);
   if (state === null) return { service, fine, problems };
   if (state.job !== null) fine.push(`(an upgrade to ${state.job.version} is ${state.job.phase})`);

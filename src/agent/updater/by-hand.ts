@@ -24,7 +24,7 @@ const POLL_MS = 50;
 export type HandRequest =
   | { readonly do: 'apply' }
   | { readonly do: 'rollback' }
-  /** `now`: without the local waits. */
+  /** `now`: without the local waits, the maintenance window among them. */
   | { readonly do: 'look'; readonly now: boolean }
   /** `control.json` was changed. */
   | { readonly do: 'reload' };
@@ -119,10 +119,10 @@ async function endOf({ state }: Hands, id: string): Promise<boolean> {
 async function look({ channels, state, take }: Hands, now: boolean): Promise<string> {
   if (now) channels.now();
   else channels.news();
-  // What waits for the answer of the manager asks again.
-  if (now) await take({ type: 'linked' });
+  if (now) await take({ type: 'hurry_by_hand' });
   const { job, current } = state();
-  if (job !== null) return `${job.version} is under way (${job.phase})`;
+  const waived = job?.window_waived === true ? '; it does not wait for the local window' : '';
+  if (job !== null) return `${job.version} is under way (${job.phase})${waived}`;
   return current === null ? 'nothing is installed' : `${current.version} runs`;
 }
 

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { HttpFetcher } from '../link/index.js';
+import { HttpFetcher, MANAGER_ONLY } from '../link/index.js';
 import { digestOf, ReleaseSource } from '../../../test/support/release-source.js';
 import { download, type Download } from './download.js';
 import { NO_FAULTS } from './faults.js';
@@ -43,7 +43,7 @@ const get = (change: Partial<Download> = {}): Promise<void> =>
       nodeId: 'nod_000000000001',
       key: privateKey,
       allowPlaintext: false,
-      allowedSources: () => Promise.resolve([]),
+      delivery: () => Promise.resolve(MANAGER_ONLY),
       now: () => Date.now(),
     }),
     faults: NO_FAULTS,

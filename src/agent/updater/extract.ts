@@ -12,7 +12,7 @@ import type { Faults } from './faults.js';
 import { MARKER, type InstallRoot } from './install-root.js';
 
 /** Limits against archives made to harm; a large program has some thousand files. */
-const ENTRIES_MAX = 100_000;
+export const ENTRIES_MAX = 100_000;
 const NAME_BYTES_MAX = 255;
 const PATH_BYTES_MAX = 4_096;
 /** Programs shrink to a third or so; a hundredfold is a bomb. 64 MiB is free for small archives. */
@@ -206,6 +206,8 @@ async function writeEntry(path: string, entry: AsyncIterable<Buffer>, mode: numb
   } finally {
     await file.close();
   }
-  // Of the mode only "may be run" is taken: no setuid, no setgid, nothing for others to write.
-  await chmod(path, (mode & 0o100) === 0 ? 0o644 : 0o755);
+  await chmod(path, modeOf(mode));
 }
+
+/** Of a mode only "may be run" is taken: no setuid, no setgid, nothing for others to write. */
+export const modeOf = (mode: number): number => ((mode & 0o100) === 0 ? 0o644 : 0o755);

@@ -240,6 +240,41 @@ describe('the maintenance window of the policy', () => {
     expect(await node.outcomeOf(command.command_id)).toBe('succeeded');
   });
 
+  it('outside of it a person who wants it now has it, with a permit and over a restart', async () => {
+    node.policy(['enabled = true', windowIn(60)]);
+    await node.publish({ version: '1.0.0' });
+    await node.open();
+    node.permitLeaseMs = null;
+    const command = node.command('1.0.0');
+    await node.updater.command(command);
+    await node.until(() => {
+      expect(node.state.job?.phase).toBe('staged');
+    });
+    expect(await node.updater.byHand({ do: 'look', now: false })).toBe(
+      '1.0.0 is under way (staged)',
+    );
+    const said = await node.updater.byHand({ do: 'look', now: true });
+    expect(said).toBe('1.0.0 is under way (staged); it does not wait for the local window');
+    await node.until(() => {
+      expect(node.permitsAsked).toBeGreaterThan(0);
+    });
+    expect(node.version).toBeNull();
+    await node.close();
+    node.permitLeaseMs = 5_000;
+    await node.open();
+    expect(await node.outcomeOf(command.command_id)).toBe('succeeded');
+    const swapping = node.told.find(({ type }) => type === 'upgrade_swapping');
+    expect(swapping?.details).toMatchObject({ window_waived: true });
+    // It was said for that one: the next version waits for the window.
+    await node.publish({ version: '1.1.0' });
+    const asked = node.permitsAsked;
+    await node.updater.command(node.command('1.1.0'));
+    await node.until(() => {
+      expect(node.types.filter((type) => type === 'upgrade_staged')).toHaveLength(2);
+    });
+    expect([node.permitsAsked, node.state.job?.window_waived]).toEqual([asked, undefined]);
+  });
+
   it('inside of it the time of the order still counts', async () => {
     node.policy(['enabled = true', windowIn(-2)]);
     await node.publish({ version: '1.0.0' });

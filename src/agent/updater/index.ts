@@ -12,5 +12,6 @@ export type { HandRequest } from './by-hand.js';
 export { compareWithArchive } from './compare.js';
 export { InstallRoot, MARKER } from './install-root.js';
 export { rollBackOffline } from './offline.js';
+export { programAt } from './run-hook.js';
 export { Updater } from './updater.js';
 export type { Answer, UpdaterOptions } from './updater-options.js';

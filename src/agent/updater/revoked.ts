@@ -40,8 +40,9 @@ export async function endRevoked(
     await root.link('previous', null);
     return input('back');
   }
-  const isStopped = policy?.on_revoked === 'stop';
-  if (isStopped && driver.status().running) await driver.stop();
+  const isToStop = policy?.on_revoked === 'stop';
+  if (isToStop && driver.status().running) await driver.stop();
   if (state.revoked_told === current.version) return null;
-  return input(isStopped ? 'stopped' : 'alerted');
+  // An agent that is revoked itself runs on: nobody else could bring a better one.
+  return input(isToStop && !driver.status().running ? 'stopped' : 'alerted');
 }

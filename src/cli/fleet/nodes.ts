@@ -21,6 +21,7 @@ const COLUMNS: readonly Column<Node>[] = [
   ['name', (node) => node.name],
   ['group', (node) => node.group_id],
   ['status', (node) => node.status],
+  ['by', (node) => node.transport],
   ['host', (node) => `${node.host.os}/${node.host.arch}`],
   ['services', (node) => node.services.map((s) => `${s.name}=${s.version ?? '-'}`).join(' ')],
   ['last seen', (node) => node.last_seen_at],
@@ -46,6 +47,13 @@ export const listNodes: Command = {
   },
 };
 
+/** What a person on the node decided; null where nobody did. */
+function handInWords(byHand: Node['services'][number]['by_hand']): string | null {
+  if (byHand === undefined) return null;
+  if (!byHand.enabled) return 'disabled';
+  return byHand.pin === null ? null : `pinned to ${byHand.pin}`;
+}
+
 const SERVICE_COLUMNS: readonly Column<Node['services'][number]>[] = [
   ['service', (service) => service.name],
   ['product', (service) => service.product],
@@ -53,6 +61,7 @@ const SERVICE_COLUMNS: readonly Column<Node['services'][number]>[] = [
   ['version', (service) => service.version],
   ['previous', (service) => service.previous_version],
   ['phase', (service) => service.phase],
+  ['by hand', ({ by_hand }) => handInWords(by_hand)],
   ['healthy', ({ healthy }) => (healthy === null ? null : healthy ? 'yes' : 'no')],
   [
     'last outcome',
@@ -73,6 +82,7 @@ const nodeText = (node: Node): string =>
     ['name', node.name],
     ['group', node.group_id],
     ['status', node.status],
+    ['connected by', node.transport],
     ['host', `${node.host.hostname} (${node.host.os}/${node.host.arch}, ${node.host.kernel})`],
     [
       'labels',

@@ -63,7 +63,12 @@ const preset: fc.Arbitrary<PresetSpec> = fc.oneof(
 );
 
 type Step =
-  | { readonly do: 'report'; readonly node: number; readonly state: TargetState }
+  | {
+      readonly do: 'report';
+      readonly node: number;
+      readonly state: TargetState;
+      readonly code: string | null;
+    }
   | {
       readonly do: 'swap' | 'stuck' | 'away' | 'back' | 'drift' | 'by_hand';
       readonly node: number;
@@ -81,6 +86,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       do: fc.constant('report' as const),
       node,
       state: fc.constantFrom(...TARGET_STATES.filter((s) => s !== 'pending' && s !== 'skipped')),
+      code: fc.constantFrom(null, null, 'upgrade_pinned'),
     }),
   },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('swap' as const), node }) },
@@ -147,7 +153,7 @@ function take(fleet: RolloutFleet, each: Step): void {
   const nodeId = 'node' in each ? (nodes[each.node % nodes.length] ?? '') : '';
   switch (each.do) {
     case 'report':
-      fleet.report(nodeId, each.state);
+      fleet.report(nodeId, each.state, each.code);
       break;
     case 'swap':
       fleet.swap(nodeId);

@@ -70,6 +70,64 @@ describe('a report', () => {
   });
 });
 
+describe('a node that was told on the spot to take nothing', () => {
+  it.each(['upgrade_pinned', 'upgrade_disabled'])(
+    'with %s is left out of its wave, which goes on without it',
+    (code) => {
+      const fleet = fleetOf();
+      const [first = '', second = ''] = fleet.of(0);
+      fleet.report(first, 'failed', code);
+      expect(fleet.target(first)).toMatchObject({
+        state: 'skipped',
+        reason: 'held_on_node',
+        errorCode: code,
+        deadlineAt: null,
+      });
+      expect(fleet.rollout.status).toBe('in_progress');
+      fleet.report(second, 'succeeded');
+      expect(fleet.rollout.waves[0]).toMatchObject({ status: 'passed', counts: { skipped: 1 } });
+      // Said again, by an event or a hello: nothing new.
+      const before = movesIn(fleet);
+      fleet.report(first, 'failed', code);
+      expect(movesIn(fleet)).toBe(before);
+    },
+  );
+
+  it('is left out whenever it says so: from silence, and with its permit in hand', () => {
+    const fleet = fleetOf();
+    const [first = '', second = ''] = fleet.of(0);
+    fleet.swap(first);
+    fleet.report(first, 'failed', 'upgrade_pinned');
+    fleet.pass(700_000);
+    expect(fleet.target(second).state).toBe('silent');
+    fleet.report(second, 'failed', 'upgrade_disabled');
+    expect([first, second].map((id) => fleet.target(id).state)).toEqual(['skipped', 'skipped']);
+    expect(fleet.rollout.waves[0]?.counts).toMatchObject({ skipped: 2, silent: 0, failed: 0 });
+  });
+
+  it('is no evidence either: a wave of nobody else proves nothing', () => {
+    const fleet = fleetOf();
+    for (const id of fleet.of(0)) fleet.report(id, 'failed', 'upgrade_pinned');
+    expect(fleet.rollout).toMatchObject({ status: 'paused', reason: 'not_enough_evidence' });
+  });
+
+  it('and comes to the version later all the same counts as done', () => {
+    const fleet = fleetOf();
+    const [first = ''] = fleet.of(0);
+    fleet.report(first, 'failed', 'upgrade_pinned');
+    fleet.hear(first, { kind: 'version', atTarget: true });
+    expect(fleet.target(first)).toMatchObject({ state: 'succeeded', reason: 'arrived_by_hand' });
+  });
+
+  it('with any other code has failed', () => {
+    const fleet = fleetOf();
+    const [first = ''] = fleet.of(0);
+    fleet.report(first, 'failed', 'upgrade_policy_invalid');
+    expect(fleet.target(first).state).toBe('failed');
+    expect(fleet.rollout.status).toBe('paused');
+  });
+});
+
 describe('a version that came or went without us', () => {
   it('counts a node that arrives by hand as done', () => {
     const fleet = fleetOf();

@@ -23,11 +23,18 @@ interface Move {
 
 type Progress = Extract<Report, { kind: 'progress' }>;
 
-/** Where a node's own word leads, or null when it is an echo. */
+/** What a node says that was told on the spot to take nothing, or not this: by its policy or by hand. */
+const NOT_HERE: ReadonlySet<string | null> = new Set(['upgrade_disabled', 'upgrade_pinned']);
+
+/**
+ * Where a node's own word leads, or null when it is an echo. A node that may not be upgraded says
+ * nothing about the release: it is left out, and no evidence against it.
+ */
 function afterProgress(target: Target, report: Progress): Move | null {
-  if (report.commandId !== target.commandId || !leadsOn(target, report.state)) return null;
-  const { state: to, reason, errorCode } = report;
-  return { to, reason, errorCode };
+  const isLeftOut = report.state === 'failed' && NOT_HERE.has(report.errorCode);
+  const to = isLeftOut ? 'skipped' : report.state;
+  if (report.commandId !== target.commandId || !leadsOn(target, to)) return null;
+  return { to, reason: isLeftOut ? 'held_on_node' : report.reason, errorCode: report.errorCode };
 }
 
 function leadsOn(target: Target, to: TargetState): boolean {

@@ -119,6 +119,7 @@ describe('a candidate', () => {
     hasService: true,
     hasArtifact: true,
     isReachable: true,
+    byHand: null,
   };
   it.each([
     [{}, null],
@@ -128,6 +129,11 @@ describe('a candidate', () => {
     [{ currentVersion: '1.1.0' }, 'already_current'],
     [{ hasArtifact: false, isReachable: false }, 'no_artifact_for_host'],
     [{ isReachable: false }, 'hop_not_allowed'],
+    [{ byHand: { enabled: false, pin: null } }, 'disabled_by_hand'],
+    [{ byHand: { enabled: false, pin: '1.1.0' } }, 'disabled_by_hand'],
+    [{ byHand: { enabled: true, pin: '1.0.0' } }, 'pinned_by_hand'],
+    [{ byHand: { enabled: true, pin: '1.1.0' } }, null],
+    [{ byHand: { enabled: true, pin: '1.0.0' }, currentVersion: '1.1.0' }, 'already_current'],
   ])('with %j is skipped because of %s', (change, reason) => {
     expect(skipReason({ ...fine, ...change }, '1.1.0')).toBe(reason);
   });

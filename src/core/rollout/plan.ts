@@ -22,6 +22,8 @@ export interface Candidate {
   readonly hasArtifact: boolean;
   /** Whether it can come from what it runs to the release in one step. */
   readonly isReachable: boolean;
+  /** What a person on the node decided, by its last word; null where nobody did. */
+  readonly byHand: { readonly enabled: boolean; readonly pin: string | null } | null;
 }
 
 export type SkipReason =
@@ -29,6 +31,8 @@ export type SkipReason =
   | 'no_upgrade_capability'
   | 'no_such_service'
   | 'already_current'
+  | 'disabled_by_hand'
+  | 'pinned_by_hand'
   | 'no_artifact_for_host'
   | 'hop_not_allowed';
 
@@ -40,7 +44,13 @@ export function skipReason(candidate: Candidate, version: string): SkipReason | 
   if (candidate.currentVersion === version) return 'already_current';
   if (!candidate.hasArtifact) return 'no_artifact_for_host';
   if (!candidate.isReachable) return 'hop_not_allowed';
-  return null;
+  return heldByHand(candidate, version);
+}
+
+function heldByHand({ byHand }: Candidate, version: string): SkipReason | null {
+  if (byHand === null) return null;
+  if (!byHand.enabled) return 'disabled_by_hand';
+  return byHand.pin === null || byHand.pin === version ? null : 'pinned_by_hand';
 }
 
 export const noCounts = (): Record<TargetState, number> =>

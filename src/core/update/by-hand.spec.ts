@@ -22,7 +22,7 @@ const FACTS: Facts = {
 const version = (name: string, sequence: number) =>
   ({ version: name, channel: 'stable', sequence, state_schema: null }) as const;
 const ARTIFACT = { sha256: 'a'.repeat(64), size: 100, sequence: 12, state_schema: null };
-const UPGRADE: Input = {
+const UPGRADE: Extract<Input, { type: 'upgrade' }> = {
   type: 'upgrade',
   order: {
     command_id: 'cmd_one111',
@@ -78,6 +78,54 @@ class Bench {
     return this.state.outbox.map((event) => event.type);
   }
 }
+
+describe('what a person wants now', () => {
+  const HURRY: Input = { type: 'hurry_by_hand' };
+  const closed = { ...FACTS, manualOnly: false, windowOpensAtMs: FACTS.nowMs + 3_600_000 };
+  const outside = (): Bench => {
+    const bench = new Bench();
+    bench.facts = closed;
+    return bench;
+  };
+
+  it('does not wait for the local window, but for its permit', () => {
+    const bench = outside().staged();
+    expect([bench.action, bench.take(HURRY).action]).toEqual(['wait', 'ask_permit']);
+    bench.take({ type: 'permit_asked' });
+    expect(bench.action).toBe('wait');
+    expect(bench.take(HURRY).action).toBe('ask_permit');
+    bench.take({ type: 'permit_asked' }, { ...GRANT, ask: 2 });
+    expect([bench.action, bench.state.outbox.at(-1)?.details]).toMatchObject([
+      'swap',
+      { window_waived: true },
+    ]);
+  });
+
+  it('is remembered while it is still on its way', () => {
+    const bench = outside().take(UPGRADE, HURRY, { type: 'judged', artifact: ARTIFACT });
+    bench.take({ type: 'downloaded' }, { type: 'extracted' });
+    expect(bench.action).toBe('ask_permit');
+    expect(bench.state.outbox.at(-1)?.details).not.toHaveProperty('waits_for');
+  });
+
+  it('still waits for the time of the manager, and for the hand where the policy wants one', () => {
+    const bench = outside();
+    bench.facts = { ...closed, manualOnly: true };
+    expect(bench.staged().take(HURRY).action).toBe('wait');
+    const later = outside();
+    const order = { ...UPGRADE.order, apply_after_ms: FACTS.nowMs + 1 };
+    later.take({ type: 'upgrade', order }, { type: 'judged', artifact: ARTIFACT });
+    later.take({ type: 'downloaded' }, { type: 'extracted' }, HURRY);
+    expect(later.action).toBe('wait');
+  });
+
+  it('changes nothing after the swap, and nothing where there is no job', () => {
+    const swapped = new Bench().onProbation();
+    const before = swapped.state;
+    expect(swapped.take(HURRY).state).toEqual(before);
+    expect(new Bench().take(HURRY).state).toEqual(new Bench().state);
+  });
+});
 
 describe('a version that waits for a hand', () => {
   it('is let go by one, and still asks for its permit', () => {

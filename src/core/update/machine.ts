@@ -63,6 +63,8 @@ function stepJob(machine: Machine, job: Job, input: JobInput, facts: Facts): Mac
       return { ...machine, watch: { ...machine.watch, askPermitAtMs: 0 } };
     case 'apply_by_hand':
       return withJob(machine, { ...job, applied_by_hand: true });
+    case 'hurry_by_hand':
+      return hurried(machine, job);
     case 'tick':
       return ticked(machine, job, facts);
     case 'booted':
@@ -72,6 +74,12 @@ function stepJob(machine: Machine, job: Job, input: JobInput, facts: Facts): Mac
     default:
       return stepPhase(machine, job, input, facts);
   }
+}
+
+/** What was swapped already has waited for nothing that a hurry could spare. */
+function hurried(machine: Machine, job: Job): Machine {
+  const waived = isBeforeSwap(job) ? withJob(machine, { ...job, window_waived: true }) : machine;
+  return { ...waived, watch: { ...machine.watch, askPermitAtMs: 0 } };
 }
 
 function stepPhase(machine: Machine, job: Job, input: JobInput, facts: Facts): Machine {

@@ -64,7 +64,7 @@ export function staged(machine: Machine, job: Job, facts: Facts): Machine {
     message: `${job.version} has the digest of its signed manifest`,
     details,
   });
-  const waits = isInWindow(facts) ? null : windowInWords(facts);
+  const waits = isInWindow(facts) || isWindowWaived(job) ? null : windowInWords(facts);
   const told = tell(verified, facts, job.command_id, {
     type: facts.manualOnly ? 'upgrade_staged_manual' : 'upgrade_staged',
     severity: 'info',
@@ -102,6 +102,9 @@ export function failed(
 const isInWindow = ({ windowOpensAtMs, nowMs }: Facts): boolean =>
   windowOpensAtMs === undefined || (windowOpensAtMs !== null && windowOpensAtMs <= nowMs);
 
+/** At the word of a person on this machine, who outranks the window in its policy. */
+const isWindowWaived = (job: Job): boolean => job.applied_by_hand || job.window_waived === true;
+
 const windowDetails = ({ windowOpensAtMs: opens }: Facts): OutboxEvent['details'] => ({
   waits_for: 'window',
   window_opens_at: opens === null || opens === undefined ? null : toIso(opens),
@@ -114,12 +117,12 @@ const windowInWords = ({ windowOpensAtMs: opens }: Facts): string =>
 
 /**
  * Neither its time, nor the local window, nor a person is being waited for. Whoever applies it by
- * hand does not wait for the window; nor does a set that moves, which began in it.
+ * hand, or wants it now, does not wait for the window; nor does a set that moves, which began in it.
  */
 export const mayApply = (job: Job, facts: Facts): boolean => {
   if (facts.set?.says === 'swap') return true;
   if ((job.staged_for_hand || facts.manualOnly) && !job.applied_by_hand) return false;
-  if (!isInWindow(facts) && !job.applied_by_hand) return false;
+  if (!isInWindow(facts) && !isWindowWaived(job)) return false;
   return job.apply_after_ms === null || job.apply_after_ms <= facts.nowMs;
 };
 
@@ -167,6 +170,7 @@ export function swapping(machine: Machine, job: Job, facts: Facts, permitUntilMs
       from_version: job.from?.version ?? null,
       to_version: job.version,
       ...(job.applied_by_hand ? { by_hand: true } : {}),
+      ...(job.window_waived === true ? { window_waived: true } : {}),
     },
   });
   return {

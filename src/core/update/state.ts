@@ -78,6 +78,8 @@ export const Job = z.object({
   post_swap_done: z.boolean().optional(),
   staged_for_hand: z.boolean(),
   applied_by_hand: z.boolean(),
+  /** A person on the node asked for it now: the local maintenance window is not waited for. */
+  window_waived: z.boolean().optional(),
 });
 export type Job = z.infer<typeof Job>;
 

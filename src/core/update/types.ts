@@ -138,6 +138,8 @@ export type Input =
   /** The link is open (again): a question asked before may be lost. */
   | { readonly type: 'linked' }
   | { readonly type: 'apply_by_hand' }
+  /** A person does not wait for the local window, nor until a permit is asked for again. */
+  | { readonly type: 'hurry_by_hand' }
   /** `id`: of the job that this makes where there is none to turn back. */
   | { readonly type: 'rollback_by_hand'; readonly id: string }
   | { readonly type: 'swapped' }

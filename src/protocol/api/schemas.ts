@@ -111,6 +111,8 @@ export const Node = z.object({
   name: z.string(),
   group_id: Id,
   status: NodeStatus,
+  /** How it is connected now: by a WebSocket, or by requests (a poll); null while it is not. */
+  transport: z.enum(['socket', 'poll']).nullable(),
   host: Host,
   labels: Labels,
   agent_version: z.string().nullable(),

@@ -30,7 +30,7 @@ export class LiveNodes {
 
   async view(node: FleetNode): Promise<Node> {
     return nodeView(node, {
-      online: this.links.online(node.id),
+      transport: this.links.transportOf(node.id),
       seenAt: this.book.seenAt(node.id),
       support: await this.#supportOf(node),
     });

@@ -4,7 +4,8 @@ import type { FleetNode } from './nodes.store.js';
 
 /** What this process knows better than the table does. */
 export interface Live {
-  readonly online: boolean;
+  /** Null: it has no link here. */
+  readonly transport: Node['transport'];
   readonly seenAt: number | null;
   readonly support: Node['support'];
 }
@@ -12,12 +13,13 @@ export interface Live {
 /** Presence is what the links say; the table only remembers it for filters. */
 export function nodeView(node: FleetNode, live: Live): Node {
   const seenAt = Math.max(node.lastSeenAt ?? 0, live.seenAt ?? 0);
-  const present = live.online ? 'online' : 'offline';
+  const present = live.transport === null ? 'offline' : 'online';
   return {
     id: node.id,
     name: node.name,
     group_id: node.groupId,
     status: node.revokedAt === null ? present : 'revoked',
+    transport: node.revokedAt === null ? live.transport : null,
     host: node.host,
     labels: { ...node.labels },
     agent_version: node.agentVersion,

@@ -50,15 +50,19 @@ async function eventTypes(): Promise<string[]> {
 describe('presence', () => {
   it('is what the links say, and each change is one event', async () => {
     const node = await manager.node();
-    expect((await show(node)).status).toBe('offline');
+    expect(await show(node)).toMatchObject({ status: 'offline', transport: null });
     const socket = await link(node);
-    expect(await show(node)).toMatchObject({ status: 'online', agent_version: '0.1.0' });
+    expect(await show(node)).toMatchObject({
+      status: 'online',
+      transport: 'socket',
+      agent_version: '0.1.0',
+    });
     const online = await manager.call('nodes.list', { query: { status: 'online' } });
     expect(online.body.items.map(({ id }) => id)).toEqual([node.id]);
     socket.close();
     await once(socket, 'close');
     await expect.poll(eventTypes).toEqual(['node_enrolled', 'node_connected', 'node_disconnected']);
-    expect((await show(node)).status).toBe('offline');
+    expect(await show(node)).toMatchObject({ status: 'offline', transport: null });
   });
 
   it('survives a newer link that takes over', async () => {
@@ -83,7 +87,7 @@ describe('a revoked node', () => {
     expect((await closed)[0]).toBe(CLOSE.revoked);
     await expect(link(node)).rejects.toThrow('401');
     expect((await revoke()).status).toBe(200);
-    expect((await show(node)).status).toBe('revoked');
+    expect(await show(node)).toMatchObject({ status: 'revoked', transport: null });
     const audit = await manager.call('audit.list', { query: { action: 'node.revoke' } });
     expect(audit.body.items).toHaveLength(1);
     expect(await eventTypes()).toContain('node_revoked');

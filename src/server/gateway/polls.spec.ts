@@ -31,8 +31,8 @@ afterEach(() => manager.stop());
 
 const push = (reason: string): boolean =>
   links.push(node.id, { type: 'reconnect', after_ms: 1, reason });
-const statusOf = async (): Promise<string> =>
-  (await manager.call('nodes.show', { params: { id: node.id } })).body.status;
+const shown = async () => (await manager.call('nodes.show', { params: { id: node.id } })).body;
+const statusOf = async (): Promise<string> => (await shown()).status;
 const connectionEvents = async () => {
   const { body } = await manager.call('events.list', { query: { category: 'connection' } });
   return body.items.map(({ type, details }) => [type, details['transport'] ?? details['reason']]);
@@ -55,7 +55,9 @@ describe('a poll', () => {
     const { body } = await poll.ask({ messages: [aHello()], wait_ms: 5_000 });
     expect(body).toMatchObject({ received: 1, seq: 1, closed: null });
     expect(body.messages).toMatchObject([{ type: 'welcome', heartbeat_interval_ms: HEARTBEAT_MS }]);
-    expect([await statusOf(), links.transportOf(node.id)]).toEqual(['online', 'poll']);
+    expect(await shown()).toMatchObject({ status: 'online', transport: 'poll' });
+    const { body: list } = await manager.call('nodes.list');
+    expect(list.items.map(({ transport }) => transport)).toEqual(['poll']);
     expect(await connectionEvents()).toEqual([['node_connected', 'poll']]);
   });
 

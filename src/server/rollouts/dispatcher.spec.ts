@@ -62,9 +62,9 @@ describe('a command', () => {
 
     const again = await connectNode(manager, node);
     expect((await again.next('welcome')).commands).toEqual(commands);
-    const no = { type: 'reject', command_id, message: 'manual only' } as const;
+    const no = { type: 'reject', command_id, message: 'switched off' } as const;
     again.send({ ...no, error_code: 'upgrade_disabled' });
-    await expect.poll(() => stateOf(id)).toBe('failed');
+    await expect.poll(() => stateOf(id)).toBe('skipped');
     await again.close();
 
     const last = await connectNode(manager, node);

@@ -41,12 +41,29 @@ describeOnBothDatabases('what a node says of its command', (openTestDatabase) =>
     expect(await target()).toMatchObject({ state: 'accepted', reason: 'command_accepted' });
     await nodeSide.acked(me, { type: 'ack', command_id: command, result: 'duplicate' });
     const no = { type: 'reject', command_id: command, message: 'not now' } as const;
-    await nodeSide.rejected(me, { ...no, error_code: 'upgrade_disabled' });
+    await nodeSide.rejected(me, { ...no, error_code: 'upgrade_policy_invalid' });
     expect(await target()).toMatchObject({
       state: 'failed',
       reason: 'command_rejected',
-      errorCode: 'upgrade_disabled',
+      errorCode: 'upgrade_policy_invalid',
     });
+  });
+
+  it('leaves its target out where it was told on the spot to take nothing, and stops nobody', async () => {
+    const { manager, nodeSide, id, me, command, target } = await setUp();
+    const no = { type: 'reject', command_id: command, message: 'pinned' } as const;
+    for (let times = 0; times < 2; times += 1) {
+      await nodeSide.rejected(me, { ...no, error_code: 'upgrade_pinned' });
+      expect(await target()).toMatchObject({
+        state: 'skipped',
+        reason: 'held_on_node',
+        errorCode: 'upgrade_pinned',
+      });
+    }
+    expect(await nodeSide.open(me)).toEqual([]);
+    const { state } = await lookAt(manager.database, id);
+    expect(state.waves[0]?.counts).toMatchObject({ skipped: 1, failed: 0 });
+    expect(state.reason).not.toBe('wave_failed');
   });
 
   it('counts only from the node that the command is for', async () => {

@@ -70,6 +70,7 @@ export function candidacyOf(node: FleetNode, manifest: Manifest): Candidacy {
       hasService: service !== undefined,
       hasArtifact: artifactFor(manifest, host) !== undefined,
       isReachable: detourTo(manifest, service?.version ?? null) === null,
+      byHand: service?.by_hand ?? null,
     },
     manifest.version,
   );

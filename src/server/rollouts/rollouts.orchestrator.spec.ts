@@ -173,6 +173,31 @@ describeOnBothDatabases('a rollout', (openTestDatabase) => {
     });
     expect(await rowsOf(manager.database, 'rollouts')).toEqual([0]);
   });
+
+  it('leaves out nodes on which a person said so, and goes on with the others', async () => {
+    const manager = managerOn(await openTestDatabase());
+    const [pinned, off, free] = await manager.enroll(3);
+    if (pinned === undefined || off === undefined || free === undefined) throw new Error('none');
+    const said = (node: typeof pinned, by_hand: { enabled: boolean; pin: string | null }) => ({
+      ...node,
+      services: node.services.map((one) => ({ ...one, by_hand })),
+    });
+    const nodes = [
+      said(pinned, { enabled: true, pin: '1.0.0' }),
+      said(off, { enabled: false, pin: null }),
+      said(free, { enabled: true, pin: '2.0.0' }),
+    ];
+    const { meta, targets } = await lookAt(manager.database, await manager.create({ nodes }));
+    expect(targets.map(({ nodeId }) => nodeId)).toEqual([free.id]);
+    expect([...meta.skipped].sort((a, b) => (a.reason < b.reason ? -1 : 1))).toEqual([
+      { node_id: off.id, reason: 'disabled_by_hand' },
+      { node_id: pinned.id, reason: 'pinned_by_hand' },
+    ]);
+    await expect(manager.create({ nodes: nodes.slice(0, 2) })).rejects.toMatchObject({
+      code: 'rollout_empty',
+      message: expect.stringContaining('1 pinned_by_hand') as string,
+    });
+  });
 });
 
 describeOnBothDatabases('two who steer one rollout at the same moment', (openTestDatabase) => {
