@@ -70,6 +70,18 @@ export const ERRORS = {
     'The configuration is wrong.',
     'Mend every line listed; nothing was started.',
   ),
+  master_key_wrong: row(
+    null,
+    'critical',
+    'Secrets lie under a master key that was not given.',
+    'Give back the key that the message names; nothing was started.',
+  ),
+  secret_unreadable: row(
+    503,
+    'critical',
+    'A sealed secret cannot be opened with the master keys that the manager has.',
+    'Restore the row or the key from a backup, or set the secret again.',
+  ),
   // -- access -------------------------------------------------------------------------------
   unauthenticated: row(
     401,
@@ -126,6 +138,12 @@ export const ERRORS = {
     'warning',
     'The code is wrong, or was used before.',
     'Wait for the next code of the authenticator; check its clock.',
+  ),
+  second_factor_missing: row(
+    403,
+    'warning',
+    'People of this role have to have a second factor here, and this one has none.',
+    'Set one up (`POST /api/v1/account/second-factor`); the session can do nothing else until then.',
   ),
   password_weak: row(
     400,

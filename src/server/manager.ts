@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
@@ -9,11 +10,14 @@ import { AppModule } from './app.module.js';
 import { LinkAdapter } from './gateway/index.js';
 import { choosePort, listenProblem } from './listening.js';
 import {
+  consoleMiddleware,
   firstMiddleware,
   ManagerHttpAdapter,
   nestLogger,
   openDatabase,
+  openSecrets,
   prepareDataDir,
+  readConsole,
   TlsFiles,
   TrustedProxies,
   withPort,
@@ -24,6 +28,9 @@ import {
 
 /** Answers under way and closing handshakes get this long; then their sockets are cut. */
 const STOP_GRACE_MS = 5_000;
+
+/** Where the build puts the console: `dist/console`. There may be none. */
+const CONSOLE_DIR = fileURLToPath(new URL('../../console', import.meta.url));
 
 /** A running manager. */
 export interface Manager {
@@ -45,6 +52,8 @@ export async function startManager(options: {
   readonly config: Config;
   readonly log: Logger;
   readonly clock: Clock;
+  /** The files of the console; left out, those of this build. */
+  readonly consoleDir?: string;
 }): Promise<Manager> {
   const { log, clock } = options;
   const dataDir = prepareDataDir(options.config.dataDir);
@@ -53,7 +62,9 @@ export async function startManager(options: {
   const database = await openDatabase({ url: config.databaseUrl, dataDir, log });
   let app: NestExpressApplication | null = null;
   try {
-    app = await makeApp({ config, database, clock, log });
+    const secrets = await openSecrets({ config, database, clock, log });
+    const consoleDir = options.consoleDir ?? CONSOLE_DIR;
+    app = await makeApp({ config, database, secrets, clock, log }, consoleDir);
     await app.listen(config.port, config.host);
     const setup = app.get(Setup);
     const setupToken = await setup.offer();
@@ -66,7 +77,7 @@ export async function startManager(options: {
   }
 }
 
-async function makeApp(platform: Platform): Promise<NestExpressApplication> {
+async function makeApp(platform: Platform, consoleDir: string): Promise<NestExpressApplication> {
   const { tls } = platform.config;
   const http = new ManagerHttpAdapter(tls === null ? null : new TlsFiles(tls, platform.log));
   const app = await NestFactory.create<NestExpressApplication>(AppModule.on(platform), http, {
@@ -86,6 +97,8 @@ async function makeApp(platform: Platform): Promise<NestExpressApplication> {
       now: () => platform.clock.now(),
     }),
   );
+  const pages = readConsole(consoleDir);
+  if (pages.size > 0) app.use(consoleMiddleware(pages));
   app.useWebSocketAdapter(new LinkAdapter(app, app.getHttpServer()));
   return app;
 }

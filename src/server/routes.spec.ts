@@ -78,8 +78,16 @@ describe('every row of the route table', () => {
     },
   );
 
+  const isPersonal = (name: RouteName): boolean => (ROUTES[name] as Route).isPersonal === true;
   const guarded = NAMES.filter(
-    (name) => !['public', 'node', 'person'].includes(ROUTES[name].permission),
+    (name) => !['public', 'node', 'person'].includes(ROUTES[name].permission) && !isPersonal(name),
+  );
+  it.each(ROLES.flatMap((role) => NAMES.filter(isPersonal).map((name) => [role, name] as const)))(
+    'a token of a %s is no person for %s',
+    async (role, name) => {
+      const told = await knock(name, tokens.get(role) ?? '');
+      expect(told).toEqual({ status: 403, code: 'person_required' });
+    },
   );
   it.each(ROLES.flatMap((role) => guarded.map((name) => [role, name] as const)))(
     'as %s, %s is allowed or refused as the permission table says',

@@ -7,6 +7,8 @@ const EXIT_CONFIG = 78;
 /** What a shell gives for a program ended by a second Ctrl+C. */
 const EXIT_INTERRUPTED = 130;
 const SETUP_HOURS = 24;
+/** What whoever starts the manager can mend: told in words, without a stack. */
+const OF_OPERATOR = ['config_invalid', 'master_key_wrong'];
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
@@ -21,9 +23,12 @@ export async function runManager(): Promise<void> {
     if (manager.setupToken !== null) say(setupBox(manager, manager.setupToken));
     stopOnSignals(manager);
   } catch (error) {
-    if (!(error instanceof FleetError) || error.code !== 'config_invalid') throw error;
+    if (!(error instanceof FleetError) || !OF_OPERATOR.includes(error.code)) throw error;
     const lines = error.message.split('\n').map((line) => `  - ${line}`);
-    process.stderr.write(`Bellwether cannot start:\n${lines.join('\n')}\nNothing was started.\n`);
+    const code = error.code === 'config_invalid' ? '' : ` (${error.code})`;
+    process.stderr.write(
+      `Bellwether cannot start${code}:\n${lines.join('\n')}\nNothing was started.\n`,
+    );
     process.exit(EXIT_CONFIG);
   }
 }

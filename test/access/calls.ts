@@ -235,6 +235,7 @@ export const CALLS: Readonly<Record<RouteName, CallOf>> = {
   'rollouts.mark_rolled_back': ofRollout(),
   'rollouts.retry_failed': ofRollout(),
   'rollouts.approve': ofWave,
+  'rollouts.break_glass': ofRollout({ body: { reason: 'a test of access' } }),
   'rollouts.skip_wave': ofWave,
   'rollouts.start_wave': ofWave,
   'rollouts.mark_done': ofWave,

@@ -7,6 +7,7 @@ import { AuditKey, AuditLog, AuditTree, Checkpoints } from '../../src/server/aud
 import { makeTempDir, silentLog } from '../support/databases.js';
 import { startTestManager } from '../support/manager.js';
 import { connectNode } from '../support/node-link.js';
+import { secretsUnder } from '../support/secrets.js';
 import { ann, aRelease, rolloutsOn } from '../support/rollouts.js';
 import { compared, median } from './measure.js';
 
@@ -118,7 +119,10 @@ describe('one audit entry', () => {
       const clock = { now: () => Date.now() };
       const log = new AuditLog(clock);
       const tree = new AuditTree();
-      const key = await AuditKey.open({ dataDir: dir.path, publicOrigin: 'http://127.0.0.1:1' });
+      const key = await AuditKey.open(
+        { dataDir: dir.path, publicOrigin: 'http://127.0.0.1:1' },
+        secretsUnder(),
+      );
       const checkpoints = new Checkpoints(database, log, tree, key, clock, silentLog);
       const entry = {
         caller: ann,

@@ -23,6 +23,7 @@ import { loadConfig, openDatabase, PlatformModule } from '../../src/server/platf
 import { makeTempDir, silentLog } from './databases.js';
 import { freePort } from './fleet.js';
 import { aHello } from './node-link.js';
+import { secretsUnder } from './secrets.js';
 
 export const NODE_ID = 'nod_000000000001';
 export const HEARTBEAT_MS = 300;
@@ -75,7 +76,7 @@ export async function startGateway(): Promise<TestGateway> {
   });
   const database = await openDatabase({ url: null, dataDir: dir.path, log: silentLog });
   const clock = { now: () => below.clockMs ?? Date.now() };
-  const platform = { config, database, clock, log: silentLog };
+  const platform = { config, database, secrets: secretsUnder(), clock, log: silentLog };
   class Root {}
   Module({ imports: [PlatformModule.on(platform), GatewayModule] })(Root);
   const app = await NestFactory.create(Root, { logger: false });

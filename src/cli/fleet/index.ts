@@ -1,6 +1,13 @@
 export { freezeGroup, listFreezes, switchGroup, thawGroup } from './circumstances.js';
-export { createGroup, listGroups } from './groups.js';
-export { listNodes, revokeNode, showNode } from './nodes.js';
+export {
+  createGroup,
+  listGroups,
+  moveGroup,
+  removeGroup,
+  renameGroup,
+  setQuota,
+} from './groups.js';
+export { listNodes, revokeNode, showNode, transferNodes } from './nodes.js';
 export { previewRollout } from './preview.js';
 export { listAudit, listEvents } from './records.js';
 export { reportRollout, whyNode } from './report.js';
@@ -8,6 +15,7 @@ export { listRollouts, listTargets, showRollout } from './rollouts.js';
 export { setup } from './setup.js';
 export {
   approveWave,
+  breakGlass,
   cancelRollout,
   markDone,
   markRolledBack,

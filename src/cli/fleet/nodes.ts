@@ -120,3 +120,24 @@ export const revokeNode: Command = {
     show(given, terminal, node, ({ id, name }) => `revoked ${id} (${name})\n`);
   },
 };
+
+export const transferNodes: Command = {
+  name: 'nodes transfer',
+  summary: 'move nodes to another group, all or none',
+  operands: [],
+  options: {
+    node: { value: 'ID', help: 'a node, 100 at most', isRequired: true, isMultiple: true },
+    to: { value: 'ID', help: 'the group that they go to', isRequired: true },
+    ...MANAGER_OPTIONS,
+    ...OUTPUT_OPTION,
+  },
+  notes: ['A node in an active rollout stays: finish or cancel that first.'],
+  run: async (given, terminal) => {
+    const body = { node_ids: [...given.list('node')], group_id: given.text('to') };
+    const client = await connect(given, terminal);
+    const moved = await client.call('nodes.transfer', { body });
+    show(given, terminal, moved, ({ items }) =>
+      items.map(({ id, group_id: group }) => `${id} is in ${group}\n`).join(''),
+    );
+  },
+};

@@ -35,6 +35,9 @@ const SKIPPED_COLUMNS: readonly Column<Rollout['skipped'][number]>[] = [
   ['reason', (skipped) => skipped.reason],
 ];
 
+const glassText = (glass: NonNullable<Rollout['break_glass']>): string =>
+  `by ${glass.by_name} until ${glass.until}: ${glass.reason}`;
+
 /** A rollout with its waves, for people. */
 export const rolloutText = (rollout: Rollout): string =>
   facts([
@@ -44,6 +47,9 @@ export const rolloutText = (rollout: Rollout): string =>
     ['strategy', rollout.strategy],
     ...(rollout.reverts === null ? [] : [['reverts', rollout.reverts] as const]),
     ['status', rollout.status],
+    ...(rollout.break_glass === null
+      ? []
+      : [['glass broken', glassText(rollout.break_glass)] as const]),
     ['reason', rollout.reason],
     ['by', rollout.created_by],
     ['since', rollout.created_at],

@@ -81,6 +81,47 @@ export const skipWave = ofWave('skip_wave', 'leave out a wave that has not begun
 export const startWave = ofWave('start_wave', 'start a wave now, past its order, window and wait');
 export const markDone = ofWave('mark_done', 'call a wave done: its failures stop nothing more');
 
+/** At most; the manager says the same. */
+const GLASS_MINUTES_MAX = 240;
+
+export const breakGlass: Command = {
+  name: 'rollouts break-glass',
+  summary: 'for a time, let a rollout past freezes, windows and missing approvals',
+  operands: ['ID'],
+  options: {
+    reason: { value: 'TEXT', help: 'why; everybody who sees the group reads it', isRequired: true },
+    minutes: { value: 'N', help: 'for how long, 1 to 240 (60)' },
+    code: { value: 'CODE', help: 'of the second factor (else it is asked for)' },
+    ...MANAGER_OPTIONS,
+    ...OUTPUT_OPTION,
+  },
+  notes: [
+    'For people who are signed in (`login`), not for API tokens. It is a critical event and is audited.',
+  ],
+  run: async (given, terminal) => {
+    const minutes = given.read('minutes', whole(1, GLASS_MINUTES_MAX)) ?? 60;
+    const body = { reason: given.text('reason'), minutes };
+    const params = { id: given.operand(0) };
+    const code = given.optional('code');
+    const client = await connect(given, terminal);
+    const rollout = await client
+      .call('rollouts.break_glass', { params, body: code === undefined ? body : { ...body, code } })
+      .catch(async (error: unknown) => {
+        const isAsked = error instanceof FleetError && error.code === 'second_factor_required';
+        if (!isAsked || terminal.ask === undefined) throw error;
+        const asked = (await terminal.ask('code of the second factor: ')).trim();
+        return await client.call('rollouts.break_glass', {
+          params,
+          body: { ...body, code: asked },
+        });
+      });
+    show(given, terminal, rollout, (now) => statusLine(now) + glassLine(now));
+  },
+};
+
+const glassLine = ({ break_glass: glass }: Rollout): string =>
+  glass === null ? '' : `nothing but evidence holds it until ${glass.until}\n`;
+
 type Reverted = Answer<'rollouts.revert'>;
 
 const SKIPPED_COLUMNS: readonly Column<Reverted['skipped'][number]>[] = [

@@ -94,6 +94,7 @@ const COLUMNS: readonly Column<Token>[] = [
   ['expires', (token) => token.expires_at],
   ['last used', (token) => token.last_used_at],
   ['from', (token) => token.last_used_from],
+  ['made by', (token) => token.made_by],
 ];
 
 export const listTokens: Command = {

@@ -1,3 +1,4 @@
+export { addFactor, changePassword, listSessions, removeFactor, revokeSession } from './account.js';
 export { login, logout, whoami } from './login.js';
 export { listMembers, removeMember, setMember } from './members.js';
 export {

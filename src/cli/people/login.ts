@@ -16,13 +16,18 @@ import { facts } from '../table.js';
 import type { Terminal } from '../terminal.js';
 
 /** A person types it; a script gives a file. Never an option: command lines can be read by others. */
-async function passwordOf(given: Given, terminal: Terminal): Promise<string> {
-  const file = given.optional('password-file');
+export async function passwordOf(
+  given: Given,
+  terminal: Terminal,
+  question = 'password',
+  option = 'password-file',
+): Promise<string> {
+  const file = given.optional(option);
   if (file !== undefined) return (await readFile(file, 'utf8')).replace(/\r?\n$/, '');
   if (terminal.ask === undefined) {
-    throw usageError('nobody is there to type a password', 'Give --password-file FILE.');
+    throw usageError('nobody is there to type a password', `Give --${option} FILE.`);
   }
-  return terminal.ask('password: ');
+  return terminal.ask(`${question}: `);
 }
 
 async function signIn(
@@ -91,6 +96,11 @@ export const logout: Command = {
   },
 };
 
+const factorText = ({ user, second_factor_missing: isMissing }: Answer<'session.show'>): string => {
+  if (user.has_second_factor) return 'yes';
+  return isMissing ? 'no: nothing can be done before there is one' : 'no';
+};
+
 export const whoami: Command = {
   name: 'whoami',
   summary: 'who is signed in, with which roles',
@@ -103,7 +113,7 @@ export const whoami: Command = {
       facts([
         ['login', user.login],
         ['name', user.name],
-        ['second factor', user.has_second_factor ? 'yes' : 'no'],
+        ['second factor', factorText(me)],
         ...grants.map(({ role, group_id: group }): [string, string] => [
           'role',
           group === null ? role : `${role} on ${group}`,

@@ -4,7 +4,9 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { makeTempDir } from '../../../test/support/databases.js';
 import { startTestManager, type TestManager } from '../../../test/support/manager.js';
 import { join, PASSWORD } from '../../../test/support/people/browser.js';
+import { fromBase32 } from '../../../test/support/people/second-factor.js';
 import { recordingTerminal } from '../../../test/support/recording-terminal.js';
+import { codeOf, stepAt, TOTP_STEP_MS } from '../../core/people/index.js';
 import { runProgram } from '../program.js';
 
 const dir = makeTempDir();
@@ -70,4 +72,48 @@ it('takes a password from a file or a person, and never from the command line', 
   expect((await run(['login', 'ann', '--password-file', file])).out).toMatch(/^bwl_\w{40}\n$/);
   expect((await run(['login', 'ann'])).err).toContain('Give --password-file FILE');
   expect((await run(['login', 'ann', '--password', 'x'])).code).toBe(2);
+});
+
+it('sets up a second factor, asks for it, and takes it away; lists and ends sessions', async () => {
+  const eve = await join(manager, 'eve', { group_id: 'grp_default', role: 'admin' });
+  const file = at(dir.path, 'token-of-eve');
+  const password = at(dir.path, 'password-of-eve');
+  writeFileSync(password, `${PASSWORD}\n`);
+  const given = ['--password-file', password];
+  await run(['login', 'eve', '--token-out', file, ...given], '');
+  const token = readFileSync(file, 'utf8').trim();
+  // Nobody is there to read a secret that is shown once.
+  expect((await run(['account', 'add-factor', ...given], token)).code).toBe(2);
+
+  let secret = '';
+  const said: string[] = [];
+  const codeNow = (): string => {
+    manager.clock.advance(TOTP_STEP_MS);
+    return codeOf(fromBase32(secret), stepAt(manager.clock.now()));
+  };
+  const ask = async (): Promise<string> => {
+    secret = /authenticator: (\w+)/.exec(said.join(''))?.[1] ?? '';
+    return codeNow();
+  };
+  const env = { BELLWETHER_MANAGER: manager.url, BELLWETHER_TOKEN: token };
+  const terminal = recordingTerminal(env, { ask, out: (text) => void said.push(text) });
+  expect(await runProgram(['account', 'add-factor', ...given], terminal)).toBe(0);
+  expect(said.join('').match(/^ {2}\w{4}-\w{4}-\w{4}-\w{4}$/gm)).toHaveLength(10);
+  expect(said.join('')).not.toContain(PASSWORD);
+  expect((await run(['whoami'], token)).out).toMatch(/second factor: +yes\n/);
+
+  const sessions = await run(['sessions', 'list', '-o', 'json'], token);
+  const { items } = JSON.parse(sessions.out) as { items: { id: string; is_this: boolean }[] };
+  const other = items.find((one) => !one.is_this)?.id ?? '';
+  expect((await run(['sessions', 'revoke', other], token)).out).toBe(`ended ${other}\n`);
+  expect((await eve.call('session.show')).status).toBe(401);
+
+  const remove = ['account', 'remove-factor', ...given, '--code'];
+  expect((await run([...remove, '000000'], token)).err).toContain('[second_factor_wrong]');
+  expect((await run([...remove, codeNow()], token)).code).toBe(0);
+  const next = at(dir.path, 'next-password');
+  writeFileSync(next, 'nine-green-owls-sing');
+  const change = ['account', 'password', ...given, '--new-password-file', next];
+  expect((await run(change, token)).out).toContain('sign in again');
+  expect((await run(['whoami'], token)).code).toBe(1);
 });

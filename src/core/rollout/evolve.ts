@@ -133,6 +133,10 @@ export function evolve(rollout: RolloutState, event: RolloutEvent): RolloutState
         status: rollout.startedAt === null ? 'pending' : 'in_progress',
         reason: 'resumed',
       };
+    case 'rollout_glass_broken': {
+      const { type: _, ...glass } = event;
+      return { ...base, glass };
+    }
     case 'rollout_completed':
       return { ...base, status: 'complete', reason: event.reason };
     case 'rollout_cancelled':

@@ -1,6 +1,6 @@
 import { durationInWords, toIso, type Instant } from '../kernel/index.js';
 import { heldBack } from './flow.js';
-import { permit, type PermitFacts } from './permit.js';
+import { asHeld, permit, type PermitFacts } from './permit.js';
 import { canWithdraw, isOpen, isOver, type RolloutState, type Target } from './types.js';
 
 /** One link of the chain: what holds the node back, and when time alone could change that. */
@@ -24,7 +24,7 @@ export function whyNot(rollout: RolloutState, target: Target, facts: NodeFacts):
   const stopped = ofRollout(rollout);
   if (!canWithdraw(target.state) && !isOpen(target.state)) return [...stopped, ofEnd(target)];
   if (isOver(rollout.status)) return stopped;
-  const held = heldBack(facts);
+  const held = heldBack(asHeld(rollout, facts));
   return [
     ...stopped,
     ...(held === null ? [] : [{ code: held.reason, message: NOTHING_NEW, until: held.until }]),

@@ -2,6 +2,7 @@ import { plus, type Instant } from '../kernel/index.js';
 import { frozenUntil } from './calendar.js';
 import { Draft, sumOver } from './draft.js';
 import { countOf } from './evolve.js';
+import { heldFor } from './glass.js';
 import {
   askAll,
   badBecause,
@@ -86,7 +87,8 @@ export function openWave(
  * with the same input it adds nothing, once no batch is left. Only a rollout that is `pending` or
  * `in_progress` moves.
  */
-export function flow(draft: Draft, now: Instant, circumstances: Circumstances): void {
+export function flow(draft: Draft, now: Instant, around: Circumstances): void {
+  const circumstances = heldFor(draft.rollout, around, now);
   const { length } = draft.rollout.waves;
   expire(draft, now);
   if (isExpired(draft.rollout, now)) complete(draft, now);

@@ -66,6 +66,7 @@ export {
   isSwapping,
   rankOf,
   TARGET_STATES,
+  type BrokenGlass,
   type Circumstances,
   type Counts,
   type Decision,

@@ -105,6 +105,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         fc.record({ verb: fc.constantFrom('pause' as const, 'resume', 'retry_failed') }),
         fc.record({ verb: fc.constant('skip_wave' as const), wave }),
         fc.record({
+          verb: fc.constant('break_glass' as const),
+          by: fc.constant('usr_ann'),
+          byName: fc.constant('ann'),
+          reason: fc.constant('it burns'),
+          forMs: fc.integer({ min: 60_000, max: 14_400_000 }),
+        }),
+        fc.record({
           verb: fc.constantFrom('approve' as const, 'start_wave', 'mark_done'),
           wave,
           by: fc.constantFrom('usr_a', 'usr_b'),

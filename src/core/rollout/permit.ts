@@ -2,6 +2,7 @@ import { ok, plus, seededRandom, type Instant, type Result } from '../kernel/ind
 import { limitOf } from './cut.js';
 import { heldBack } from './flow.js';
 import { isInWindow } from './gates/index.js';
+import { heldFor, isGlassBroken } from './glass.js';
 import {
   isOpen,
   type Circumstances,
@@ -77,7 +78,7 @@ export function permit(
     return deny('wave_not_open', `wave ${target.wave + 1} is not open`);
   }
   if (!isWaiting(target)) return deny('target_not_waiting', `the target is ${target.state}`);
-  const held = heldBack(facts) ?? outside(rollout, wave, plan, facts.now);
+  const held = heldBack(asHeld(rollout, facts)) ?? outside(rollout, wave, plan, facts.now);
   if (held !== null) {
     return deny(held.reason as PermitDenial, 'no swap starts now', held.until);
   }
@@ -85,6 +86,12 @@ export function permit(
   if (facts.now < slot) return deny('spread', 'swaps of a wave are spread over time', slot);
   return hasRoom(rollout, facts);
 }
+
+/** The facts as they hold for this rollout. */
+export const asHeld = <F extends PermitFacts>(rollout: RolloutState, facts: F): F => ({
+  ...facts,
+  circumstances: heldFor(rollout, facts.circumstances, facts.now),
+});
 
 /** A silent one may have been at work all the time. */
 const isWaiting = ({ state }: Target): boolean =>
@@ -110,7 +117,7 @@ function outside(
   plan: WavePlan,
   now: Instant,
 ): { readonly reason: string; readonly until: Instant | null } | null {
-  if (wave.byHand || wave.forced) return null;
+  if (wave.byHand || wave.forced || isGlassBroken(rollout, now)) return null;
   const isOutside = plan.opens.some(
     (gate) => gate.kind === 'window' && !isInWindow(gate, rollout, now),
   );

@@ -76,7 +76,7 @@ export type Gate =
       readonly offline: Limit | null;
       readonly silent: Limit | null;
     }
-  /** That many people or tokens approved, each once. There is no time-out. */
+  /** That many people approved, each once. There is no time-out. */
   | { readonly kind: 'approval'; readonly needed: number }
   /** Inside a maintenance window; `notTheFirst`: not in one that was open at creation. */
   | {
@@ -145,7 +145,7 @@ export interface WaveState {
   readonly byHand: boolean;
   /** Marked as done by an operator: its failures are known and stop nothing any more. */
   readonly forced: boolean;
-  /** Ids of those who approved it. */
+  /** Ids of the people who approved it; of somebody who used a token, his own. */
   readonly approvedBy: readonly string[];
 }
 
@@ -158,6 +158,18 @@ export interface RolloutState {
   readonly waves: readonly WaveState[];
   readonly startedAt: Instant | null;
   readonly updatedAt: Instant;
+  /** The last time that somebody broke the glass; left out when nobody did. */
+  readonly glass?: BrokenGlass;
+}
+
+/** Somebody takes it on himself that freezes, windows and missing approvals do not hold for a time. */
+export interface BrokenGlass {
+  /** Id and name of who it was. */
+  readonly by: string;
+  readonly byName: string;
+  readonly reason: string;
+  readonly at: Instant;
+  readonly until: Instant;
 }
 
 export interface Target {
@@ -204,6 +216,7 @@ export type RolloutEvent =
       readonly failures: number;
     })
   | (At & { readonly type: 'rollout_resumed' })
+  | (BrokenGlass & { readonly type: 'rollout_glass_broken' })
   | (At & {
       readonly type: 'rollout_completed';
       readonly reason: string;

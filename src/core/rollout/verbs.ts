@@ -1,6 +1,7 @@
-import { ok, refuse, type Instant, type Refusal, type Result } from '../kernel/index.js';
+import { ok, plus, refuse, type Instant, type Refusal, type Result } from '../kernel/index.js';
 import { Draft, sumOver } from './draft.js';
 import { countOf } from './evolve.js';
+import { heldFor, isGlassBroken } from './glass.js';
 import { flow, heldBack, openWave, pause } from './flow.js';
 import {
   canRetry,
@@ -17,6 +18,14 @@ export type Verb =
   | { readonly verb: 'retry_failed' }
   | { readonly verb: 'skip_wave'; readonly wave: number }
   | {
+      readonly verb: 'break_glass';
+      /** Id and name of the person. */
+      readonly by: string;
+      readonly byName: string;
+      readonly reason: string;
+      readonly forMs: number;
+    }
+  | {
       readonly verb: 'approve' | 'start_wave' | 'mark_done';
       readonly wave: number;
       /** Id of who says so. */
@@ -30,6 +39,7 @@ const FITS: Readonly<Record<VerbName, readonly RolloutStatus[]>> = {
   retry_failed: ['in_progress', 'paused'],
   approve: ['pending', 'in_progress', 'paused'],
   skip_wave: ['pending', 'in_progress', 'paused'],
+  break_glass: ['pending', 'in_progress', 'paused'],
   start_wave: ['pending', 'in_progress'],
   mark_done: ['pending', 'in_progress', 'paused'],
   cancel: ['pending', 'in_progress', 'paused'],
@@ -58,7 +68,8 @@ export interface VerbMoment {
  * Carries out an operator's verb, or refuses it when it does not fit the status of the rollout or of
  * the wave. A resume tries failed, rolled back and silent targets of running waves again: resuming
  * says "I mended it". `start_wave` goes past order, windows and waits, and is an approval of its own,
- * but never goes past the switch, a freeze, or an approval by others that is still missing. `mark_done` says "I know, go on": the failures of that wave stop nothing more.
+ * but never goes past the switch, a freeze, or an approval by others that is still missing: that takes
+ * `break_glass`, which lets every wave past freezes, windows and approvals until a moment. `mark_done` says "I know, go on": the failures of that wave stop nothing more.
  */
 export function decide(
   rollout: RolloutState,
@@ -81,10 +92,16 @@ export function decide(
 
 function doOfRollout(
   draft: Draft,
-  { verb }: Exclude<Verb, { wave: number }>,
+  asked: Exclude<Verb, { wave: number }>,
   { now }: VerbMoment,
 ): VerbRefusal | null {
-  switch (verb) {
+  switch (asked.verb) {
+    case 'break_glass': {
+      const { by, byName, reason, forMs } = asked;
+      const until = plus(now, forMs);
+      draft.add({ type: 'rollout_glass_broken', at: now, by, byName, reason, until });
+      break;
+    }
     case 'pause':
       pause(draft, { wave: null, reason: 'paused_by_operator', now });
       break;
@@ -176,10 +193,13 @@ function byHand(
 ): VerbRefusal | null {
   const { now } = moment;
   if (draft.wave(wave).status === 'pending') {
-    const held = heldBack(moment);
+    const held = heldBack({
+      now,
+      circumstances: heldFor(draft.rollout, moment.circumstances, now),
+    });
     if (held !== null) return wrong(`nothing new starts now: ${held.reason}`);
     const approvers = new Set([...draft.wave(wave).approvedBy, by]);
-    const needed = approvalsOf(draft, wave);
+    const needed = isGlassBroken(draft.rollout, now) ? 0 : approvalsOf(draft, wave);
     if (approvers.size < needed) {
       return wrong(`wave ${wave + 1} needs ${needed} approvals, also to be started by hand`);
     }
@@ -209,7 +229,9 @@ function approve(
     return wrong(`wave ${index + 1} needs no approval`);
   }
   if (draft.wave(index).approvedBy.includes(by)) {
-    return wrong(`wave ${index + 1} was approved by the same person or token before`);
+    return wrong(
+      `wave ${index + 1} was approved by the same person before, or by a token of theirs`,
+    );
   }
   draft.add({ type: 'wave_approved', at: now, wave: index, by });
   return null;

@@ -29,7 +29,7 @@ const Password = z
   .min(1)
   .max(PASSWORD_LENGTH_MAX * 2);
 /** Six digits of an authenticator, or a recovery code. */
-const FactorCode = z
+export const FactorCode = z
   .string()
   .trim()
   .regex(/^[0-9A-Za-z -]{6,40}$/, 'give six digits or a recovery code');
@@ -59,6 +59,8 @@ export const Me = z.object({
     expires_at: Moment.nullable(),
   }),
   grants: z.array(MeGrant),
+  /** Until it is set up this session can do nothing else. */
+  second_factor_missing: z.boolean(),
   session: z.object({ id: Id, expires_at: Moment }),
   /** To be sent as `X-Bellwether-CSRF` with whatever changes something; null for a token. */
   csrf: z.string().nullable(),

@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { isShowable } from '../../core/people/index.js';
 import { Channel, ProductName, Version } from '../../core/release/index.js';
 import { Id } from '../node/index.js';
+import { FactorCode } from './people-schemas.js';
 
 const Name = z.string().trim().min(1).max(128);
 const Moment = z.iso.datetime();
@@ -223,6 +225,10 @@ export const Rollout = z.object({
   waves: z.array(Wave),
   skipped: z.array(Skipped),
   reverts: Id.nullable(),
+  /** The last time that somebody let it past freezes, windows and approvals. */
+  break_glass: z
+    .object({ by: Id, by_name: z.string(), reason: z.string(), at: Moment, until: Moment })
+    .nullable(),
   created_by: z.string(),
   created_at: Moment,
   updated_at: Moment,
@@ -293,6 +299,15 @@ export const WhyNot = z.object({
 
 /** The wave that a verb about one wave means, counted from 0. */
 export const WaveVerb = z.object({ wave: Count });
+/** How long freezes, windows and missing approvals may be set aside at once. */
+export const BREAK_GLASS_MINUTES_MAX = 240;
+export const BreakGlass = z.strictObject({
+  /** For those who read of it: the log, the audit log, the rollout. */
+  reason: z.string().trim().min(10).max(500).refine(isShowable, 'take one line of plain text'),
+  minutes: z.int().min(1).max(BREAK_GLASS_MINUTES_MAX).default(60),
+  /** Of the second factor, needed by whoever has one. */
+  code: FactorCode.optional(),
+});
 export const Reverted = z.object({ items: z.array(Rollout), skipped: z.array(Skipped) });
 
 export const Target = z.object({

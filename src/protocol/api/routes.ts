@@ -47,6 +47,8 @@ export interface Route {
   /** Express style, from the root of the server. */
   readonly path: string;
   readonly permission: Permission;
+  /** Only signed-in people; API tokens are refused, whatever they may. */
+  readonly isPersonal?: true;
   readonly summary: string;
   readonly status: number;
   readonly params?: z.ZodObject;
@@ -529,6 +531,7 @@ export const ROUTES = {
     answer: s.Rollout,
     errors: [
       'not_found',
+      'conflict',
       'release_not_for_scope',
       'release_yanked',
       'binary_not_staged',
@@ -550,6 +553,7 @@ export const ROUTES = {
     answer: s.Rollout,
     errors: [
       'not_found',
+      'conflict',
       'release_not_for_scope',
       'release_yanked',
       'binary_not_staged',
@@ -892,6 +896,7 @@ export const ROUTES = {
     answer: s.Rollout,
     errors: [
       'not_found',
+      'conflict',
       'release_not_for_scope',
       'release_yanked',
       'binary_not_staged',
@@ -947,7 +952,8 @@ export const ROUTES = {
     status: 202,
     params: byId,
     answer: s.Reverted,
-    errors: ['not_found', 'rollout_wrong_state', 'rollout_empty', 'rollout_node_busy', 'upgrades_disabled'],
+    errors: ['not_found',
+      'conflict', 'rollout_wrong_state', 'rollout_empty', 'rollout_node_busy', 'upgrades_disabled'],
   }),
   'rollouts.mark_rolled_back': route({
     method: 'POST',
@@ -973,12 +979,30 @@ export const ROUTES = {
     method: 'POST',
     path: '/api/v1/rollouts/:id/approve',
     permission: 'rollout.control',
-    summary: 'Approve a wave that waits for it; each person or token counts once',
+    summary: 'Approve a wave that waits for it; each person counts once, with all tokens of theirs',
     status: 200,
     params: byId,
     body: s.WaveVerb,
     answer: s.Rollout,
     errors: ['not_found', 'rollout_wrong_state', 'rollout_wave_unknown'],
+  }),
+  'rollouts.break_glass': route({
+    method: 'POST',
+    path: '/api/v1/rollouts/:id/break-glass',
+    permission: 'group.upgrade',
+    isPersonal: true,
+    summary: 'For a time, let a rollout past freezes, windows and missing approvals; people only',
+    status: 200,
+    params: byId,
+    body: s.BreakGlass,
+    answer: s.Rollout,
+    errors: [
+      'not_found',
+      'person_required',
+      'second_factor_required',
+      'second_factor_wrong',
+      'rollout_wrong_state',
+    ],
   }),
   'rollouts.skip_wave': route({
     method: 'POST',

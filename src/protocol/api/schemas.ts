@@ -77,6 +77,8 @@ export const Token = z.object({
   last_used_at: Moment.nullable(),
   /** The address it came from then. */
   last_used_from: z.string().nullable(),
+  /** Who stands behind it: a user, or the token of the set-up; null when nobody is known. */
+  made_by: Id.nullable(),
 });
 /** `secret` is shown once, here, and stored only as a hash. */
 export const TokenCreated = Token.extend({ secret: z.string() });

@@ -17,6 +17,7 @@ import { Setup } from './setup.js';
 import { Tokens } from './tokens.js';
 import { ApiTokens } from './tokens.store.js';
 import { Traffic } from './traffic.js';
+import { Whereabouts } from './whereabouts.js';
 
 /** Who may do what: groups, API tokens, the first admin, and the one guard of the HTTP API. */
 @Module({
@@ -34,13 +35,32 @@ import { Traffic } from './traffic.js';
     RequestRates,
     Setup,
     Tokens,
+    Whereabouts,
     { provide: APP_GUARD, useClass: Guard },
     { provide: APP_INTERCEPTOR, useExisting: Attempts },
   ],
-  exports: [Access, ApiTokens, Groups, OpenRequests, People, Refusals, RequestRates, Setup],
+  exports: [
+    Access,
+    ApiTokens,
+    Groups,
+    OpenRequests,
+    People,
+    Refusals,
+    RequestRates,
+    Setup,
+    Whereabouts,
+  ],
 })
 export class AccessModule {
-  constructor(links: Links, refusals: Refusals) {
+  constructor(
+    links: Links,
+    refusals: Refusals,
+    whereabouts: Whereabouts,
+    groups: Groups,
+    tokens: ApiTokens,
+  ) {
     links.useRefusals(refusals);
+    whereabouts.use('groups', async (id) => (await groups.find(id))?.id ?? null);
+    whereabouts.use('tokens', (id) => tokens.groupOf(id));
   }
 }

@@ -117,6 +117,7 @@ describeOnBothDatabases('API tokens', (openTestDatabase) => {
           groupId: null,
           permissions: null,
           expiresInDays,
+          makerId: null,
         }),
       );
     return { database, clock, tokens, make };

@@ -21,4 +21,5 @@ export const tokenView = (token: TokenRecord): Answer<'tokens.list'>['items'][nu
   expires_at: toIso(token.expiresAt),
   last_used_at: token.lastUsedAt === null ? null : toIso(token.lastUsedAt),
   last_used_from: token.lastUsedFrom,
+  made_by: token.makerId,
 });

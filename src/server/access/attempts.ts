@@ -15,6 +15,7 @@ import { Database } from '../platform/database/index.js';
 import { callerOf, routeOf, type Caller } from '../platform/http/index.js';
 import { CLOCK, type Clock } from '../platform/index.js';
 import { attemptedGroupOf } from './access.js';
+import { Whereabouts } from './whereabouts.js';
 
 /**
  * What was tried, for each route that changes something. `null`: it writes nothing, or nothing but
@@ -69,6 +70,7 @@ export const ACTION_OF_ROUTE: Readonly<Partial<Record<RouteName, AuditAction | n
   'rollouts.mark_rolled_back': 'rollout.mark_rolled_back',
   'rollouts.retry_failed': 'rollout.retry_failed',
   'rollouts.approve': 'rollout.approve',
+  'rollouts.break_glass': 'rollout.break_glass',
   'rollouts.skip_wave': 'rollout.skip_wave',
   'rollouts.start_wave': 'rollout.start_wave',
   'rollouts.mark_done': 'rollout.mark_done',
@@ -106,6 +108,7 @@ export class Attempts implements NestInterceptor {
   constructor(
     private readonly database: Database,
     private readonly audit: AuditLog,
+    private readonly whereabouts: Whereabouts,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -130,12 +133,15 @@ export class Attempts implements NestInterceptor {
     const { code, outcome } = told(error);
     if (NO_ATTEMPT.has(code)) return;
     if (outcome === 'refused') this.#spend(caller);
+    const groupId =
+      attemptedGroupOf(error) ??
+      (await this.whereabouts.groupOf(ROUTES[name].path, request.params['id']));
     const recorded = this.database.transaction((tx) =>
       this.audit.append(tx, {
         caller,
         action,
         ...targetOf(name, request),
-        groupId: attemptedGroupOf(error),
+        groupId,
         outcome,
         details: { error_code: code, route: name },
       }),

@@ -20,12 +20,24 @@ interface FoundRoute {
   readonly route: Route;
 }
 
+/** All that is left to a person who has to set up a second factor first. */
+const WITHOUT_FACTOR: ReadonlySet<RouteName> = new Set([
+  'session.show',
+  'session.sign_out',
+  'account.begin_factor',
+  'account.confirm_factor',
+]);
+
 /** Why a caller may not call a route at all; null when he may, somewhere. */
-function refusalOf(caller: Caller, permission: Route['permission']): FleetError | null {
-  if (permission === 'person') {
-    if (caller.kind === 'user') return null;
+function refusalOf(caller: Caller, { name, route }: FoundRoute): FleetError | null {
+  const { permission, isPersonal } = route;
+  if (caller.lacksFactor === true && !WITHOUT_FACTOR.has(name)) {
+    return new FleetError('second_factor_missing', 'set up a second factor first');
+  }
+  if ((permission === 'person' || isPersonal === true) && caller.kind !== 'user') {
     return new FleetError('person_required', 'sign in as a person; this is no API token');
   }
+  if (permission === 'person') return null;
   if (holdsAnywhere(caller.grants, permission as Permission)) return null;
   const role = requiredRole(permission as Permission);
   return new FleetError('insufficient_role', `this needs the role ${role}`, {
@@ -110,13 +122,13 @@ export class Guard implements CanActivate {
     request: Request,
     response: Response,
     known: Known,
-    { name, route }: FoundRoute,
+    found: FoundRoute,
   ): Promise<void> {
     const { caller } = known;
     this.traffic.spend(caller.id, response);
-    const refusal = refusalOf(caller, route.permission);
+    const refusal = refusalOf(caller, found);
     if (refusal !== null) {
-      await this.attempts.refused(name, request, caller, refusal);
+      await this.attempts.refused(found.name, request, caller, refusal);
       throw refusal;
     }
     setCaller(request, caller);
@@ -138,8 +150,9 @@ export class Guard implements CanActivate {
       return await this.refusals.refuse(stranger, error, route);
     }
     const { id, name, expiresAt } = token;
+    const makerId = token.makerId ?? id;
     return {
-      caller: { ...stranger, kind: 'token', id, name, grants: [grantOf(token)] },
+      caller: { ...stranger, kind: 'token', id, name, grants: [grantOf(token)], makerId },
       expiresAt,
     };
   }

@@ -8,3 +8,4 @@ export { REFUSAL_REFILL_MS, Refusals, REFUSALS_BURST_MAX } from './refusals.js';
 export { RequestRates } from './request-rates.js';
 export { Setup } from './setup.js';
 export { ApiTokens, type TokenRecord } from './tokens.store.js';
+export { Whereabouts } from './whereabouts.js';

@@ -9,6 +9,8 @@ const LOOK_MS = 2 * SECOND_MS;
 interface OpenRequest {
   readonly response: Response;
   readonly requestId: string;
+  /** Who stands behind the credential. */
+  readonly personId: string;
   expiresAt: number;
 }
 
@@ -35,6 +37,7 @@ export class OpenRequests implements OnApplicationShutdown {
     request: {
       readonly response: Response;
       readonly requestId: string;
+      readonly personId: string;
       readonly expiresAt: number;
     },
   ): void {
@@ -62,6 +65,17 @@ export class OpenRequests implements OnApplicationShutdown {
   shorten(credentialId: string, expiresAt: number): void {
     for (const one of this.#open.get(credentialId) ?? []) {
       one.expiresAt = Math.min(one.expiresAt, expiresAt);
+    }
+  }
+
+  /** Somebody ends earlier than it was known, and with him what is answered to sessions and tokens of his. */
+  shortenPerson(personId: string, expiresAt: number): void {
+    for (const one of this.#ofPerson(personId)) one.expiresAt = Math.min(one.expiresAt, expiresAt);
+  }
+
+  *#ofPerson(personId: string): Iterable<OpenRequest> {
+    for (const requests of this.#open.values()) {
+      for (const one of requests) if (one.personId === personId) yield one;
     }
   }
 

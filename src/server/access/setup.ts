@@ -92,6 +92,7 @@ export class Setup {
         permissions: null,
         groupId: null,
         expiresInDays: FIRST_TOKEN_DAYS,
+        makerId: null,
       });
       await this.audit.append(tx, {
         caller,

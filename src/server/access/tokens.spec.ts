@@ -3,8 +3,10 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeOnBothDatabases, makePostgresDatabase } from '../../../test/support/databases.js';
 import { startTestManager, type TestManager } from '../../../test/support/manager.js';
-import { MINUTE_MS } from '../../core/kernel/index.js';
+import { join } from '../../../test/support/people/browser.js';
+import { DAY_MS, MINUTE_MS } from '../../core/kernel/index.js';
 import type { Call } from '../../protocol/api/index.js';
+import { OpenRequests } from './open-requests.js';
 
 type Wanted = Call<'tokens.create'>['body'];
 
@@ -133,6 +135,69 @@ describeOnBothDatabases('tokens', (_, kind) => {
       .toContainEqual(expect.objectContaining({ id, last_used_at: expect.any(String) as string }));
     await manager.call('tokens.revoke', { params: { id } });
     await closed;
+    expect(await works(secret)).toBe(false);
+  });
+
+  /** Begins an upload with a token, and gives the end of its connection. */
+  async function uploading(secret: string): Promise<{ closed: Promise<unknown> }> {
+    const socket = connect(Number(new URL(manager.url).port), '127.0.0.1');
+    await once(socket, 'connect');
+    socket.write(
+      `PUT /api/v1/blobs/sha256/${'2'.repeat(64)} HTTP/1.1\r\nHost: x\r\n` +
+        `Authorization: Bearer ${secret}\r\nContent-Length: 1000000\r\n\r\nbegun`,
+    );
+    const closed = once(socket, 'close');
+    const open = manager.manager.app.get(OpenRequests);
+    await expect.poll(() => open.size).toBe(1);
+    return { closed };
+  }
+
+  it('end with the person who made them, also in the middle of what they do', async () => {
+    await join(manager, `stays-${kind}`, { super_admin: true });
+    const maker = await join(manager, `maker-${kind}`, { super_admin: true });
+    const tokenOf = async (name: string) => {
+      const reply = await maker.call('tokens.create', { body: { name, role: 'super_admin' } });
+      return reply.body as unknown as { id: string; secret: string };
+    };
+    const token = await tokenOf('of somebody');
+    const child = await manager.call(
+      'tokens.create',
+      { body: { name: 'made by that', permissions: ['event.view'] } },
+      token.secret,
+    );
+    const listed = await manager.call('tokens.list', { query: { limit: 100 } });
+    const made = listed.body.items.filter(({ made_by: by }) => by === maker.id);
+    expect(made.map(({ name }) => name).sort()).toEqual(['made by that', 'of somebody']);
+    const { closed } = await uploading(token.secret);
+    const disabled = await manager.call('users.disable', { params: { id: maker.id } });
+    expect(disabled.status).toBe(200);
+    await closed;
+    expect([await works(token.secret), await works(child.body.secret)]).toEqual([false, false]);
+
+    // Who comes back has them again; what ends by itself ends them too.
+    await manager.call('users.enable', { params: { id: maker.id } });
+    expect([await works(token.secret), await works(child.body.secret)]).toEqual([true, true]);
+    const params = { id: maker.id };
+    await manager.call('users.update', { params, body: { expires_in_days: 1 } });
+    const next = await uploading(token.secret);
+    manager.clock.advance(DAY_MS);
+    await next.closed;
+    expect(await works(token.secret)).toBe(false);
+    await manager.call('users.update', { params, body: { expires_in_days: null } });
+    expect(await works(token.secret)).toBe(true);
+  });
+
+  it('end for good when their maker is a super admin no more', async () => {
+    await join(manager, `keeper-${kind}`, { super_admin: true });
+    const maker = await join(manager, `demoted-${kind}`, { super_admin: true });
+    const body = { name: 'of somebody else', role: 'super_admin' };
+    const made = await maker.call('tokens.create', { body });
+    const secret = (made.body as unknown as { secret: string }).secret;
+    expect(await works(secret)).toBe(true);
+    const params = { id: maker.id };
+    await manager.call('users.update', { params, body: { super_admin: false } });
+    expect(await works(secret)).toBe(false);
+    await manager.call('users.update', { params, body: { super_admin: true } });
     expect(await works(secret)).toBe(false);
   });
 });

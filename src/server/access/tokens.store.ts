@@ -17,6 +17,8 @@ export interface TokenRecord {
   readonly lastUsedAt: number | null;
   /** The address of the caller then. */
   readonly lastUsedFrom: string | null;
+  /** Who stands behind it: a user or the token of the set-up; null when nobody is known. */
+  readonly makerId: string | null;
 }
 
 /** What a token may, and where: what rotation keeps. */
@@ -32,6 +34,7 @@ interface TokenRow {
   expires_at: number;
   last_used_at: number | null;
   last_used_from: string | null;
+  maker_id: string | null;
 }
 
 /** Stands in the column `role`, which cannot be empty, where `permissions` says it. */
@@ -40,8 +43,14 @@ const BY_NAME = 'permissions';
 /** Written at most this often, so that a busy token does not write for every request. */
 const LAST_USED_STEP_MS = MINUTE_MS;
 
-const COLUMNS =
-  'id, name, role, permissions, group_id, created_at, expires_at, last_used_at, last_used_from';
+const COLUMNS = [
+  'id, name, role, permissions, group_id, created_at, expires_at, last_used_at, last_used_from',
+  'maker_id',
+].join(', ');
+/** A token does not outlive the person behind it. Whoever is no user, such as the set-up, has no end. */
+const MAKER_LIVES = `NOT EXISTS (SELECT 1 FROM users WHERE users.id = api_tokens.maker_id
+  AND (users.disabled_at IS NOT NULL OR users.expires_at <= ?))`;
+const MAKER_ENDS = '(SELECT users.expires_at FROM users WHERE users.id = api_tokens.maker_id)';
 const SECRET = /^bwt_[0-9a-z]{40}$/;
 
 const toRecord = (row: TokenRow): TokenRecord => ({
@@ -54,6 +63,7 @@ const toRecord = (row: TokenRow): TokenRecord => ({
   expiresAt: row.expires_at,
   lastUsedAt: row.last_used_at,
   lastUsedFrom: row.last_used_from,
+  makerId: row.maker_id,
 });
 
 export const grantOf = (token: TokenPower): Grant => {
@@ -74,7 +84,12 @@ export class ApiTokens {
 
   async create(
     tx: Tx,
-    wanted: TokenPower & { readonly name: string; readonly expiresInDays: number },
+    wanted: TokenPower & {
+      readonly name: string;
+      readonly expiresInDays: number;
+      /** Null: it stands for itself, as the first one does. */
+      readonly makerId: string | null;
+    },
   ): Promise<{ readonly token: TokenRecord; readonly secret: string }> {
     const secret = newSecret('bwt');
     const nowMs = this.clock.now();
@@ -88,9 +103,10 @@ export class ApiTokens {
       expiresAt: nowMs + wanted.expiresInDays * DAY_MS,
       lastUsedAt: null,
       lastUsedFrom: null,
+      makerId: wanted.makerId,
     };
     await tx.run(
-      `INSERT INTO api_tokens (${COLUMNS}, secret_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO api_tokens (${COLUMNS}, secret_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       [
         token.id,
         token.name,
@@ -101,20 +117,24 @@ export class ApiTokens {
         token.expiresAt,
         null,
         null,
+        token.makerId,
         hashSecret(secret),
       ],
     );
     return { token, secret };
   }
 
-  /** The token of a secret, or null when it is unknown, revoked or expired. Notes the use. */
+  /**
+   * The token of a secret, or null when it is unknown, revoked or expired, or the user who made it is
+   * disabled or expired. It ends with that user at the latest. Notes the use.
+   */
   async authenticate(secret: string, from = ''): Promise<TokenRecord | null> {
     if (!SECRET.test(secret)) return null;
     const nowMs = this.clock.now();
-    const row = await this.database.read.get<TokenRow>(
-      `SELECT ${COLUMNS} FROM api_tokens
-       WHERE secret_hash = ? AND revoked_at IS NULL AND expires_at > ?`,
-      [hashSecret(secret), nowMs],
+    const row = await this.database.read.get<TokenRow & { maker_ends: number | null }>(
+      `SELECT ${COLUMNS}, ${MAKER_ENDS} AS maker_ends FROM api_tokens
+       WHERE secret_hash = ? AND revoked_at IS NULL AND expires_at > ? AND ${MAKER_LIVES}`,
+      [hashSecret(secret), nowMs, nowMs],
     );
     if (row === undefined) return null;
     if (row.last_used_at === null || row.last_used_at <= nowMs - LAST_USED_STEP_MS) {
@@ -126,7 +146,8 @@ export class ApiTokens {
         ]),
       );
     }
-    return toRecord(row);
+    const token = toRecord(row);
+    return { ...token, expiresAt: Math.min(token.expiresAt, row.maker_ends ?? Infinity) };
   }
 
   /** Newest first, without revoked ones; expired ones are shown, their date says so. */
@@ -156,6 +177,15 @@ export class ApiTokens {
     return row === undefined ? null : toRecord(row);
   }
 
+  /** Of any token that ever was; null when it is held everywhere. */
+  async groupOf(id: string): Promise<string | null> {
+    const row = await this.database.read.get<{ group_id: string | null }>(
+      'SELECT group_id FROM api_tokens WHERE id = ?',
+      [id],
+    );
+    return row?.group_id ?? null;
+  }
+
   /**
    * Lets a token that works end at `untilMs`, if it would live longer. False when it was revoked or
    * has expired meanwhile: of several at once that rotate one token, each sees the end of the others.
@@ -180,12 +210,22 @@ export class ApiTokens {
     return row === undefined ? null : toRecord(row);
   }
 
+  /** Ends every token behind which this user stands; tells their ids. */
+  async revokeOf(tx: Tx, makerId: string): Promise<string[]> {
+    const rows = await tx.all<{ id: string }>(
+      'UPDATE api_tokens SET revoked_at = ? WHERE maker_id = ? AND revoked_at IS NULL RETURNING id',
+      [this.clock.now(), makerId],
+    );
+    return rows.map(({ id }) => id);
+  }
+
   /** Whether anyone could still administer this installation. */
   async hasSuperAdmin(sql: Sql): Promise<boolean> {
     const row = await sql.get(
       `SELECT id FROM api_tokens
-       WHERE role = 'super_admin' AND revoked_at IS NULL AND expires_at > ? LIMIT 1`,
-      [this.clock.now()],
+       WHERE role = 'super_admin' AND revoked_at IS NULL AND expires_at > ? AND ${MAKER_LIVES}
+       LIMIT 1`,
+      [this.clock.now(), this.clock.now()],
     );
     return row !== undefined;
   }

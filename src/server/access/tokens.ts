@@ -3,7 +3,7 @@ import { covers, decide, type Role } from '../../core/access/index.js';
 import { FleetError, MINUTE_MS, type JsonValue } from '../../core/kernel/index.js';
 import { AuditLog, type AuditAction } from '../audit/index.js';
 import { Database, type Tx } from '../platform/database/index.js';
-import type { Caller } from '../platform/http/index.js';
+import { personBehind, type Caller } from '../platform/http/index.js';
 import { CLOCK, type Clock } from '../platform/index.js';
 import { Groups } from './groups.store.js';
 import { OpenRequests } from './open-requests.js';
@@ -36,7 +36,7 @@ export class Tokens {
     const path = await this.#pathOf(caller, wanted.groupId);
     requireCovered(caller, wanted, path);
     return await this.database.transaction(async (tx) => {
-      const made = await this.tokens.create(tx, wanted);
+      const made = await this.tokens.create(tx, { ...wanted, makerId: personBehind(caller) });
       await this.#record(tx, caller, 'token.create', made.token, {
         expires_in_days: wanted.expiresInDays,
       });
@@ -66,6 +66,8 @@ export class Tokens {
         ...power,
         name,
         expiresInDays: terms.expiresInDays,
+        // Whoever rotates it has its secret from now on.
+        makerId: personBehind(caller),
       });
       await this.#record(tx, caller, 'token.rotate', old, {
         new_id: made.token.id,

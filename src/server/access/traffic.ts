@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
-import type { Caller } from '../platform/http/index.js';
+import { personBehind, type Caller } from '../platform/http/index.js';
 import { OpenRequests } from './open-requests.js';
 import { RequestRates } from './request-rates.js';
 
@@ -25,6 +25,8 @@ export class Traffic {
 
   /** Cut off when the credential ends before the answer is out. */
   follow({ caller, expiresAt }: Known, response: Response): void {
-    this.open.add(caller.id, { response, requestId: caller.requestId, expiresAt });
+    const { requestId } = caller;
+    const personId = personBehind(caller);
+    this.open.add(caller.id, { response, requestId, personId, expiresAt });
   }
 }

@@ -48,6 +48,7 @@ export const AUDIT_ACTIONS = [
   'rollout.mark_rolled_back',
   'rollout.retry_failed',
   'rollout.approve',
+  'rollout.break_glass',
   'rollout.skip_wave',
   'rollout.start_wave',
   'rollout.mark_done',
@@ -59,5 +60,7 @@ export const AUDIT_ACTIONS = [
   'release.upload',
   'request.refused',
   'audit.seal',
+  'secret.reseal',
+  'secret.rotate',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];

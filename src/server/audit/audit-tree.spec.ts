@@ -7,6 +7,7 @@ import {
   makePostgresDatabase,
   silentLog,
 } from '../../../test/support/databases.js';
+import { aMasterKey, secretsUnder } from '../../../test/support/secrets.js';
 import {
   compareHistories,
   ExportVerifier,
@@ -30,6 +31,8 @@ import {
   type StoredCheckpoint,
 } from './index.js';
 
+/** Of every manager here: some of them share a data directory. */
+const MASTER_KEY = aMasterKey();
 const START = Date.UTC(2026, 10, 21, 8);
 const dirs: string[] = [];
 afterEach(() => {
@@ -57,7 +60,10 @@ async function auditOn(database: Database, dataDir = tempDir()) {
   const clock = { now: () => nowMs };
   const log = new AuditLog(clock);
   const tree = new AuditTree();
-  const key = await AuditKey.open({ dataDir, publicOrigin: 'https://manager.example:8480' });
+  const key = await AuditKey.open(
+    { dataDir, publicOrigin: 'https://manager.example:8480' },
+    secretsUnder(MASTER_KEY),
+  );
   const checkpoints = new Checkpoints(database, log, tree, key, clock, silentLog);
   const config = { dataDir, auditRetentionDays: null };
   const segments = new Segments(database, log, tree, config, clock, silentLog);
@@ -320,26 +326,4 @@ describe('several writers', () => {
       await drop();
     }
   });
-});
-
-describe('the key of the checkpoints', () => {
-  it('is made once, for its owner alone, and stays', async () => {
-    const dataDir = tempDir();
-    const config = { dataDir, publicOrigin: 'https://manager.example' };
-    const [first, second] = [await AuditKey.open(config), await AuditKey.open(config)];
-    expect(second.verifierKey).toBe(first.verifierKey);
-    expect(first.origin).toMatch(/^manager\.example\/audit\/[0-9a-f]{12}$/);
-    expect(statSync(join(dataDir, 'audit-key.json')).mode & 0o777).toBe(0o600);
-  });
-
-  it.each(['', '{}', '{"origin":"a b","private_key":"x"}', 'null'])(
-    'that is damaged (%s) stops the start, and is not replaced',
-    async (text) => {
-      const dataDir = tempDir();
-      writeFileSync(join(dataDir, 'audit-key.json'), text);
-      const opened = AuditKey.open({ dataDir, publicOrigin: 'https://manager.example' });
-      await expect(opened).rejects.toMatchObject({ code: 'config_invalid' });
-      expect(readFileSync(join(dataDir, 'audit-key.json'), 'utf8')).toBe(text);
-    },
-  );
 });

@@ -1,11 +1,12 @@
 import { Module } from '@nestjs/common';
 import { GatewayModule, Links } from '../gateway/index.js';
 import { Database } from '../platform/database/index.js';
-import { CONFIG, type Config } from '../platform/index.js';
+import { CONFIG, Secrets, type Config } from '../platform/index.js';
 import { AuditKey } from './audit-key.js';
 import { AuditLog } from './audit-log.js';
 import { AuditTree } from './audit-tree.js';
 import { Checkpoints } from './checkpoints.js';
+import { Resealing } from './resealing.js';
 import { Segments } from './segments.js';
 
 /** The record of deeds. Reading it over HTTP is a question of access, and lives there. */
@@ -15,11 +16,12 @@ import { Segments } from './segments.js';
     AuditLog,
     AuditTree,
     Checkpoints,
+    Resealing,
     Segments,
     {
       provide: AuditKey,
-      useFactory: (config: Config) => AuditKey.open(config),
-      inject: [CONFIG],
+      useFactory: (config: Config, secrets: Secrets) => AuditKey.open(config, secrets),
+      inject: [CONFIG, Secrets],
     },
   ],
   exports: [AuditLog, AuditTree, AuditKey, Checkpoints, Segments],

@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { AccessModule } from '../access/index.js';
+import { AccessModule, Whereabouts } from '../access/index.js';
 import { AuditModule } from '../audit/index.js';
 import { EventsModule, Ingest } from '../events/index.js';
 import { GatewayModule, Links } from '../gateway/index.js';
@@ -34,7 +34,15 @@ import { TransferRecords, Transfers } from './transfers.js';
   exports: [Nodes, HealthBook, LiveNodes, Quotas, Transfers],
 })
 export class FleetModule {
-  constructor(links: Links, presence: Presence, ingest: Ingest, versions: InstalledVersions) {
+  constructor(
+    links: Links,
+    presence: Presence,
+    ingest: Ingest,
+    versions: InstalledVersions,
+    whereabouts: Whereabouts,
+    nodes: Nodes,
+  ) {
+    whereabouts.use('nodes', async (id) => (await nodes.find(id))?.groupId ?? null);
     links.useIdentities(presence);
     links.usePresence(presence);
     // Before the rollouts: what they decide on an event sees the version that it told.

@@ -116,12 +116,6 @@ export class Transfers {
   }
 
   async #move(tx: Tx, node: FleetNode, groupId: string, caller: Caller): Promise<void> {
-    const rolloutId = (await this.#holds?.rolloutOf(tx, node.id)) ?? null;
-    if (rolloutId !== null) {
-      throw new FleetError('rollout_node_busy', `${node.name} is in the rollout ${rolloutId}`, {
-        context: { node_id: node.id, rollout_id: rolloutId },
-      });
-    }
     // Whoever was asked about is whom it is: a node that was moved meanwhile is asked about again.
     const changed = await tx.run('UPDATE nodes SET group_id = ? WHERE id = ? AND group_id = ?', [
       groupId,
@@ -129,6 +123,13 @@ export class Transfers {
       node.groupId,
     ]);
     if (changed === 0) throw new FleetError('conflict', 'the node was transferred meanwhile');
+    // After its row is taken: a rollout that claims it now has to wait, and sees it gone.
+    const rolloutId = (await this.#holds?.rolloutOf(tx, node.id)) ?? null;
+    if (rolloutId !== null) {
+      throw new FleetError('rollout_node_busy', `${node.name} is in the rollout ${rolloutId}`, {
+        context: { node_id: node.id, rollout_id: rolloutId },
+      });
+    }
     await this.records.moved(tx, node, groupId, caller);
   }
 }

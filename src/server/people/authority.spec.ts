@@ -189,6 +189,31 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       expect(await told(answer)).toEqual([401, 'invitation_invalid']);
     });
 
+    it('goes by names of which none looks like another', async () => {
+      const accept = async (login: string) => {
+        const body = { note: login, group_id: east, role: 'viewer' as const };
+        const invited = await manager.call('invitations.create', { body });
+        const { secret } = invited.body;
+        const given = { secret, login, name: 'x', password: PASSWORD };
+        return told(makeBrowser(manager.url).call('invitations.accept', { body: given }));
+      };
+      expect(await accept('paul.m')).toBe(201);
+      // The first letter of the first two is Cyrillic, then full-width, then one that is not seen.
+      for (const login of [
+        '\u0440aul.m',
+        '\u0420aul.m',
+        '\uff50aul.m',
+        'paul\u200b.m',
+        'p\u00e4ul',
+      ]) {
+        expect([login, await accept(login)]).toEqual([login, [400, 'invalid_request']]);
+      }
+      for (const login of ['paul.m', 'PAUL.M', 'pau1.m', 'paul-m', 'paul_m']) {
+        expect([login, await accept(login)]).toEqual([login, [409, 'conflict']]);
+      }
+      expect(await accept('paula')).toBe(201);
+    });
+
     it('of an invitation is given once, in time, until it is taken back', async () => {
       const invite = async () =>
         (

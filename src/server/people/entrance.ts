@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import type { Grant } from '../../core/access/index.js';
 import { FleetError, toIso } from '../../core/kernel/index.js';
@@ -7,6 +7,7 @@ import type { KnownPerson, PeoplePort } from '../access/index.js';
 import { AuditLog } from '../audit/index.js';
 import { Database, type Sql } from '../platform/database/index.js';
 import type { Caller } from '../platform/http/index.js';
+import { CONFIG, type Config } from '../platform/index.js';
 import { Cookies } from './cookies.js';
 import type { FoundSession, SessionRecord } from './sessions.store.js';
 import { Stores } from './stores.js';
@@ -14,6 +15,13 @@ import type { UserRecord } from './users.store.js';
 import { grantsView } from './views.js';
 
 type Me = Answer<'session.show'>;
+
+/** Whoever can do something for a whole group, or for everybody. */
+const isAdmin = (grant: Grant): boolean =>
+  'role' in grant && (grant.role === 'admin' || grant.role === 'super_admin');
+
+const needsFactor = (who: Config['secondFactorFor'], grants: readonly Grant[]): boolean =>
+  who === 'everybody' || (who === 'admins' && grants.some(isAdmin));
 
 /** Who somebody is, told from cookie or token; what the guard asks of people. */
 @Injectable()
@@ -23,6 +31,7 @@ export class Entrance implements PeoplePort {
     private readonly stores: Stores,
     private readonly cookies: Cookies,
     private readonly audit: AuditLog,
+    @Inject(CONFIG) private readonly config: Pick<Config, 'secondFactorFor'>,
   ) {}
 
   async ofCookie(
@@ -63,12 +72,16 @@ export class Entrance implements PeoplePort {
   /** What holds is read with each request: what was taken away is gone with the next one. */
   async #caller({ user, session }: FoundSession, stranger: Caller): Promise<Caller> {
     const held = await this.stores.members.grantsOf(user.id);
+    const grants: Grant[] = user.isSuperAdmin ? [{ role: 'super_admin' }, ...held] : held;
+    const lacksFactor = user.couldLackFactor && needsFactor(this.config.secondFactorFor, grants);
     return {
       ...stranger,
       kind: 'user',
       id: user.id,
       name: user.login,
-      grants: user.isSuperAdmin ? [{ role: 'super_admin' }, ...held] : held,
+      // Twice: the guard lets nothing through, and there would be no right to use.
+      grants: lacksFactor ? [] : grants,
+      lacksFactor,
       sessionId: session.id,
     };
   }
@@ -116,6 +129,10 @@ export class Entrance implements PeoplePort {
         expires_at: user.expiresAt === null ? null : toIso(user.expiresAt),
       },
       grants: grantsView(grants),
+      second_factor_missing:
+        user.passwordHash !== null &&
+        user.factorSecret === null &&
+        needsFactor(this.config.secondFactorFor, grants),
       session: { id: session.id, expires_at: toIso(session.expiresAt) },
       csrf: session.kind === 'cookie' ? session.csrf : null,
     };

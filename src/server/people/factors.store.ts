@@ -3,11 +3,11 @@ import { Inject, Injectable } from '@nestjs/common';
 import { stepOfCode, TOTP_SECRET_BYTES } from '../../core/people/index.js';
 import { FleetError } from '../../core/kernel/index.js';
 import { Database, type Tx } from '../platform/database/index.js';
-import { CLOCK, newSecret, type Clock } from '../platform/index.js';
-import { FactorKey } from './factor-key.js';
+import { CLOCK, newSecret, sealedColumn, Secrets, type Clock } from '../platform/index.js';
 import type { UserRecord } from './users.store.js';
 
 export const RECOVERY_CODES = 10;
+const PURPOSE = 'second-factor';
 /** Sixteen letters and digits: 82 random bits, so one SHA-256 is enough. */
 const RECOVERY_CODE = /^[0-9a-z]{16}$/;
 const TOTP_CODE = /^\d{6}$/;
@@ -22,9 +22,30 @@ const newRecoveryCode = (): string => newSecret('').slice(1, 17);
 export class Factors {
   constructor(
     private readonly database: Database,
-    private readonly key: FactorKey,
+    private readonly secrets: Secrets,
     @Inject(CLOCK) private readonly clock: Clock,
-  ) {}
+  ) {
+    const columns = ['factor_secret', 'factor_pending'].map((column) =>
+      sealedColumn(secrets, { purpose: PURPOSE, table: 'users', id: 'id', column }),
+    );
+    secrets.keep(PURPOSE, {
+      reseal: async (tx, limit) => {
+        let count = 0;
+        for (const column of columns) count += await column.reseal(tx, limit);
+        return count;
+      },
+    });
+  }
+
+  /** The secret of an authenticator as it is stored: worth nothing in the row of somebody else. */
+  seal(userId: string, secret: Uint8Array): string {
+    return this.secrets.seal(PURPOSE, userId, Buffer.from(secret).toString('base64'));
+  }
+
+  /** Throws `secret_unreadable`: nobody is let in without his code. */
+  #open(userId: string, sealed: string): Buffer {
+    return Buffer.from(this.secrets.open(PURPOSE, userId, sealed), 'base64');
+  }
 
   /** Makes a secret that counts for nothing until a code confirmed it; an earlier one is forgotten. */
   async begin(tx: Tx, user: UserRecord): Promise<Buffer> {
@@ -33,7 +54,7 @@ export class Factors {
     }
     const secret = randomBytes(TOTP_SECRET_BYTES);
     await tx.run('UPDATE users SET factor_pending = ? WHERE id = ?', [
-      this.key.seal(secret, user.id),
+      this.seal(user.id, secret),
       user.id,
     ]);
     return secret;
@@ -44,7 +65,7 @@ export class Factors {
     if (user.factorPending === null) {
       throw new FleetError('conflict', 'no second factor waits to be confirmed');
     }
-    const secret = this.key.unseal(user.factorPending, user.id);
+    const secret = this.#open(user.id, user.factorPending);
     const step = stepOfCode(secret, plainCode(code), this.clock.now(), -1);
     if (step === null) return null;
     const done = await tx.run(
@@ -72,7 +93,7 @@ export class Factors {
     if (user.factorSecret === null) return null;
     const plain = plainCode(code);
     if (TOTP_CODE.test(plain)) {
-      const secret = this.key.unseal(user.factorSecret, user.id);
+      const secret = this.#open(user.id, user.factorSecret);
       const step = stepOfCode(secret, plain, this.clock.now(), user.factorStep);
       if (step === null) return null;
       const done = await tx.run(

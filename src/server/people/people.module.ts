@@ -1,12 +1,11 @@
 import { Module } from '@nestjs/common';
 import { AccessModule, People, Setup } from '../access/index.js';
 import { AuditModule } from '../audit/index.js';
-import { CONFIG, type Config } from '../platform/index.js';
 import { AccountController } from './account.controller.js';
 import { Cookies } from './cookies.js';
 import { Devices } from './devices.store.js';
 import { Entrance } from './entrance.js';
-import { FactorKey } from './factor-key.js';
+import { FactorTakeover } from './factor-takeover.js';
 import { Factors } from './factors.store.js';
 import { Invitations } from './invitations.store.js';
 import { Joining } from './joining.js';
@@ -14,6 +13,7 @@ import { InvitationsController, MembersController } from './members.controller.j
 import { Members } from './members.store.js';
 import { Oidc } from './oidc.js';
 import { EntranceController, SessionsController } from './session.controller.js';
+import { PersonalProof } from './personal-proof.js';
 import { Sessions } from './sessions.store.js';
 import { SignIn } from './sign-in.js';
 import { Sso } from './sso.js';
@@ -40,22 +40,20 @@ import { Users } from './users.store.js';
     Devices,
     Entrance,
     Factors,
+    FactorTakeover,
     Invitations,
     Joining,
     Members,
     Oidc,
+    PersonalProof,
     Sessions,
     SignIn,
     SignInTries,
     Sso,
     Stores,
     Users,
-    {
-      provide: FactorKey,
-      useFactory: (config: Config) => FactorKey.open(config),
-      inject: [CONFIG],
-    },
   ],
+  exports: [PersonalProof],
 })
 export class PeopleModule {
   constructor(people: People, setup: Setup, entrance: Entrance) {

@@ -52,6 +52,7 @@ interface FoundRow extends Row {
   is_super_admin: number;
   disabled_at: number | null;
   user_expires_at: number | null;
+  could_lack_factor: number;
 }
 
 const COLUMNS =
@@ -75,7 +76,10 @@ const toRecord = (row: Row): SessionRecord => ({
 /** A session that is good, and whose it is. */
 export interface FoundSession {
   readonly session: SessionRecord;
-  readonly user: Pick<UserRecord, 'id' | 'login' | 'name' | 'isSuperAdmin'>;
+  readonly user: Pick<UserRecord, 'id' | 'login' | 'name' | 'isSuperAdmin'> & {
+    /** Of a person who signs in at a provider that one looks after it. */
+    readonly couldLackFactor: boolean;
+  };
   /** The secret is due for another one. */
   readonly isStale: boolean;
 }
@@ -145,7 +149,9 @@ export class Sessions {
     const row = await this.database.read.get<FoundRow>(
       `SELECT sessions.id, user_id, sessions.kind, csrf, sessions.created_at, rotated_at, used_at,
          sessions.expires_at, ip, user_agent, CASE WHEN secret_hash = ? THEN 0 ELSE 1 END AS is_previous,
-         login, name, is_super_admin, disabled_at, users.expires_at AS user_expires_at
+         login, name, is_super_admin, disabled_at, users.expires_at AS user_expires_at,
+         CASE WHEN users.password_hash IS NOT NULL AND users.factor_secret IS NULL THEN 1 ELSE 0 END
+           AS could_lack_factor
        FROM sessions JOIN users ON users.id = sessions.user_id
        WHERE (secret_hash = ? OR previous_hash = ?) AND sessions.kind = ?`,
       [hash, hash, hash, kind],
@@ -161,6 +167,7 @@ export class Sessions {
         login: row.login,
         name: row.name,
         isSuperAdmin: row.is_super_admin === 1,
+        couldLackFactor: row.could_lack_factor === 1,
       },
       isStale: kind === 'cookie' && !isPrevious && nowMs - row.rotated_at >= ROTATE_MS,
     };

@@ -4,6 +4,7 @@ import { startTestManager, type TestManager } from '../../../test/support/manage
 import { join, makeBrowser, PASSWORD, type Browser } from '../../../test/support/people/browser.js';
 import { MINUTE_MS, SECOND_MS } from '../../core/kernel/index.js';
 import { codeOf, PACES, stepAt, TOTP_STEP_MS } from '../../core/people/index.js';
+import { Database } from '../platform/index.js';
 import { hashPassword, isOutdated, isPassword } from './password-hash.js';
 import { networkOf } from './tries.store.js';
 
@@ -121,10 +122,11 @@ for (const kind of ['sqlite', 'postgres'] as const) {
 
 describe('ten thousand failed sign-ins', () => {
   it('cost few hashes, few entries, and lock nobody out', { timeout: 300_000 }, async () => {
-    const manager = await startTestManager();
+    const manager = await startTestManager({ BELLWETHER_TRUSTED_PROXIES: '127.0.0.1' });
     try {
       const ann = makeBrowser(manager.url);
       await join(manager, 'ann', { super_admin: true });
+      await join(manager, 'bob', { super_admin: true });
       await signIn(ann, {});
       const statuses = new Map<number, number>();
       for (let round = 0; round < 200; round += 1) {
@@ -144,6 +146,17 @@ describe('ten thousand failed sign-ins', () => {
         statuses.get(401) ?? 0,
       );
       expect((await signIn(ann, {})).status).toBe(201);
+      // Whoever is elsewhere notices nothing, not even the one that it is about, in a new browser.
+      for (const login of ['bob', 'ann']) {
+        const body = { login, password: PASSWORD };
+        const elsewhere = { 'x-forwarded-for': '203.0.113.9' };
+        const there = await makeBrowser(manager.url).call('session.sign_in', { body }, elsewhere);
+        expect([login, there.status]).toEqual([login, 201]);
+      }
+      const rows = await manager.manager.app
+        .get(Database)
+        .read.get<{ count: number }>('SELECT count(*) AS count FROM sign_in_tries');
+      expect(rows?.count).toBeLessThan(10);
       manager.clock.advance(15 * MINUTE_MS);
       expect((await signIn(makeBrowser(manager.url), {})).status).toBe(201);
     } finally {

@@ -1,6 +1,7 @@
 import { Controller, Inject } from '@nestjs/common';
 import { FleetError } from '../../core/kernel/index.js';
 import type { Answer, Input } from '../../protocol/api/index.js';
+import { ApiTokens, OpenRequests } from '../access/index.js';
 import { AuditLog } from '../audit/index.js';
 import { Database, type Tx } from '../platform/database/index.js';
 import { Endpoint, Given, pageFrom, readCursor, Who, type Caller } from '../platform/http/index.js';
@@ -17,6 +18,8 @@ export class UsersController {
   constructor(
     private readonly database: Database,
     private readonly stores: Stores,
+    private readonly tokens: ApiTokens,
+    private readonly open: OpenRequests,
     private readonly audit: AuditLog,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -53,8 +56,11 @@ export class UsersController {
         ...(isSuperAdmin === undefined ? {} : { isSuperAdmin }),
         ...(days === undefined ? {} : { expiresAt: endAfter(this.clock.now(), days) }),
       });
-      if (isSuperAdmin === false) await this.stores.invitations.revokeOf(tx, user.id);
-      await this.audit.append(tx, aboutUser(caller, 'user.update', user.id, { ...body }));
+      const ended = isSuperAdmin === false ? await this.#demoted(tx, caller, user) : {};
+      const { expiresAt } = changed;
+      if (expiresAt !== null) tx.afterCommit(() => this.open.shortenPerson(user.id, expiresAt));
+      const details = { ...body, ...ended };
+      await this.audit.append(tx, aboutUser(caller, 'user.update', user.id, details));
       return changed;
     });
   }
@@ -71,6 +77,8 @@ export class UsersController {
       await this.stores.sessions.endAll(tx, user.id);
       await this.stores.devices.forgetAll(tx, user.id);
       await this.stores.invitations.revokeOf(tx, user.id);
+      // What is nearly done may end; streams are cut at the next look.
+      tx.afterCommit(() => this.open.shortenPerson(user.id, this.clock.now()));
       const details = { login: user.login };
       await this.audit.append(tx, aboutUser(caller, 'user.disable', user.id, details));
       return changed;
@@ -117,6 +125,17 @@ export class UsersController {
       await this.stores.sessions.endAll(tx, user.id);
       await this.audit.append(tx, aboutUser(caller, 'factor.remove', user.id, { by: 'admin' }));
     });
+  }
+
+  /** What he gave away as a super admin goes with it: only super admins make tokens. */
+  async #demoted(tx: Tx, caller: Caller, user: UserRecord): Promise<{ tokens_ended: number }> {
+    await this.stores.invitations.revokeOf(tx, user.id);
+    if (!user.isSuperAdmin) return { tokens_ended: 0 };
+    const ids = await this.tokens.revokeOf(tx, user.id);
+    tx.afterCommit(() => {
+      for (const id of ids) this.open.cut(id, caller.requestId);
+    });
+    return { tokens_ended: ids.length };
   }
 
   /** One change at a time to who is a super admin; whoever would be the last one stays. */

@@ -16,6 +16,7 @@ export {
 } from './database/index.js';
 export {
   callerOf,
+  consoleMiddleware,
   Endpoint,
   firstMiddleware,
   Given,
@@ -24,7 +25,9 @@ export {
   ManagerHttpAdapter,
   openApiDocument,
   pageFrom,
+  personBehind,
   problemOf,
+  readConsole,
   readCursor,
   requestIdOf,
   routeOf,
@@ -40,4 +43,5 @@ export { VERSION } from './version.js';
 export { hashSecret, newId, newSecret } from './ids.js';
 export { makeLogger, nestLogger } from './log.js';
 export { PlatformModule, type Platform } from './platform.module.js';
+export { openSecrets, Secrets, sealedColumn, type SealedPlaces } from './secrets/index.js';
 export { CLOCK, CONFIG, LOGGER, type Clock } from './tokens.js';

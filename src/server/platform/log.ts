@@ -1,23 +1,29 @@
 import type { LoggerService } from '@nestjs/common';
-import { destination, pino, type Logger } from 'pino';
+import { destination, pino, type DestinationStream, type Logger } from 'pino';
 import type { LogLevel } from './config/index.js';
+
+/** What never belongs into a log, at the top of a line or up to two steps below. */
+const SECRET_FIELDS = ['authorization', 'cookie', 'password', 'secret', 'token'];
 
 /**
  * JSON lines on stderr; stdout is for people. Written at once, so that the last line before a crash
  * is not lost. The redaction is a second belt: nothing should log these fields in the first place.
  */
-export const makeLogger = (level: LogLevel): Logger =>
+export const makeLogger = (
+  level: LogLevel,
+  to: DestinationStream = destination({ fd: 2, sync: true }),
+): Logger =>
   pino(
     {
       level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: {
-        paths: ['authorization', '*.authorization', '*.*.authorization', '*.secret', '*.token'],
+        paths: SECRET_FIELDS.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]),
         censor: '[redacted]',
       },
     },
-    destination({ fd: 2, sync: true }),
+    to,
   );
 
 /** What Nest says of itself, in our log: its chatter at debug, its complaints as they are. */

@@ -4,12 +4,14 @@ import type { Logger } from 'pino';
 import type { Config } from './config/index.js';
 import { Database } from './database/index.js';
 import { OpenApiController, ProblemFilter } from './http/index.js';
+import { Secrets } from './secrets/index.js';
 import { CLOCK, CONFIG, LOGGER, type Clock } from './tokens.js';
 
 /** What a manager stands on. Made outside of Nest, so that a failure is told in plain words. */
 export interface Platform {
   readonly config: Config;
   readonly database: Database;
+  readonly secrets: Secrets;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -24,11 +26,12 @@ export class PlatformModule {
       providers: [
         { provide: CONFIG, useValue: platform.config },
         { provide: Database, useValue: platform.database },
+        { provide: Secrets, useValue: platform.secrets },
         { provide: CLOCK, useValue: platform.clock },
         { provide: LOGGER, useValue: platform.log },
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
-      exports: [CONFIG, Database, CLOCK, LOGGER],
+      exports: [CONFIG, Database, Secrets, CLOCK, LOGGER],
     };
   }
 }

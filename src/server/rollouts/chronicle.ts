@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { MINUTE_MS } from '../../core/kernel/index.js';
 import type { RolloutEvent, RolloutState, Verb } from '../../core/rollout/index.js';
 import { AuditLog } from '../audit/index.js';
 import { EventLog } from '../events/index.js';
@@ -76,6 +77,7 @@ export class Chronicle {
         version: meta.version,
         product: meta.product,
         ...('wave' in rest ? { wave: rest.wave + 1 } : {}),
+        ...('forMs' in rest ? { reason: rest.reason, minutes: rest.forMs / MINUTE_MS } : {}),
       },
     });
   }

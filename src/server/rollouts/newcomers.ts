@@ -11,7 +11,7 @@ import { findRollout, openScheduled, type StoredRollout } from './rollouts.store
 import { Scopes } from './scope.js';
 import type { Task } from './chores.js';
 import { oneNode } from './one-node.js';
-import { claimTargets, insertTarget } from './targets.store.js';
+import { claimTargets, insertTarget, requireStillThere } from './targets.store.js';
 
 /** Nodes taken in one sweep, of each rollout. */
 const BATCH = 100;
@@ -78,17 +78,14 @@ export class Newcomers {
       await this.#bringToStart(node, meta);
       return;
     }
-    await this.#join(meta.id, node, { fit, wave, now });
+    await this.#join(meta.id, node, { fit, wave, now }).catch(later);
   }
 
   /** As an upgrade of its own; when that is over, the next sweep lets the node join. */
   async #bringToStart(node: FleetNode, meta: StoredRollout['meta']): Promise<void> {
     const start = await this.releases.find(meta.product, meta.startVersion ?? '', meta.channel);
     if (start === null || candidacyOf(node, start.manifest).reason !== null) return;
-    await this.orchestrator.create(oneNode(node, start), ORCHESTRATOR).catch((error: unknown) => {
-      // Another rollout has it, or nothing may start here now: the sweep comes again.
-      if (!(error instanceof FleetError) || !LATER.includes(error.code)) throw error;
-    });
+    await this.orchestrator.create(oneNode(node, start), ORCHESTRATOR).catch(later);
   }
 
   async #join(
@@ -104,6 +101,7 @@ export class Newcomers {
       const { service } = fit;
       const busy = await claimTargets(tx, rolloutId, [{ nodeId: node.id, service }]);
       if (busy.length > 0) return;
+      await requireStillThere(tx, [node], this.database.kind);
       await insertTarget(tx, rolloutId, {
         ...joined.target,
         nodeName: node.name,
@@ -115,4 +113,9 @@ export class Newcomers {
       await unit.finish();
     });
   }
+}
+
+/** Another rollout has it, it was transferred, or nothing may start here now: the sweep comes again. */
+function later(error: unknown): void {
+  if (!(error instanceof FleetError) || !LATER.includes(error.code)) throw error;
 }

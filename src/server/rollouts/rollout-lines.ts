@@ -34,6 +34,14 @@ export function lineFor(meta: RolloutMeta, state: RolloutState, event: RolloutEv
     }
     case 'rollout_resumed':
       return info(`Rollout of ${what} resumed`, {});
+    case 'rollout_glass_broken':
+      return {
+        severity: 'critical',
+        message:
+          `Rollout of ${what}: ${event.byName} broke the glass: freezes, windows and approvals ` +
+          `do not hold it until ${toIso(event.until)}: ${event.reason}`,
+        details: { by: event.by, reason: event.reason, until: toIso(event.until) },
+      };
     case 'rollout_completed':
       return {
         severity: event.failures > 0 ? 'warning' : 'info',

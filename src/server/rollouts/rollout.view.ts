@@ -1,5 +1,11 @@
 import { toIso, type Instant } from '../../core/kernel/index.js';
-import { TARGET_STATES, verdictOf, type Plan, type WaveState } from '../../core/rollout/index.js';
+import {
+  TARGET_STATES,
+  verdictOf,
+  type BrokenGlass,
+  type Plan,
+  type WaveState,
+} from '../../core/rollout/index.js';
 import type { Answer, Rollout } from '../../protocol/api/index.js';
 import type { StoredRollout } from './rollouts.store.js';
 import type { StoredTarget } from './targets.store.js';
@@ -28,6 +34,17 @@ export const waveView = (wave: WaveState, plan: Plan): Rollout['waves'][number] 
   };
 };
 
+const glassView = (glass: BrokenGlass | undefined): Rollout['break_glass'] =>
+  glass === undefined
+    ? null
+    : {
+        by: glass.by,
+        by_name: glass.byName,
+        reason: glass.reason,
+        at: toIso(glass.at),
+        until: toIso(glass.until),
+      };
+
 export const rolloutView = ({ meta, state }: StoredRollout): Rollout => ({
   id: meta.id,
   product: meta.product,
@@ -41,6 +58,7 @@ export const rolloutView = ({ meta, state }: StoredRollout): Rollout => ({
   waves: state.waves.map((wave) => waveView(wave, state.plan)),
   skipped: [...meta.skipped],
   reverts: meta.reverts,
+  break_glass: glassView(state.glass),
   created_by: meta.createdBy,
   created_at: toIso(meta.createdAt),
   updated_at: toIso(state.updatedAt),

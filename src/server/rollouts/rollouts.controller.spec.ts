@@ -225,8 +225,8 @@ describe('steering a rollout', () => {
   });
 
   it.each([
-    ['in_progress', [], ['resume'], ['pause', 'start_wave', ...ALWAYS]],
-    ['paused', ['pause'], ['pause'], ['resume', ...ALWAYS]],
+    ['in_progress', [], ['resume'], ['pause', 'start_wave', 'break_glass', ...ALWAYS]],
+    ['paused', ['pause'], ['pause'], ['resume', 'break_glass', ...ALWAYS]],
     ['cancelled', ['cancel'], ['pause', 'resume', 'cancel'], []],
   ] as const)('that is %s refuses what does not fit', async (status, before, wrong, allowed) => {
     for (const verb of before) await steer(ofGroup, verb);

@@ -9,6 +9,7 @@ import { AuditModule } from '../audit/index.js';
 import { EventsModule, Ingest } from '../events/index.js';
 import { FleetModule, HealthBook } from '../fleet/index.js';
 import { GatewayModule, Links } from '../gateway/index.js';
+import { PeopleModule } from '../people/index.js';
 import { openWakeups, WAKEUPS } from '../platform/queue/index.js';
 import { CLOCK, CONFIG, LOGGER } from '../platform/index.js';
 import { BlobCollector, IndexNews, Refresher, ReleasesModule } from '../releases/index.js';
@@ -34,7 +35,15 @@ import { Yanks } from './yanks.js';
 
 /** Rollouts: planning, waves, permits, and what nodes report about them. */
 @Module({
-  imports: [AccessModule, AuditModule, EventsModule, FleetModule, GatewayModule, ReleasesModule],
+  imports: [
+    AccessModule,
+    AuditModule,
+    EventsModule,
+    FleetModule,
+    GatewayModule,
+    PeopleModule,
+    ReleasesModule,
+  ],
   controllers: [UpgradesController, RolloutsController, VerbsController, CircumstancesController],
   providers: [
     Asks,

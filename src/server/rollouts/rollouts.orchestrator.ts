@@ -16,13 +16,14 @@ import { Chronicle } from './chronicle.js';
 import { plan, type Planned, type RolloutRequest } from './planning.js';
 import { ORCHESTRATOR, RolloutUnits, type OpenRollout, type RolloutUnit } from './rollout-units.js';
 import { insertRollout, openRollouts } from './rollouts.store.js';
-import { claimTargets, findTarget, overdueTargets } from './targets.store.js';
+import { claimTargets, findTarget, overdueTargets, requireStillThere } from './targets.store.js';
 
 /** Refusals of `create` that pass by themselves: another rollout has the node, or nothing may start. */
 export const LATER: readonly string[] = [
   'upgrade_already_pending',
   'rollout_node_busy',
   'upgrades_disabled',
+  'conflict',
 ];
 
 /** Targets taken in one go, so that one transaction stays short. */
@@ -58,7 +59,8 @@ export class Orchestrator {
   /**
    * Plans and stores a rollout, opens what may open, and answers with its id. Throws `rollout_empty`,
    * `release_not_for_scope` and `rollout_plan_invalid` (see `plan`), `rollout_node_busy` when a node is
-   * in another active rollout, `upgrades_disabled` when the switch of the group says so.
+   * in another active rollout, `conflict` when one was transferred since the request was read,
+   * `upgrades_disabled` when the switch of the group says so.
    */
   async create(request: RolloutRequest, caller: Caller): Promise<string> {
     const planned = await this.preview(request, caller);
@@ -146,6 +148,9 @@ export class Orchestrator {
     await insertRollout(tx, meta, rollout, targets);
     const busy = await claimTargets(tx, meta.id, targets);
     if (busy.length > 0) throw nodesBusy(request, busy, targets.length);
+    const taking = new Set(targets.map(({ nodeId }) => nodeId));
+    const nodes = request.nodes.filter(({ id }) => taking.has(id));
+    await requireStillThere(tx, nodes, this.database.kind);
     await this.chronicle.requested(tx, meta, targets.length, caller);
     const now = meta.createdAt;
     const unit = this.units.begin(tx, now, caller);

@@ -1,4 +1,4 @@
-import { instant, type Instant } from '../../core/kernel/index.js';
+import { FleetError, instant, type Instant } from '../../core/kernel/index.js';
 import {
   canRetry,
   canWithdraw,
@@ -6,6 +6,7 @@ import {
   type Target,
   type TargetState,
 } from '../../core/rollout/index.js';
+import type { FleetNode } from '../fleet/index.js';
 import type { Database, Sql, SqlValue, Tx } from '../platform/index.js';
 import { chunksOf, questionMarks } from './statements.js';
 
@@ -82,6 +83,32 @@ export async function claimTargets(
     for (const target of chunk) if (!ours.has(target.nodeId)) busy.push(target.nodeId);
   }
   return busy;
+}
+
+/**
+ * Throws `conflict` when a node is no longer in the group in which it was planned. To be called after the
+ * claim: whoever transfers a node looks for claims after he has taken its row, so of the two, one is
+ * late and sees the other.
+ */
+export async function requireStillThere(
+  tx: Tx,
+  nodes: readonly Pick<FleetNode, 'id' | 'groupId'>[],
+  kind: Database['kind'],
+): Promise<void> {
+  const held = kind === 'postgres' ? 'ORDER BY id FOR SHARE' : '';
+  for (const chunk of chunksOf(nodes)) {
+    const rows = await tx.all<{ id: string; group_id: string }>(
+      `SELECT id, group_id FROM nodes WHERE id IN (${questionMarks(chunk.length)}) ${held}`,
+      chunk.map(({ id }) => id),
+    );
+    const groupOf = new Map(rows.map((row) => [row.id, row.group_id]));
+    const gone = chunk.filter(({ id, groupId }) => groupOf.get(id) !== groupId);
+    if (gone.length > 0) {
+      throw new FleetError('conflict', 'a node was transferred meanwhile; ask again', {
+        context: { node_ids: gone.map(({ id }) => id) },
+      });
+    }
+  }
 }
 
 /** Whether an active rollout other than this one has claimed the (node, service). */

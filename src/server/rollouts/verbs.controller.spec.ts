@@ -98,7 +98,7 @@ describe.each(['sqlite', 'postgres'] as const)('a verb (%s)', (kind) => {
   it('that approves may come early; a wave that needs none refuses it', async () => {
     const id = await rollOut(2, { strategy: 'canary' });
     expect((await ofWave(id, 'approve', 1)).status).toBe(200);
-    refused(await ofWave(id, 'approve', 1), 'in_progress', /same person or token/);
+    refused(await ofWave(id, 'approve', 1), 'in_progress', /same person before/);
     const staged = await rollOut(2);
     refused(await ofWave(staged, 'approve', 1), 'in_progress', /needs no approval/);
     const [canary] = await inWave(id, 0);

@@ -1,8 +1,10 @@
 import { Controller } from '@nestjs/common';
+import { MINUTE_MS } from '../../core/kernel/index.js';
 import type { Verb } from '../../core/rollout/index.js';
 import type { Answer, Input, Rollout } from '../../protocol/api/index.js';
 import { Access } from '../access/index.js';
-import { type Caller, Endpoint, Given, Who } from '../platform/index.js';
+import { PersonalProof } from '../people/index.js';
+import { Endpoint, Given, personBehind, Who, type Caller } from '../platform/index.js';
 import { Reverts } from './reverts.js';
 import { Orchestrator } from './rollouts.orchestrator.js';
 import { rolloutView } from './rollout.view.js';
@@ -16,6 +18,7 @@ export class VerbsController {
     private readonly visible: Visible,
     private readonly orchestrator: Orchestrator,
     private readonly reverts: Reverts,
+    private readonly proof: PersonalProof,
   ) {}
 
   @Endpoint('rollouts.pause')
@@ -52,7 +55,26 @@ export class VerbsController {
   @Endpoint('rollouts.approve')
   approve(@Given() given: Input<'rollouts.approve'>, @Who() caller: Caller): Promise<Rollout> {
     const { wave } = given.body;
-    return this.#steer(given.params.id, { verb: 'approve', wave, by: caller.id }, caller);
+    return this.#steer(
+      given.params.id,
+      { verb: 'approve', wave, by: personBehind(caller) },
+      caller,
+    );
+  }
+
+  /** A person, by an own decision and with the own factor: a token that is stolen cannot. */
+  @Endpoint('rollouts.break_glass')
+  async breakGlass(
+    @Given() { params, body }: Input<'rollouts.break_glass'>,
+    @Who() caller: Caller,
+  ): Promise<Rollout> {
+    const { meta } = await this.visible.toSteer(params.id, caller);
+    await this.access.require(caller, 'group.upgrade', meta.groupId);
+    await this.proof.require(caller, body.code);
+    const forMs = body.minutes * MINUTE_MS;
+    const { id: by, name: byName } = caller;
+    const { reason } = body;
+    return this.#steer(params.id, { verb: 'break_glass', by, byName, reason, forMs }, caller);
   }
 
   @Endpoint('rollouts.skip_wave')
@@ -64,7 +86,7 @@ export class VerbsController {
   startWave(@Given() given: Input<'rollouts.start_wave'>, @Who() caller: Caller): Promise<Rollout> {
     return this.#steer(
       given.params.id,
-      { verb: 'start_wave', wave: given.body.wave, by: caller.id },
+      { verb: 'start_wave', wave: given.body.wave, by: personBehind(caller) },
       caller,
     );
   }
@@ -73,7 +95,7 @@ export class VerbsController {
   markDone(@Given() given: Input<'rollouts.mark_done'>, @Who() caller: Caller): Promise<Rollout> {
     return this.#steer(
       given.params.id,
-      { verb: 'mark_done', wave: given.body.wave, by: caller.id },
+      { verb: 'mark_done', wave: given.body.wave, by: personBehind(caller) },
       caller,
     );
   }

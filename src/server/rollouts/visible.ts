@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { FleetError } from '../../core/kernel/index.js';
-import { Access } from '../access/index.js';
+import { Access, Whereabouts } from '../access/index.js';
 import { type Caller, Database } from '../platform/index.js';
 import { findRollout, type StoredRollout } from './rollouts.store.js';
 
@@ -10,7 +10,13 @@ export class Visible {
   constructor(
     private readonly database: Database,
     private readonly access: Access,
-  ) {}
+    whereabouts: Whereabouts,
+  ) {
+    whereabouts.use('rollouts', async (id) => {
+      const rollout = await findRollout(this.database.read, id);
+      return rollout?.meta.groupId ?? null;
+    });
+  }
 
   /** Throws `not_found`, also for what the caller may not see. */
   async rollout(id: string, caller: Caller): Promise<StoredRollout> {

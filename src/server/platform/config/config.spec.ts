@@ -42,6 +42,8 @@ describe('the configuration', () => {
       yankedKeepDays: null,
       sourcesFile: null,
       auditRetentionDays: null,
+      secondFactorFor: 'nobody',
+      masterKey: { value: null, file: null, oldFile: null },
     });
   });
 

@@ -1,6 +1,12 @@
 import { z } from 'zod';
 import { FleetError } from '../../../core/kernel/index.js';
 import { HEARTBEAT_INTERVAL_MS, PERMIT_LEASE_MS } from '../../../protocol/node/index.js';
+import {
+  MasterKeyEnvironment,
+  masterKeyOf,
+  problemsOfMasterKey,
+  type MasterKeyConfig,
+} from './master-key.js';
 import { parseRanges } from './ranges.js';
 import {
   problemsOfPace,
@@ -57,6 +63,10 @@ export interface Config {
   readonly requestsPerMinute: number;
   /** Certificate and key (PEM) of the manager's own TLS; null: it speaks plain HTTP. */
   readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
+  /** Who among people with a password has to have a second factor. */
+  readonly secondFactorFor: 'nobody' | 'admins' | 'everybody';
+  /** What seals secrets at rest. */
+  readonly masterKey: MasterKeyConfig;
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
@@ -171,6 +181,12 @@ const Environment = z.object({
   BELLWETHER_REQUESTS_PER_MINUTE: whole(6_000, 60, 1_000_000),
   BELLWETHER_TLS_CERT_FILE: FilePath.optional(),
   BELLWETHER_TLS_KEY_FILE: FilePath.optional(),
+  BELLWETHER_SECOND_FACTOR_FOR: z
+    .enum(['nobody', 'admins', 'everybody'], { error: 'take nobody, admins or everybody' })
+    .default('nobody'),
+  BELLWETHER_MASTER_KEY: MasterKeyEnvironment.value,
+  BELLWETHER_MASTER_KEY_FILE: MasterKeyEnvironment.file,
+  BELLWETHER_MASTER_KEYS_OLD_FILE: MasterKeyEnvironment.file,
 });
 
 const EVERYWHERE = new Set(['0.0.0.0', '::']);
@@ -201,7 +217,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
         'nobody proves anything',
     );
   }
-  problems.push(...problemsOfS3(given), ...problemsOfTls(given));
+  problems.push(...problemsOfS3(given), ...problemsOfTls(given), ...problemsOfMasterKey(given));
   if (parsed.success) problems.push(...problemsOfPace(parsed.data));
   if (!parsed.success || problems.length > 0) throw invalidConfig(problems);
   const read = parsed.data;
@@ -232,6 +248,8 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     trustedProxies: parseRanges(read.BELLWETHER_TRUSTED_PROXIES ?? '') ?? [],
     requestsPerMinute: read.BELLWETHER_REQUESTS_PER_MINUTE,
     tls: tlsOf(read),
+    secondFactorFor: read.BELLWETHER_SECOND_FACTOR_FOR,
+    masterKey: masterKeyOf(read),
   };
   return reachedAt(config, read.BELLWETHER_PUBLIC_URL ?? listenUrl(config));
 }
@@ -276,9 +294,10 @@ export const invalidConfig = (problems: readonly string[], cause?: unknown): Fle
 export function redactedConfig(
   config: Config,
 ): Readonly<Record<string, string | number | boolean | null>> {
-  const { databaseUrl, redisUrl, s3, tls, trustedProxies, ...rest } = config;
+  const { databaseUrl, redisUrl, s3, tls, trustedProxies, masterKey, ...rest } = config;
   return {
     ...rest,
+    masterKey: masterKey.file ?? (masterKey.value === null ? 'in the data directory' : 'given'),
     tls: tls === null ? 'none' : tls.certFile,
     trustedProxies: trustedProxies.join(','),
     s3: s3 === null ? 'none' : `${s3.endpoint}/${s3.bucket}/${s3.prefix}`,

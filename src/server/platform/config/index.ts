@@ -8,3 +8,4 @@ export {
   type LogLevel,
 } from './config.js';
 export { parseRanges } from './ranges.js';
+export type { MasterKeyConfig } from './master-key.js';

@@ -7,6 +7,10 @@ export interface Caller {
   readonly id: string;
   readonly name: string;
   readonly grants: readonly Grant[];
+  /** Of a token: the person who made it, directly or by other tokens. See `personBehind`. */
+  readonly makerId?: string;
+  /** A person who has to set up a second factor before anything else. */
+  readonly lacksFactor?: boolean;
   /** Of a signed-in person. */
   readonly sessionId?: string;
   readonly requestId: string;
@@ -14,6 +18,13 @@ export interface Caller {
   /** What the program calls itself; anybody can write it. */
   readonly userAgent?: string;
 }
+
+/**
+ * Who answers for what a caller does. A user, all of his tokens and what those made are one person;
+ * what came of the set-up token is one too.
+ */
+export const personBehind = ({ id, makerId }: Pick<Caller, 'id' | 'makerId'>): string =>
+  makerId ?? id;
 
 /** The manager itself, for what it does unasked. `part` is one word such as `rollouts`. */
 export const systemCaller = (part: string): Caller => ({
