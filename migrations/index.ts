@@ -9,6 +9,7 @@ import { SealAudit1763712600000 } from './1763712600000-seal-audit.js';
 import { CreatePeople1763712710000 } from './1763712710000-create-people.js';
 import { ScopeTokens1763712720000 } from './1763712720000-scope-tokens.js';
 import { ReshapeGroups1763712730000 } from './1763712730000-reshape-groups.js';
+import { IndexEvents1763712740000 } from './1763712740000-index-events.js';
 import { CreateMasterKeys1763712760000 } from './1763712760000-create-master-keys.js';
 import { NameMakersOfTokens1763712770000 } from './1763712770000-name-makers-of-tokens.js';
 
@@ -25,6 +26,7 @@ export const MIGRATIONS = [
   CreatePeople1763712710000,
   ScopeTokens1763712720000,
   ReshapeGroups1763712730000,
+  IndexEvents1763712740000,
   CreateMasterKeys1763712760000,
   NameMakersOfTokens1763712770000,
 ];

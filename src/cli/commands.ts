@@ -8,6 +8,14 @@ import {
 } from './audit/index.js';
 import type { Command } from './command.js';
 import {
+  countEvents,
+  exportEvents,
+  listEvents,
+  listSegments,
+  tailEvents,
+  verifyEvents,
+} from './events/index.js';
+import {
   approveWave,
   breakGlass,
   cancelRollout,
@@ -22,7 +30,6 @@ import {
   createToken,
   freezeGroup,
   listAudit,
-  listEvents,
   listFreezes,
   listGroups,
   listNodes,
@@ -191,6 +198,11 @@ export const COMMANDS: readonly Command[] = [
   revertRollout,
   markRolledBack,
   listEvents,
+  tailEvents,
+  countEvents,
+  exportEvents,
+  verifyEvents,
+  listSegments,
   listAudit,
   exportAudit,
   makeCheckpoint,

@@ -328,6 +328,55 @@ export const ERRORS = {
     'The node had to drop events before they were delivered.',
     'Look at the disk of the node; the range is in the details.',
   ),
+  events_too_fast: row(
+    null,
+    'warning',
+    'A node sent more batches of events than may wait for it.',
+    'None; the node sends again from the acknowledged number, later.',
+  ),
+  events_pruned: row(
+    410,
+    'warning',
+    'The events after this id were removed by retention.',
+    'Go on from `oldest` in the context, and note the gap; keep events longer, or read them sooner.',
+  ),
+  events_verification_failed: row(
+    null,
+    'critical',
+    'The export of events is not complete, or was changed.',
+    'Export again; when it stays so, keep both files: events were removed or changed.',
+  ),
+  // -- streams of events --------------------------------------------------------------------
+  too_many_streams: row(
+    429,
+    'warning',
+    'This credential, or the manager, has as many open streams as it may.',
+    'Close one that is not read; one reader needs one stream.',
+  ),
+  upgrade_required: row(
+    426,
+    'info',
+    'This address speaks WebSocket only.',
+    'Open it as a WebSocket with subprotocol `bellwether.events.v1`.',
+  ),
+  stream_too_slow: row(
+    null,
+    'warning',
+    'The reader of a stream did not read for too long.',
+    'Connect again after `resume_after`; nothing is lost.',
+  ),
+  stream_access_ended: row(
+    null,
+    'warning',
+    'The credential of a stream ended, or may see no events any more.',
+    'Connect with a credential that works, after `resume_after`.',
+  ),
+  stream_message_invalid: row(
+    null,
+    'warning',
+    'A message of a reader of events does not fit its schema or its turn.',
+    'Send `start` once, then `credit`; see docs/events.md.',
+  ),
   // -- commands -----------------------------------------------------------------------------
   command_unknown_action: row(
     null,

@@ -243,6 +243,27 @@ export const CALLS: Readonly<Record<RouteName, CallOf>> = {
   'rollouts.resume': ofRollout(),
   'rollouts.cancel': ofRollout(),
   'events.list': listOf(({ spare }) => spare.id, { query: { limit: 1000 } }),
+  'events.counts': listOf(({ group }) => group, {
+    query: {
+      since: '2020-01-01T00:00:00Z',
+      until: '2040-01-01T00:00:00Z',
+      bucket_minutes: 44_640,
+      by: 'group_id',
+    },
+  }),
+  'events.export': listOf(({ spare }) => spare.id),
+  'events.segments': {
+    give: async (_, { manager }) => {
+      // Who asks for proof makes the seals.
+      await fetch(`${manager.url}/api/v1/events/export?proof=true`, {
+        headers: { authorization: `Bearer ${manager.admin}` },
+      }).then((answer) => answer.text());
+      return {};
+    },
+    holds: (text, { group }) => text.includes(group),
+  },
+  'events.stream': listOf(({ spare }) => spare.id, { query: { after: 0, follow: false } }),
+  'events.ws': nothing,
   'audit.list': listOf(({ spare }) => spare.id, { query: { limit: 100, target_kind: 'node' } }),
   'audit.export': listOf(({ spare }) => spare.id),
   'audit.key': nothing,

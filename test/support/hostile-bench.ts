@@ -10,7 +10,7 @@ import { UpdateState } from '../../src/core/update/index.js';
 import {
   CHANNEL_PATH,
   NodeMessage,
-  type NodeEvent,
+  type GivenEvent,
   type UpgradeBinary,
 } from '../../src/protocol/node/index.js';
 import { run, type RunningAgent, type RunOptions } from '../../src/agent/run.js';
@@ -172,7 +172,7 @@ export class HostileBench {
     }
   }
 
-  get events(): NodeEvent[] {
+  get events(): GivenEvent[] {
     return this.heard.flatMap((one) => (one.type === 'events' ? one.events : []));
   }
 

@@ -207,7 +207,9 @@ export function rolloutsOn(
   const chores = choresOf(newcomers, reverts);
   const sweeper = new Sweeper(database, orchestrator, dispatcher, chores, clock, log);
   const nodeSide = new NodeSide(database, units, config, clock);
-  const ingest = new Ingest(database, events, clock, silentLog);
+  const ingest = new Ingest(database, events, clock, silentLog, {
+    nodeEventsPerSecond: 1_000_000,
+  });
   ingest.addObserver(nodeSide);
 
   const health = new HealthBook(database, nodes, clock, silentLog);

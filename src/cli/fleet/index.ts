@@ -9,7 +9,7 @@ export {
 } from './groups.js';
 export { listNodes, revokeNode, showNode, transferNodes } from './nodes.js';
 export { previewRollout } from './preview.js';
-export { listAudit, listEvents } from './records.js';
+export { listAudit } from './records.js';
 export { reportRollout, whyNode } from './report.js';
 export { listRollouts, listTargets, showRollout } from './rollouts.js';
 export { setup } from './setup.js';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { PERMISSIONS } from '../../core/access/index.js';
 import { ERROR_CODES } from '../errors.js';
-import { Host, Id, Labels, ServiceReport, SeveritySchema } from '../node/index.js';
+import { Host, Id, Labels, ServiceReport } from '../node/index.js';
 import { PageQuery } from './pages.js';
 import { Support } from './release-schemas.js';
 import { RolloutStatus } from './rollout-schemas.js';
@@ -157,36 +157,7 @@ export const RolloutQuery = PageQuery.extend({
 
 // -- records ----------------------------------------------------------------------------------
 
-export const Event = z.object({
-  /** The one gapless sequence; also the cursor. */
-  id: z.int().min(1),
-  at: Moment,
-  category: z.string(),
-  type: z.string(),
-  severity: SeveritySchema,
-  node_id: Id.nullable(),
-  group_id: Id,
-  rollout_id: Id.nullable(),
-  command_id: Id.nullable(),
-  service: z.string().nullable(),
-  message: z.string(),
-  details: z.record(z.string(), z.unknown()),
-});
-export type Event = z.infer<typeof Event>;
-export const EventQuery = z.object({
-  /** Events after this id, oldest first; 0 starts at the beginning. */
-  after: z.coerce.number().int().min(0).default(0),
-  limit: z.coerce.number().int().min(1).max(1_000).default(100),
-  category: z.string().max(64).optional(),
-  severity: SeveritySchema.optional(),
-  node_id: Id.optional(),
-  rollout_id: Id.optional(),
-});
-export const EventPage = z.object({
-  items: z.array(Event),
-  /** Give this back as `after`; it moves on even when the filter let nothing through. */
-  next_after: Count,
-});
+export * from './event-schemas.js';
 
 export const AuditEntry = z.object({
   id: z.int().min(1),

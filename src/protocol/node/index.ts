@@ -64,6 +64,7 @@ export {
   UpdatePhase,
   type Ack,
   type Events,
+  type GivenEvent,
   type Goodbye,
   type Hello,
   type IndexNews,

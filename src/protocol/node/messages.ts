@@ -143,17 +143,57 @@ export const NodeEventType = z.enum([
 export type NodeEventType = z.infer<typeof NodeEventType>;
 
 export const EventCategory = z.enum(['upgrade', 'service', 'agent', 'connection']);
+/** A newer agent may have words that this manager does not know: its events must not be held up. */
+const EventWord = z.string().regex(/^[a-z][a-z0-9_]{0,63}$/);
 export const SeveritySchema = z.enum(['info', 'warning', 'critical']);
 
 const bytesOfJson = (value: unknown): number =>
   new TextEncoder().encode(JSON.stringify(value)).byteLength;
 
-const Details = z
-  .record(z.string().max(64), z.union([z.string().max(4_000), z.number(), z.boolean(), z.null()]))
-  .refine(
-    (details) => bytesOfJson(details) <= EVENT_DETAILS_BYTES_MAX,
-    `details hold at most ${EVENT_DETAILS_BYTES_MAX} bytes`,
-  );
+/** No character of a text takes more in JSON: `\\u0000`, or four bytes for two units of a pair. */
+const BYTES_PER_UNIT_MAX = 6;
+/** Quotes, colon and comma around a pair, and the longest number or word. */
+const BYTES_AROUND_MAX = 32;
+
+/** Mostly a look at the lengths is enough; only what could be too long is written out. */
+function fitsDetails(details: Readonly<Record<string, unknown>>): boolean {
+  let most = 2;
+  for (const key in details) {
+    const value = details[key];
+    const units = key.length + (typeof value === 'string' ? value.length : 0);
+    most += units * BYTES_PER_UNIT_MAX + BYTES_AROUND_MAX;
+  }
+  return most <= EVENT_DETAILS_BYTES_MAX || bytesOfJson(details) <= EVENT_DETAILS_BYTES_MAX;
+}
+
+type Detail = string | number | boolean | null;
+const DETAIL_KEY_MAX = 64;
+const DETAIL_TEXT_MAX = 4_000;
+
+function wrongDetail(key: string, value: unknown): string | null {
+  if (key.length > DETAIL_KEY_MAX) return `a name has at most ${DETAIL_KEY_MAX} characters`;
+  if (typeof value === 'string') {
+    return value.length > DETAIL_TEXT_MAX ? `at most ${DETAIL_TEXT_MAX} characters` : null;
+  }
+  if (value === null || typeof value === 'boolean' || Number.isFinite(value)) return null;
+  return 'a text, a number, true, false or null';
+}
+
+/** By hand: `z.record` of a union took more time than everything else of an event together. */
+const Details = z.unknown().check(({ value, issues }) => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    issues.push({ code: 'custom', input: value, message: 'details are an object' });
+    return;
+  }
+  const details = value as Readonly<Record<string, unknown>>;
+  for (const key in details) {
+    const message = wrongDetail(key, details[key]);
+    if (message !== null) issues.push({ code: 'custom', input: value, path: [key], message });
+  }
+  if (issues.length > 0 || fitsDetails(details)) return;
+  const message = `details hold at most ${EVENT_DETAILS_BYTES_MAX} bytes`;
+  issues.push({ code: 'custom', input: value, message });
+}) as unknown as z.ZodType<Record<string, Detail>, Record<string, Detail>>;
 
 export const NodeEvent = z.object({
   seq: z.int().min(1),
@@ -170,11 +210,15 @@ export const NodeEvent = z.object({
 });
 export type NodeEvent = z.infer<typeof NodeEvent>;
 
+/** The same as it comes over the link. */
+export const GivenEvent = NodeEvent.extend({ type: EventWord, category: EventWord });
+export type GivenEvent = z.infer<typeof GivenEvent>;
+
 export const Events = z.object({
   type: z.literal('events'),
   spool_id: Id,
   /** Sequence numbers rise by one inside a batch. */
-  events: z.array(NodeEvent).min(1).max(EVENTS_PER_BATCH_MAX),
+  events: z.array(GivenEvent).min(1).max(EVENTS_PER_BATCH_MAX),
 });
 export type Events = z.infer<typeof Events>;
 

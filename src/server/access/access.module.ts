@@ -7,6 +7,7 @@ import { Access } from './access.js';
 import { Attempts } from './attempts.js';
 import { AuditController } from './audit.controller.js';
 import { AuditProofsController } from './audit-proofs.controller.js';
+import { Credentials } from './credentials.js';
 import { Groups } from './groups.store.js';
 import { Guard } from './guard.js';
 import { OpenRequests } from './open-requests.js';
@@ -27,6 +28,7 @@ import { Whereabouts } from './whereabouts.js';
     Access,
     ApiTokens,
     Attempts,
+    Credentials,
     Groups,
     OpenRequests,
     People,
@@ -42,6 +44,7 @@ import { Whereabouts } from './whereabouts.js';
   exports: [
     Access,
     ApiTokens,
+    Credentials,
     Groups,
     OpenRequests,
     People,

@@ -15,6 +15,7 @@ import { Database } from '../platform/database/index.js';
 import { callerOf, routeOf, type Caller } from '../platform/http/index.js';
 import { CLOCK, type Clock } from '../platform/index.js';
 import { attemptedGroupOf } from './access.js';
+import { Refusals } from './refusals.js';
 import { Whereabouts } from './whereabouts.js';
 
 /**
@@ -89,6 +90,8 @@ const ATTEMPTS_PER_SECOND = 10;
 /** Callers remembered; beyond it the oldest are forgotten, which only forgives them. */
 const CALLERS_MAX = 10_000;
 
+const WRONG_SIGN_IN: ReadonlySet<string> = new Set(['sign_in_failed', 'second_factor_wrong']);
+
 /** What does not fit its schema names nothing that could be recorded, and is no attempt. */
 const NO_ATTEMPT: ReadonlySet<string> = new Set([
   'invalid_request',
@@ -109,6 +112,7 @@ export class Attempts implements NestInterceptor {
     private readonly database: Database,
     private readonly audit: AuditLog,
     private readonly whereabouts: Whereabouts,
+    private readonly refusals: Refusals,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -118,11 +122,19 @@ export class Attempts implements NestInterceptor {
     const request = context.switchToHttp().getRequest<Request>();
     return next.handle().pipe(
       catchError(async (error: unknown) => {
-        await this.refused(found.name, request, callerOf(request), error);
+        const caller = callerOf(request);
+        if (found.name === 'session.sign_in') this.#signInRefused(caller, error);
+        await this.refused(found.name, request, caller, error);
         // It is recorded; the caller hears the same as ever.
         throw error;
       }),
     );
+  }
+
+  #signInRefused({ ip }: Caller, error: unknown): void {
+    if (!(error instanceof FleetError) || !WRONG_SIGN_IN.has(error.code)) return;
+    const refused = { ip, target: 'session.sign_in', errorCode: error.code };
+    this.refusals.tell({ ...refused, kind: 'sign_in_failed' });
   }
 
   /** Resolves when the attempt is recorded, or is none. Rejects when it cannot be. */

@@ -1,48 +1,18 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { Request, Response } from 'express';
-import { holdsAnywhere, requiredRole, type Permission } from '../../core/access/index.js';
 import { FleetError } from '../../core/kernel/index.js';
 import { NodeAuthenticator } from '../gateway/index.js';
 import { ipOf, requestIdOf, routeOf, setCaller, type Caller } from '../platform/http/index.js';
 import type { Route, RouteName } from '../../protocol/api/index.js';
 import { Attempts } from './attempts.js';
+import { Credentials, NEVER, refusalOf } from './credentials.js';
 import { People } from './people.port.js';
 import { Refusals } from './refusals.js';
-import { ApiTokens, grantOf } from './tokens.store.js';
 import { Traffic, type Known } from './traffic.js';
-
-/** Sessions are looked at with each request; what they begin is short. */
-const NEVER = Number.MAX_SAFE_INTEGER;
-const BEARER = /^Bearer +([^\s]{1,4096}) *$/i;
 
 interface FoundRoute {
   readonly name: RouteName;
   readonly route: Route;
-}
-
-/** All that is left to a person who has to set up a second factor first. */
-const WITHOUT_FACTOR: ReadonlySet<RouteName> = new Set([
-  'session.show',
-  'session.sign_out',
-  'account.begin_factor',
-  'account.confirm_factor',
-]);
-
-/** Why a caller may not call a route at all; null when he may, somewhere. */
-function refusalOf(caller: Caller, { name, route }: FoundRoute): FleetError | null {
-  const { permission, isPersonal } = route;
-  if (caller.lacksFactor === true && !WITHOUT_FACTOR.has(name)) {
-    return new FleetError('second_factor_missing', 'set up a second factor first');
-  }
-  if ((permission === 'person' || isPersonal === true) && caller.kind !== 'user') {
-    return new FleetError('person_required', 'sign in as a person; this is no API token');
-  }
-  if (permission === 'person') return null;
-  if (holdsAnywhere(caller.grants, permission as Permission)) return null;
-  const role = requiredRole(permission as Permission);
-  return new FleetError('insufficient_role', `this needs the role ${role}`, {
-    context: { required_role: role },
-  });
 }
 
 /**
@@ -52,7 +22,7 @@ function refusalOf(caller: Caller, { name, route }: FoundRoute): FleetError | nu
 @Injectable()
 export class Guard implements CanActivate {
   constructor(
-    private readonly tokens: ApiTokens,
+    private readonly credentials: Credentials,
     private readonly nodes: NodeAuthenticator,
     private readonly refusals: Refusals,
     private readonly attempts: Attempts,
@@ -86,7 +56,7 @@ export class Guard implements CanActivate {
     } else if (route.permission === 'node') {
       setCaller(request, await this.#node(stranger, authorization, name));
     } else {
-      const known = await this.#token(stranger, authorization, name);
+      const known = await this.credentials.ofBearer(authorization, stranger, name);
       await this.#admit(request, response, known, found);
     }
     return true;
@@ -133,28 +103,6 @@ export class Guard implements CanActivate {
     }
     setCaller(request, caller);
     this.traffic.follow(known, response);
-  }
-
-  async #token(stranger: Caller, authorization: string, route: string): Promise<Known> {
-    const secret = BEARER.exec(authorization)?.[1];
-    if (secret?.startsWith('bwl_') === true) {
-      const person = await this.people.ofToken(secret, stranger);
-      if (person !== null) return { caller: person, expiresAt: NEVER };
-    }
-    const token = secret === undefined ? null : await this.tokens.authenticate(secret, stranger.ip);
-    if (token === null) {
-      const error = new FleetError(
-        'unauthenticated',
-        'the API token is unknown, revoked or expired',
-      );
-      return await this.refusals.refuse(stranger, error, route);
-    }
-    const { id, name, expiresAt } = token;
-    const makerId = token.makerId ?? id;
-    return {
-      caller: { ...stranger, kind: 'token', id, name, grants: [grantOf(token)], makerId },
-      expiresAt,
-    };
   }
 
   async #node(stranger: Caller, authorization: string, route: string): Promise<Caller> {

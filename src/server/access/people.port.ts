@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Request, Response } from 'express';
+import type { Grant } from '../../core/access/index.js';
 import type { Sql } from '../platform/database/index.js';
 import type { Caller } from '../platform/http/index.js';
 
@@ -16,6 +17,8 @@ export interface PeoplePort {
   ofCookie(request: Request, response: Response, stranger: Caller): Promise<KnownPerson | null>;
   /** The person of a bearer token that was made by signing in; null when it is unknown or over. */
   ofToken(secret: string, stranger: Caller): Promise<Caller | null>;
+  /** What a signed-in person holds at this moment; null when his session is over. */
+  grantsNow(caller: Caller): Promise<readonly Grant[] | null>;
   /** Whether a user could still administer this installation. */
   hasSuperAdmin(sql: Sql): Promise<boolean>;
 }
@@ -39,5 +42,9 @@ export class People implements Omit<PeoplePort, 'hasSuperAdmin'> {
 
   async ofToken(secret: string, stranger: Caller): Promise<Caller | null> {
     return this.#port === null ? null : this.#port.ofToken(secret, stranger);
+  }
+
+  async grantsNow(caller: Caller): Promise<readonly Grant[] | null> {
+    return this.#port === null ? null : this.#port.grantsNow(caller);
   }
 }

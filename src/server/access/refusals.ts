@@ -13,6 +13,17 @@ export const REFUSAL_REFILL_MS = 3 * SECOND_MS;
 /** Addresses remembered; beyond it the oldest are forgotten, which only forgives them. */
 const ADDRESSES_MAX = 10_000;
 
+/** What was refused, for whoever tells of it. */
+export interface Refused {
+  readonly kind: 'credential_refused' | 'revoked_token_used' | 'link_refused' | 'sign_in_failed';
+  readonly ip: string;
+  /** What was asked for: a route, or the link. */
+  readonly target: string;
+  readonly errorCode: string;
+  /** A token that was revoked, when it was one. */
+  readonly token?: { readonly id: string; readonly name: string; readonly groupId: string | null };
+}
+
 interface Bucket {
   tokens: number;
   filledAtMs: number;
@@ -26,6 +37,7 @@ interface Bucket {
 @Injectable()
 export class Refusals implements RefusalRecorder {
   readonly #buckets = new Map<string, Bucket>();
+  readonly #listeners: ((refused: Refused) => void)[] = [];
 
   constructor(
     private readonly database: Database,
@@ -33,8 +45,29 @@ export class Refusals implements RefusalRecorder {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
+  /** Hears of every refusal, also of those that are too many to be audited. Must not throw. */
+  onRefused(listener: (refused: Refused) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** For what is refused elsewhere, such as a wrong password. */
+  tell(refused: Refused): void {
+    for (const listener of this.#listeners) listener(refused);
+  }
+
   /** Always throws: `error` itself, or `rate_limited` once the address has used up its burst. */
-  async refuse(caller: Caller, error: FleetError, target: string): Promise<never> {
+  async refuse(
+    caller: Caller,
+    error: FleetError,
+    target: string,
+    token: Refused['token'] | null = null,
+  ): Promise<never> {
+    const isLink = target === 'link' || error.code.startsWith('jwt_');
+    const kind = isLink ? 'link_refused' : 'credential_refused';
+    const refused = { ip: caller.ip, target, errorCode: error.code };
+    this.tell(
+      token === null ? { ...refused, kind } : { ...refused, kind: 'revoked_token_used', token },
+    );
     const waitMs = this.#take(caller.ip);
     if (waitMs > 0) {
       throw new FleetError('rate_limited', 'too many wrong credentials from this address', {

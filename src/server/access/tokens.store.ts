@@ -150,6 +150,17 @@ export class ApiTokens {
     return { ...token, expiresAt: Math.min(token.expiresAt, row.maker_ends ?? Infinity) };
   }
 
+  /** The token of a secret that was revoked; null when it never was one. */
+  async revokedOf(secret: string): Promise<Pick<TokenRecord, 'id' | 'name' | 'groupId'> | null> {
+    if (!SECRET.test(secret)) return null;
+    const row = await this.database.read.get<{ id: string; name: string; group_id: string | null }>(
+      `SELECT id, name, group_id FROM api_tokens
+       WHERE secret_hash = ? AND revoked_at IS NOT NULL`,
+      [hashSecret(secret)],
+    );
+    return row === undefined ? null : { id: row.id, name: row.name, groupId: row.group_id };
+  }
+
   /** Newest first, without revoked ones; expired ones are shown, their date says so. */
   async list(
     before: Cursor | null,
@@ -175,6 +186,18 @@ export class ApiTokens {
       [id],
     );
     return row === undefined ? null : toRecord(row);
+  }
+
+  /** Those of these tokens that work now. */
+  async working(ids: readonly string[]): Promise<readonly string[]> {
+    if (ids.length === 0) return [];
+    const nowMs = this.clock.now();
+    const rows = await this.database.read.all<{ id: string }>(
+      `SELECT id FROM api_tokens WHERE revoked_at IS NULL AND expires_at > ? AND ${MAKER_LIVES}
+         AND id IN (${ids.map(() => '?').join(', ')})`,
+      [nowMs, nowMs, ...ids],
+    );
+    return rows.map(({ id }) => id);
   }
 
   /** Of any token that ever was; null when it is held everywhere. */

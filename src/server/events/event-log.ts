@@ -1,56 +1,22 @@
 import { Injectable } from '@nestjs/common';
-import { toIso, type JsonValue } from '../../core/kernel/index.js';
 import type { Event } from '../../protocol/api/index.js';
-import type { Severity } from '../../protocol/index.js';
-import type { Sql, SqlValue, Tx } from '../platform/index.js';
+import type { Sql, Tx } from '../platform/index.js';
+import { noteEvents } from './event-index.js';
+import { COLUMNS, toEvent, toValues, type NewEvent } from './event-rows.js';
+import { groupsIn, SCAN_MAX, stretchOf, whereOf, type EventWanted } from './event-search.js';
 
-/** An event before it has a number. */
-export interface NewEvent {
-  readonly category: 'upgrade' | 'service' | 'agent' | 'connection' | 'release' | 'audit';
-  readonly type: string;
-  readonly severity: Severity;
-  readonly nodeId: string | null;
-  readonly groupId: string;
-  readonly rolloutId?: string | null;
-  readonly commandId?: string | null;
-  readonly service?: string | null;
-  readonly message: string;
-  readonly details: Readonly<Record<string, JsonValue>>;
-  /** When it was learned, epoch ms. */
-  readonly at: number;
-}
-
-interface EventRow {
-  id: number;
-  at: number;
-  category: string;
-  type: string;
-  severity: Severity;
-  node_id: string | null;
-  group_id: string;
-  rollout_id: string | null;
-  command_id: string | null;
-  service: string | null;
-  message: string;
-  details: string;
-}
-
-const COLUMNS =
-  'id, at, category, type, severity, node_id, group_id, rollout_id, command_id, service, message, details';
-/** 12 columns; SQLite takes 32 766 parameters a statement, PostgreSQL 65 535. */
-const ROWS_PER_INSERT = 200;
-/** Rows looked at for one page when a filter lets little through; bounds one answer's work. */
-const SCAN_MAX = 20_000;
-
-/** What a reader may see and wants to see. */
-export interface EventFilter {
+/** What a reader may see and wants to see, after a number. */
+export interface EventFilter extends EventWanted {
   readonly after: number;
   readonly limit: number;
-  readonly groups: 'all' | readonly string[];
-  readonly category?: string | undefined;
-  readonly severity?: Severity | undefined;
-  readonly node_id?: string | undefined;
-  readonly rollout_id?: string | undefined;
+}
+
+/** How far the log goes. */
+export interface LogHead {
+  /** The newest number that is committed; 0 when nothing happened yet. */
+  readonly last: number;
+  /** Everything up to here was removed by retention. */
+  readonly prunedThrough: number;
 }
 
 /**
@@ -79,40 +45,39 @@ export class EventLog {
     });
   }
 
-  /** Called after every commit that added events; returns the way to stop it. */
+  /** Called after every commit of this process that added events; returns the way to stop it. */
   onAppended(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
+  async head(sql: Sql): Promise<LogHead> {
+    const row = await sql.get<{ value: number; pruned_through: number }>(
+      'SELECT value, pruned_through FROM event_head WHERE id = 1',
+    );
+    return { last: row?.value ?? 0, prunedThrough: row?.pruned_through ?? 0 };
+  }
+
   /**
    * Events after a number, oldest first. `nextAfter` moves on even when the filter let nothing
-   * through, so that a reader with a narrow filter does not stand still.
+   * through, so that a reader with a narrow filter does not stand still. Looks at a bounded stretch.
    */
   async read(sql: Sql, filter: EventFilter): Promise<{ items: Event[]; nextAfter: number }> {
-    const head = await sql.get<{ value: number }>('SELECT value FROM event_head WHERE id = 1');
-    const upTo = Math.min(head?.value ?? 0, filter.after + SCAN_MAX);
-    const where = ['id > ?', 'id <= ?'];
-    const params: SqlValue[] = [filter.after, upTo];
-    for (const column of ['category', 'severity', 'node_id', 'rollout_id'] as const) {
-      const wanted = filter[column];
-      if (wanted === undefined) continue;
-      where.push(`${column} = ?`);
-      params.push(wanted);
-    }
-    if (filter.groups !== 'all') {
-      if (filter.groups.length === 0) return { items: [], nextAfter: upTo };
-      where.push(`group_id IN (${filter.groups.map(() => '?').join(', ')})`);
-      params.push(...filter.groups);
-    }
-    params.push(filter.limit);
-    const rows = await sql.all<EventRow>(
-      `SELECT ${COLUMNS} FROM events WHERE ${where.join(' AND ')} ORDER BY id LIMIT ?`,
+    const { last: head } = await this.head(sql);
+    const upTo = Math.min(head, filter.after + SCAN_MAX);
+    const nextAfter = Math.max(upTo, filter.after);
+    if (groupsIn(filter)?.length === 0) return { items: [], nextAfter };
+    const { where, params } = whereOf(filter);
+    const rows = await stretchOf(sql, {
+      range: { after: filter.after, through: upTo },
+      where,
       params,
-    );
+      order: 'oldest',
+      limit: filter.limit,
+    });
     const last = rows.at(-1);
     const isFull = rows.length === filter.limit && last !== undefined;
-    return { items: rows.map(toEvent), nextAfter: isFull ? last.id : Math.max(upTo, filter.after) };
+    return { items: rows.map(toEvent), nextAfter: isFull ? last.id : nextAfter };
   }
 
   async #write(tx: Tx, events: readonly NewEvent[]): Promise<void> {
@@ -122,45 +87,9 @@ export class EventLog {
       'UPDATE event_head SET value = value + ? WHERE id = 1 RETURNING value',
       [events.length],
     );
-    let id = (head?.value ?? 0) - events.length;
-    for (let start = 0; start < events.length; start += ROWS_PER_INSERT) {
-      const chunk = events.slice(start, start + ROWS_PER_INSERT);
-      const params: SqlValue[] = [];
-      for (const event of chunk) {
-        id += 1;
-        params.push(id, ...toValues(event));
-      }
-      const rows = chunk.map(() => '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').join(', ');
-      await tx.run(`INSERT INTO events (${COLUMNS}) VALUES ${rows}`, params);
-    }
+    const firstId = (head?.value ?? 0) - events.length + 1;
+    const rows = events.map((event, index) => toValues(firstId + index, event));
+    await tx.insertRows(`events (${COLUMNS})`, rows);
+    await noteEvents(tx, firstId, events);
   }
 }
-
-const toValues = (event: NewEvent): SqlValue[] => [
-  event.at,
-  event.category,
-  event.type,
-  event.severity,
-  event.nodeId,
-  event.groupId,
-  event.rolloutId ?? null,
-  event.commandId ?? null,
-  event.service ?? null,
-  event.message,
-  JSON.stringify(event.details),
-];
-
-const toEvent = (row: EventRow): Event => ({
-  id: row.id,
-  at: toIso(row.at),
-  category: row.category,
-  type: row.type,
-  severity: row.severity,
-  node_id: row.node_id,
-  group_id: row.group_id,
-  rollout_id: row.rollout_id,
-  command_id: row.command_id,
-  service: row.service,
-  message: row.message,
-  details: JSON.parse(row.details) as Record<string, unknown>,
-});

@@ -144,7 +144,7 @@ describe('the list of events', () => {
     expect(seen).toEqual(all.items.map((event) => event.id));
     expect(seen).toEqual(seen.map((_, index) => index + 1));
     const none = await list({ category: 'release' });
-    expect(none.body).toEqual({ items: [], next_after: seen.length });
+    expect(none.body).toEqual({ items: [], next_after: seen.length, next_before: null });
   });
 
   it.each([

@@ -3,19 +3,38 @@ import { parseCheckpoint } from '../../core/audit/index.js';
 import { AccessModule } from '../access/index.js';
 import { AuditModule, Checkpoints } from '../audit/index.js';
 import { GatewayModule, Links } from '../gateway/index.js';
+import { EventExport } from './event-export.js';
 import { EventLog } from './event-log.js';
+import { EventViews } from './event-views.js';
 import { EventsController } from './events.controller.js';
 import { Ingest } from './ingest.js';
-
-/** Events that are of no group are filed under everybody's root. */
-const ROOT_GROUP = 'grp_default';
+import { ROOT_GROUP } from './root-group.js';
+import { Seals } from './seals.js';
+import { SecurityEvents } from './security-events.js';
+import {
+  EventsGateway,
+  EventStreamController,
+  EventsUpgradeController,
+  Streams,
+  Tail,
+} from './streams/index.js';
 
 /** The event log: appended to by everyone, fed by nodes, read by people and SIEM systems. */
 @Module({
   imports: [GatewayModule, AuditModule, AccessModule],
-  controllers: [EventsController],
-  providers: [EventLog, Ingest],
-  exports: [EventLog, Ingest],
+  controllers: [EventsController, EventStreamController, EventsUpgradeController],
+  providers: [
+    EventExport,
+    EventLog,
+    EventsGateway,
+    EventViews,
+    Ingest,
+    Seals,
+    SecurityEvents,
+    Streams,
+    Tail,
+  ],
+  exports: [EventLog, EventViews, Ingest],
 })
 export class EventsModule {
   constructor(links: Links, ingest: Ingest, log: EventLog, checkpoints: Checkpoints) {

@@ -1,3 +1,4 @@
-export { EventLog, type NewEvent } from './event-log.js';
+export { EventLog, type EventFilter, type LogHead } from './event-log.js';
+export type { NewEvent } from './event-rows.js';
 export { EventsModule } from './events.module.js';
 export { Ingest, type NodeEventObserver, type NodeNews } from './ingest.js';

@@ -44,8 +44,13 @@ class Follower implements NodeEventObserver {
   }
 }
 
-const newIngest = (database: Database): { ingest: Ingest; follower: Follower } => {
-  const ingest = new Ingest(database, new EventLog(), clock, silentLog);
+const newIngest = (
+  database: Database,
+  nodeEventsPerSecond = 100_000,
+): { ingest: Ingest; follower: Follower } => {
+  const ingest = new Ingest(database, new EventLog(), clock, silentLog, {
+    nodeEventsPerSecond,
+  });
   const follower = new Follower();
   ingest.addObserver(follower);
   return { ingest, follower };
@@ -86,7 +91,9 @@ describeOnBothDatabases('what nodes report', (openTestDatabase) => {
         group_id: 'grp_east00',
         command_id: 'cmd_000001',
         rollout_id: 'rol_000001',
-        details: { error_code: 'upgrade_disk_full', node_at: '2026-11-20T08:00:00.000Z' },
+        occurred_at: '2026-11-20T08:00:00.000Z',
+        error_code: 'upgrade_disk_full',
+        details: { error_code: 'upgrade_disk_full' },
       },
     ]);
   });
@@ -180,8 +187,8 @@ describeOnBothDatabases('what nodes report', (openTestDatabase) => {
     const { database, ingest, follower } = await setUp();
     const nodes = Array.from({ length: 12 }, (_, index) => aNode(`nod_${index + 100_000}`));
     await Promise.all(nodes.map((node) => ingest.ingest(node, aBatch(1, 100))));
-    // 500 events close a commit.
-    expect(follower.groups.map((group) => group.length)).toEqual([5, 5, 2]);
+    // 1000 events close a commit.
+    expect(follower.groups.map((group) => group.length)).toEqual([10, 2]);
     expect(await stored(database)).toHaveLength(1_200);
   });
 
@@ -255,5 +262,104 @@ describeOnBothDatabases('a node that comes back', (openTestDatabase) => {
       expect([3, 5]).toContain(through);
       expect(mark).toBe(5);
     }
+  });
+});
+
+describeOnBothDatabases('events that are odd', (openTestDatabase) => {
+  const log = new EventLog();
+  const all = async (database: Database) =>
+    (await log.read(database.read, { after: 0, limit: 100, groups: 'all' })).items;
+
+  it('by their type are stored as unknown, with the word that came, and told to nobody', async () => {
+    const database = await openTestDatabase();
+    const { ingest, follower } = newIngest(database);
+    const { spool_id, events } = aBatch(1, 2);
+    const [first, second] = events;
+    if (first === undefined || second === undefined) throw new Error('no events');
+    const odd = { ...second, type: 'warp_drive_failed', category: 'warp' };
+    const batch = { type: 'events' as const, spool_id, events: [first, odd] };
+    expect(await ingest.ingest(aNode(), batch)).toEqual({ through: 2, error: null });
+    expect((await all(database))[1]).toMatchObject({
+      type: 'unknown',
+      category: 'agent',
+      message: second.message,
+      details: { given_type: 'warp_drive_failed', given_category: 'warp' },
+    });
+    expect(follower.groups[0]?.[0]?.events.map(({ seq }) => seq)).toEqual([1]);
+  });
+
+  it('in their texts do not hold up what comes behind them', async () => {
+    const database = await openTestDatabase();
+    const { ingest } = newIngest(database);
+    const { spool_id, events } = aBatch(1, 1);
+    const text = 'a\u0000b\ud800c"\\\n';
+    const odd = events.map((event) => ({
+      ...event,
+      message: text,
+      details: { error_code: 'x\u0000y', text },
+    }));
+    const batch = { type: 'events' as const, spool_id, events: odd };
+    expect((await ingest.ingest(aNode(), batch)).through).toBe(1);
+    const [stored] = await all(database);
+    expect(stored?.message).toBe('a\ufffdb\ufffdc"\\\n');
+    expect(stored?.error_code).toBe('x\ufffdy');
+    expect(stored?.details['text']).toBe(text);
+  });
+
+  it.each([
+    ['ahead', '2099-01-01T00:00:00.000Z'],
+    ['unset', '1970-01-01T00:00:07.000Z'],
+    ['late', '2026-10-21T08:00:00.000Z'],
+    ['ok', '2026-11-21T07:59:00.000Z'],
+  ])('by their time are stored as given, and flagged as %s', async (clockFlag, at) => {
+    const database = await openTestDatabase();
+    const { ingest } = newIngest(database);
+    const { spool_id, events } = aBatch(1, 1);
+    const batch = {
+      type: 'events' as const,
+      spool_id,
+      events: events.map((event) => ({ ...event, at })),
+    };
+    await ingest.ingest(aNode(), batch);
+    expect((await all(database))[0]).toMatchObject({ occurred_at: at, clock: clockFlag });
+  });
+
+  it('in their number make their node wait, and nobody else', async () => {
+    const database = await openTestDatabase();
+    const start = clock.now();
+    let now = start;
+    const paced = new Ingest(database, log, { now: () => now }, silentLog, {
+      nodeEventsPerSecond: 50,
+    });
+    const order: string[] = [];
+    const send = (node: string, from: number, to: number) =>
+      paced.ingest(aNode(node), aBatch(from, to)).then((result) => {
+        order.push(`${node} ${result.through} ${result.error ?? ''}`.trim());
+        return result;
+      });
+    // The first empties the bucket of 200 events and more.
+    const loud = [1, 101, 201, 301].map((from) => send('nod_loud00', from, from + 99));
+    const quiet = [1, 2].map((from) => send('nod_quiet0', from, from));
+    await Promise.all([...quiet, ...loud.slice(0, 2)]);
+    expect(order.slice(0, 2)).toEqual(['nod_loud00 100', 'nod_quiet0 1']);
+    expect(order).toHaveLength(4);
+    now = start + 2_000;
+    expect((await loud[2])?.through).toBe(300);
+    now = start + 20_000;
+    expect((await loud[3])?.through).toBe(400);
+    expect(await all(database)).toHaveLength(100);
+  });
+
+  it('in too many batches at once are refused in their turn, and taken when they come again', async () => {
+    const { ingest } = newIngest(await openTestDatabase());
+    const firsts = Array.from({ length: 12 }, (_, index) => 1 + index * 10);
+    const results = await Promise.all(
+      firsts.map((first) => ingest.ingest(aNode(), aBatch(first, first + 9))),
+    );
+    expect(results.filter(({ error }) => error === null)).toHaveLength(8);
+    expect(results.slice(8)).toEqual(
+      Array.from({ length: 4 }, () => ({ through: 80, error: 'events_too_fast' })),
+    );
+    expect(await ingest.ingest(aNode(), aBatch(81, 120))).toEqual({ through: 120, error: null });
   });
 });

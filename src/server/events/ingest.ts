@@ -1,15 +1,38 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { JsonValue } from '../../core/kernel/index.js';
-import type { Events, Hello, NodeEvent } from '../../protocol/node/index.js';
+import { EVENT_TYPES, isEventType } from '../../protocol/index.js';
+import {
+  NodeEventType,
+  type Events,
+  type GivenEvent,
+  type Hello,
+  type NodeEvent,
+} from '../../protocol/node/index.js';
 import type { EventHandler, IngestResult, NodeIdentity } from '../gateway/index.js';
-import { type Clock, CLOCK, Database, LOGGER, type Tx } from '../platform/index.js';
+import {
+  type Clock,
+  CLOCK,
+  CONFIG,
+  type Config,
+  Database,
+  LOGGER,
+  type Tx,
+} from '../platform/index.js';
 import { EventLog } from './event-log.js';
+import type { NewEvent } from './event-rows.js';
+import { Pace } from './pace.js';
+import { WaitingBatches, type Waiting } from './waiting-batches.js';
 
 /** A group commit closes with this many events, or as soon as the one before it has ended. */
-const EVENTS_PER_COMMIT_MAX = 500;
+const EVENTS_PER_COMMIT_MAX = 1_000;
+/** While every node that waits is over its pace: looked again no later than this. */
+const PACE_LOOK_MS_MAX = 250;
 
-/** Events that were new, given to observers in the transaction that stores them. */
+/**
+ * Events that were new, given to observers in the transaction that stores them; those of types that
+ * this manager does not know are stored, and not told.
+ */
 export interface NodeNews {
   readonly node: NodeIdentity;
   readonly events: readonly NodeEvent[];
@@ -25,34 +48,38 @@ export interface NodeEventObserver {
   observe(tx: Tx, news: readonly NodeNews[]): Promise<void>;
 }
 
-interface Waiting {
-  readonly node: NodeIdentity;
-  readonly batch: Events;
-  readonly resolve: (result: IngestResult) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 interface Taken {
   readonly result: IngestResult;
-  readonly fresh: readonly NodeEvent[];
+  readonly fresh: readonly GivenEvent[];
+}
+
+interface Fresh {
+  readonly node: NodeIdentity;
+  readonly events: readonly GivenEvent[];
 }
 
 /**
  * Stores what nodes report, exactly once by (node, spool, sequence), in group commits: batches of
- * many nodes share one transaction, and each node is answered only after it.
+ * many nodes share one transaction, and each node is answered only after it. Nodes take turns, and
+ * one that sends faster than its pace is answered later; it drops nothing, and neither do we.
  */
 @Injectable()
 export class Ingest implements EventHandler {
-  readonly #queue: Waiting[] = [];
+  readonly #waiting: WaitingBatches;
   readonly #observers: NodeEventObserver[] = [];
   #busy = false;
+  /** Ends the pause of the loop early. */
+  #wake: () => void = () => undefined;
 
   constructor(
     private readonly database: Database,
     private readonly log: EventLog,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(LOGGER) private readonly logger: Logger,
-  ) {}
+    @Inject(CONFIG) config: Pick<Config, 'nodeEventsPerSecond'>,
+  ) {
+    this.#waiting = new WaitingBatches(new Pace(config.nodeEventsPerSecond));
+  }
 
   addObserver(observer: NodeEventObserver): void {
     this.#observers.push(observer);
@@ -91,8 +118,9 @@ export class Ingest implements EventHandler {
 
   ingest(node: NodeIdentity, batch: Events): Promise<IngestResult> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ node, batch, resolve, reject });
-      if (!this.#busy) void this.#drain();
+      this.#waiting.add({ node, batch, resolve, reject });
+      if (this.#busy) this.#wake();
+      else void this.#drain();
     });
   }
 
@@ -100,18 +128,24 @@ export class Ingest implements EventHandler {
     this.#busy = true;
     // One turn of the event loop lets batches that arrived together share the first commit.
     await new Promise((resolve) => setImmediate(resolve));
-    while (this.#queue.length > 0) await this.#commit(this.#nextGroup());
+    while (!this.#waiting.isEmpty) {
+      const nowMs = this.clock.now();
+      const group = this.#waiting.take(EVENTS_PER_COMMIT_MAX, nowMs);
+      if (group.length > 0) await this.#commit(group);
+      else await this.#pause(Math.min(PACE_LOOK_MS_MAX, this.#waiting.waitMs(nowMs)));
+    }
     this.#busy = false;
   }
 
-  #nextGroup(): Waiting[] {
-    let count = 0;
-    let taken = 0;
-    while (taken < this.#queue.length && (taken === 0 || count < EVENTS_PER_COMMIT_MAX)) {
-      count += this.#queue[taken]?.batch.events.length ?? 0;
-      taken += 1;
-    }
-    return this.#queue.splice(0, taken);
+  /** Every node that waits is over its pace; one that comes now need not be. */
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   /** Never throws. When a group fails, its batches are tried one by one: one cannot block many. */
@@ -134,44 +168,33 @@ export class Ingest implements EventHandler {
   async #store(tx: Tx, group: readonly Waiting[]): Promise<IngestResult[]> {
     const known = new Map<string, number>();
     const results: IngestResult[] = [];
-    const news: NodeNews[] = [];
-    for (const { node, batch } of group) {
+    const fresh: Fresh[] = [];
+    for (const { node, batch, isRefused } of group) {
       const key = `${node.nodeId} ${batch.spool_id}`;
       const through = known.get(key) ?? (await holdThrough(tx, node.nodeId, batch.spool_id));
-      const { result, fresh } = takeFresh(batch, through);
-      known.set(key, result.through);
-      results.push(result);
-      if (fresh.length === 0) continue;
-      await saveThrough(tx, node.nodeId, batch.spool_id, result.through);
-      news.push({ node, events: fresh });
+      const taken = isRefused ? tooFast(through) : takeFresh(batch, through);
+      known.set(key, taken.result.through);
+      results.push(taken.result);
+      if (taken.fresh.length === 0) continue;
+      await saveThrough(tx, node.nodeId, batch.spool_id, taken.result.through);
+      fresh.push({ node, events: taken.fresh });
     }
+    if (fresh.length === 0) return results;
     const at = this.clock.now();
-    const rollouts = await this.#rolloutsOf(tx, news);
-    for (const { node, events } of news) {
+    const rollouts = await this.#rolloutsOf(tx, fresh);
+    for (const { node, events } of fresh) {
+      const about = { nodeId: node.nodeId, groupId: node.groupId, at, rollouts };
       this.log.append(
         tx,
-        events.map((event) => ({
-          category: event.category,
-          type: event.type,
-          severity: event.severity,
-          nodeId: node.nodeId,
-          groupId: node.groupId,
-          commandId: event.command_id,
-          rolloutId: rollouts.get(event.command_id ?? '') ?? null,
-          service: event.service,
-          message: event.message,
-          details: { ...(event.details as Record<string, JsonValue>), node_at: event.at },
-          at,
-        })),
+        events.map((event) => told(event, about)),
       );
     }
-    if (news.length > 0) {
-      for (const observer of this.#observers) await observer.observe(tx, news);
-    }
+    const news = fresh.map(({ node, events }) => ({ node, events: events.filter(isKnown) }));
+    for (const observer of this.#observers) await observer.observe(tx, news);
     return results;
   }
 
-  async #rolloutsOf(tx: Tx, news: readonly NodeNews[]): Promise<ReadonlyMap<string, string>> {
+  async #rolloutsOf(tx: Tx, news: readonly Fresh[]): Promise<ReadonlyMap<string, string>> {
     const ids = new Set<string>();
     for (const { events } of news) {
       for (const { command_id } of events) if (command_id !== null) ids.add(command_id);
@@ -184,6 +207,43 @@ export class Ingest implements EventHandler {
     return found;
   }
 }
+
+const KNOWN: ReadonlySet<string> = new Set(NodeEventType.options);
+const isKnown = (event: GivenEvent): event is NodeEvent => KNOWN.has(event.type);
+
+/** What is stored of it. The type says the category; a type that nobody knows here is `unknown`. */
+function told(
+  event: GivenEvent,
+  about: Pick<NewEvent, 'nodeId' | 'groupId' | 'at'> & {
+    readonly rollouts: ReadonlyMap<string, string>;
+  },
+): NewEvent {
+  const details = event.details as Record<string, JsonValue>;
+  const { type: given, command_id: commandId } = event;
+  const type = isEventType(given) && KNOWN.has(given) ? given : 'unknown';
+  return {
+    at: about.at,
+    occurredAt: Date.parse(event.at),
+    category: EVENT_TYPES[type].category,
+    type,
+    severity: event.severity,
+    nodeId: about.nodeId,
+    groupId: about.groupId,
+    rolloutId: commandId === null ? null : (about.rollouts.get(commandId) ?? null),
+    commandId,
+    service: event.service,
+    message: event.message,
+    details:
+      type === 'unknown'
+        ? { ...details, given_type: given, given_category: event.category }
+        : details,
+  };
+}
+
+const tooFast = (through: number): Taken => ({
+  result: { through, error: 'events_too_fast' },
+  fresh: [],
+});
 
 /** The part of a batch that continues the sequence; the rest are echoes, or a gap. */
 function takeFresh(batch: Events, through: number): Taken {

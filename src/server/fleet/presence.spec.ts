@@ -72,7 +72,7 @@ describe('presence', () => {
     const newer = await link(node);
     expect((await closed)[0]).toBe(CLOSE.superseded);
     expect((await show(node)).status).toBe('online');
-    expect(await eventTypes()).toEqual(['node_enrolled', 'node_connected']);
+    expect(await eventTypes()).toEqual(['node_enrolled', 'node_connected', 'node_superseded']);
     newer.terminate();
   });
 });

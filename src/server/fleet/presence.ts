@@ -1,5 +1,5 @@
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import type { Health, Hello } from '../../protocol/node/index.js';
+import type { CloseReason, Health, Hello } from '../../protocol/node/index.js';
 import { EventLog, type NewEvent } from '../events/index.js';
 import {
   Links,
@@ -7,11 +7,38 @@ import {
   type NodeIdentities,
   type NodeIdentity,
   type PresenceHandler,
+  type Transport,
 } from '../gateway/index.js';
 import { Database } from '../platform/database/index.js';
 import { CLOCK, type Clock } from '../platform/index.js';
 import { HealthBook } from './health-book.js';
 import { Nodes } from './nodes.store.js';
+
+/** Ends of a link that somebody should look at: a peer that is gone, or does not keep the protocol. */
+const TROUBLE: ReadonlySet<string> = new Set<CloseReason | 'slow_reader'>([
+  'heartbeat_lost',
+  'frame_too_large',
+  'frame_binary',
+  'frame_not_json',
+  'message_invalid',
+  'message_out_of_order',
+  'message_rate_exceeded',
+  'slow_reader',
+]);
+
+/** A newer link of a node that is here already. */
+const tookOver = (
+  transport: Transport,
+  before: Transport | null,
+  details: NewEvent['details'],
+): Pick<NewEvent, 'type' | 'message' | 'details'> =>
+  before === transport
+    ? { type: 'node_superseded', message: `a newer ${transport} took over`, details }
+    : {
+        type: 'node_transport_changed',
+        message: `went from ${before ?? 'nothing'} to ${transport}`,
+        details: { ...details, before },
+      };
 
 /** Who a node is, and whether it is here: what the gateway asks and tells the fleet. */
 @Injectable()
@@ -47,8 +74,7 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
     await this.database.transaction(async (tx) => {
       await this.nodes.recordHello(tx, node.nodeId, hello, now);
       const isNew = await this.nodes.setPresence(tx, node.nodeId, true, now);
-      const hasChanged = before !== null && before !== transport;
-      if (!isNew && !hasChanged) return;
+      if (!isNew && before === null) return;
       const details = { session_id: sessionId, agent_version: hello.agent_version, transport };
       this.events.append(tx, [
         isNew
@@ -57,11 +83,7 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
               message: `connected by ${transport} with agent ${hello.agent_version}`,
               details,
             })
-          : this.#event(node, {
-              type: 'node_transport_changed',
-              message: `went from ${before ?? 'nothing'} to ${transport}`,
-              details: { ...details, before },
-            }),
+          : this.#event(node, tookOver(transport, before, details)),
       ]);
     });
   }
@@ -80,7 +102,7 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
       this.events.append(tx, [
         this.#event(node, {
           type: 'node_disconnected',
-          severity: reason === 'heartbeat_lost' ? 'warning' : 'info',
+          severity: TROUBLE.has(reason) ? 'warning' : 'info',
           message: `the link ended: ${reason}`,
           details: { session_id: sessionId, reason },
         }),

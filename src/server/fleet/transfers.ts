@@ -44,7 +44,7 @@ export class TransferRecords {
     });
     const event = (groupId: string) => ({
       category: 'agent' as const,
-      type: 'node_transferred',
+      type: 'node_transferred' as const,
       severity: 'info' as const,
       nodeId: id,
       groupId,

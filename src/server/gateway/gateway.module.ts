@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { Doors } from './doors.js';
 import { LinkGateway } from './link.gateway.js';
 import { Links } from './links.js';
 import { NodeAuthenticator } from './node-authenticator.js';
@@ -8,7 +9,7 @@ import { Polls } from './polls.js';
 /** Node links: who may open one, what flows over it, and who is connected now. */
 @Module({
   controllers: [PollsController],
-  providers: [Links, NodeAuthenticator, LinkGateway, Polls],
-  exports: [Links, NodeAuthenticator],
+  providers: [Doors, Links, NodeAuthenticator, LinkGateway, Polls],
+  exports: [Doors, Links, NodeAuthenticator],
 })
 export class GatewayModule {}

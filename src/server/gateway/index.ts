@@ -1,9 +1,10 @@
 export { GatewayModule } from './gateway.module.js';
-export { LinkAdapter } from './link.adapter.js';
+export { Doors, type Door, type Knock } from './doors.js';
+export { LinkAdapter, type Admission } from './link.adapter.js';
 export { Links, type LinkCounter } from './links.js';
 export { TokenBucket } from './token-bucket.js';
 export { NodeAuthenticator } from './node-authenticator.js';
-export type { Transport } from './wire.js';
+export type { Transport, Wire } from './wire.js';
 export type {
   Arrival,
   CheckpointSource,

@@ -4,10 +4,11 @@ import type { Duplex } from 'node:stream';
 import type { INestApplicationContext, WebSocketAdapter } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { FleetError } from '../../core/kernel/index.js';
+import { FleetError, invariant } from '../../core/kernel/index.js';
 import { ERRORS, isErrorCode, type ErrorCode } from '../../protocol/index.js';
 import { LINK_PATH, NODE_FRAME_BYTES_MAX, SUBPROTOCOL } from '../../protocol/node/index.js';
 import { CONFIG, LOGGER, TrustedProxies, type Config } from '../platform/index.js';
+import { Doors, type Door, type Knock } from './doors.js';
 import { Links } from './links.js';
 import { NodeAuthenticator } from './node-authenticator.js';
 import type { NodeIdentity } from './ports.js';
@@ -21,10 +22,15 @@ const ERRORS_OF_SIGN_IN: Readonly<Partial<Record<string, true>>> = {
   jwt_replayed: true,
 };
 
-/** A connection at the door: its upgrade was let through, its node is known. */
-export interface Admission {
+/** A connection at the door: its upgrade was let through, who it is is known. */
+export interface Admission<Who = NodeIdentity> {
   readonly socket: WebSocket;
-  readonly node: NodeIdentity;
+  readonly who: Who;
+}
+
+interface Entrance {
+  readonly server: WebSocketServer;
+  readonly door: Door;
 }
 
 /**
@@ -36,6 +42,8 @@ export class LinkAdapter implements WebSocketAdapter<WebSocketServer, WebSocket>
   readonly #http: Server;
   readonly #links: Links;
   readonly #authenticator: NodeAuthenticator;
+  readonly #doors: Doors;
+  readonly #entrances = new Map<string, Entrance>();
   readonly #proxies: TrustedProxies;
   readonly #log: Logger;
 
@@ -43,35 +51,46 @@ export class LinkAdapter implements WebSocketAdapter<WebSocketServer, WebSocket>
     this.#http = http;
     this.#links = app.get(Links);
     this.#authenticator = app.get(NodeAuthenticator);
+    this.#doors = app.get(Doors);
     this.#proxies = new TrustedProxies(app.get<Config>(CONFIG).trustedProxies);
     this.#log = app.get<Logger>(LOGGER);
   }
 
-  create(): WebSocketServer {
+  /** One server a path, without a port of its own; all share the one of the HTTP server. */
+  create(_port: number, options: { readonly path?: string } = {}): WebSocketServer {
+    const path = options.path ?? LINK_PATH;
+    const door = path === LINK_PATH ? this.#linkDoor() : this.#doors.find(path);
+    invariant(door !== null, `no module registered a door at ${path}`);
     const server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
-      maxPayload: NODE_FRAME_BYTES_MAX,
+      maxPayload: door.frameBytesMax,
       // Compression costs tens of KiB a socket and buys little on frames this small.
       perMessageDeflate: false,
-      handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+      handleProtocols: (offered) => (offered.has(door.subprotocol) ? door.subprotocol : false),
     });
+    if (this.#entrances.size === 0) this.#listen();
+    this.#entrances.set(path, { server, door });
+    return server;
+  }
+
+  #listen(): void {
     this.#http.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
       stream.on('error', () => stream.destroy());
-      this.#admit(request)
-        .then((node) => {
+      const { headers, socket } = request;
+      const ip = this.#proxies.addressOf(socket.remoteAddress, headers['x-forwarded-for']);
+      const knock: Knock = { request, ip, requestId: randomUUID() };
+      this.#admit(knock)
+        .then(({ server, who }) => {
           if (stream.destroyed) return;
-          server.handleUpgrade(request, stream, head, (socket) => {
-            server.emit('connection', { socket, node } satisfies Admission);
+          server.handleUpgrade(request, stream, head, (opened) => {
+            server.emit('connection', { socket: opened, who } satisfies Admission<unknown>);
           });
         })
-        .catch(async (error: unknown) => {
-          const requestId = randomUUID();
-          await this.#record(request, requestId, error);
-          this.#turnAway(stream, requestId, error);
+        .catch((error: unknown) => {
+          this.#turnAway(stream, knock.requestId, error);
         });
     });
-    return server;
   }
 
   bindClientConnect(server: WebSocketServer, callback: (admission: Admission) => void): void {
@@ -90,24 +109,40 @@ export class LinkAdapter implements WebSocketAdapter<WebSocketServer, WebSocket>
     // Sockets are ended by `Links.drain`, which also waits until that is recorded.
   }
 
-  async #admit(request: IncomingMessage): Promise<NodeIdentity> {
-    const path = (request.url ?? '').split('?', 1)[0];
-    if (path !== LINK_PATH) throw new FleetError('not_found', `nothing upgrades at ${path ?? '/'}`);
+  async #admit(knock: Knock): Promise<{ readonly server: WebSocketServer; readonly who: unknown }> {
+    const { headers, url } = knock.request;
+    const path = (url ?? '').split('?', 1)[0] ?? '';
+    const entrance = this.#entrances.get(path);
+    if (entrance === undefined) throw new FleetError('not_found', `nothing upgrades at ${path}`);
     if (this.#links.draining) throw new FleetError('unavailable', 'the manager is stopping');
-    const offered = (request.headers['sec-websocket-protocol'] ?? '').split(/\s*,\s*/);
-    if (!offered.includes(SUBPROTOCOL)) {
-      throw new FleetError('invalid_request', `the link speaks subprotocol ${SUBPROTOCOL}`);
+    const { door, server } = entrance;
+    const offered = (headers['sec-websocket-protocol'] ?? '').split(/\s*,\s*/);
+    if (!offered.includes(door.subprotocol)) {
+      throw new FleetError('invalid_request', `${path} speaks subprotocol ${door.subprotocol}`);
     }
-    return this.#authenticator.authenticate(request.headers.authorization);
+    return { server, who: await door.admit(knock) };
+  }
+
+  #linkDoor(): Door {
+    return {
+      subprotocol: SUBPROTOCOL,
+      frameBytesMax: NODE_FRAME_BYTES_MAX,
+      admit: async (knock) => {
+        try {
+          return await this.#authenticator.authenticate(knock.request.headers.authorization);
+        } catch (error) {
+          await this.#record(knock, error);
+          throw error;
+        }
+      },
+    };
   }
 
   /** A wrong credential is audited before it is answered. Never rejects: it is refused anyway. */
-  async #record(request: IncomingMessage, requestId: string, error: unknown): Promise<void> {
+  async #record({ request, ip, requestId }: Knock, error: unknown): Promise<void> {
     if (!(error instanceof FleetError) || ERRORS_OF_SIGN_IN[error.code] !== true) return;
     if (request.headers.authorization === undefined) return;
-    const { headers, socket } = request;
-    const ip = this.#proxies.addressOf(socket.remoteAddress, headers['x-forwarded-for']);
-    const userAgent = headers['user-agent'] ?? '';
+    const userAgent = request.headers['user-agent'] ?? '';
     try {
       await this.#links.refusals?.refused({ ip, userAgent, requestId, error });
     } catch (problem) {

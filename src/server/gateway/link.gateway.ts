@@ -41,8 +41,8 @@ export class LinkGateway
     this.#timer.unref();
   }
 
-  handleConnection({ socket, node }: Admission): void {
-    this.open({ wire: socket, node, transport: 'socket' });
+  handleConnection({ socket, who }: Admission): void {
+    this.open({ wire: socket, node: who, transport: 'socket' });
   }
 
   /** Nobody has said hello on it yet. */

@@ -65,6 +65,13 @@ export class Entrance implements PeoplePort {
     return this.#caller(found, stranger);
   }
 
+  async grantsNow({ id, sessionId }: Caller): Promise<readonly Grant[] | null> {
+    const user = await this.stores.sessions.holderOf(sessionId ?? '');
+    if (user === null || user.id !== id) return null;
+    const held = await this.stores.members.grantsOf(user.id);
+    return user.isSuperAdmin ? [{ role: 'super_admin' }, ...held] : held;
+  }
+
   hasSuperAdmin(sql: Sql): Promise<boolean> {
     return this.stores.users.hasSuperAdmin(sql);
   }

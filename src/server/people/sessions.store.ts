@@ -173,6 +173,21 @@ export class Sessions {
     };
   }
 
+  /** Whose session it is; null when it is over. */
+  async holderOf(
+    id: string,
+  ): Promise<{ readonly id: string; readonly isSuperAdmin: boolean } | null> {
+    const row = await this.database.read.get<FoundRow>(
+      `SELECT sessions.id, user_id, sessions.kind, csrf, sessions.created_at, rotated_at, used_at,
+         sessions.expires_at, ip, user_agent, 0 AS is_previous,
+         login, name, is_super_admin, disabled_at, users.expires_at AS user_expires_at
+       FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.id = ?`,
+      [id],
+    );
+    if (row === undefined || isOver(row, this.clock.now())) return null;
+    return { id: row.user_id, isSuperAdmin: row.is_super_admin === 1 };
+  }
+
   /** Ends the session of a secret that was replaced; null when it is gone already. */
   async endReused(tx: Tx, secret: string): Promise<SessionRecord | null> {
     const row = await tx.get<Row>(

@@ -269,7 +269,7 @@ export class Releases {
 
 interface Happening {
   readonly action: 'release.publish' | 'release.promote' | 'release.draft' | 'release.yank';
-  readonly type: string;
+  readonly type: 'release_published' | 'release_promoted' | 'release_drafted' | 'release_yanked';
   readonly severity: 'info' | 'warning';
   readonly message: string;
   readonly release: StoredRelease;

@@ -1,6 +1,6 @@
 import { durationInWords, toIso, type JsonValue } from '../../core/kernel/index.js';
 import type { RolloutEvent, RolloutState } from '../../core/rollout/index.js';
-import type { Severity } from '../../protocol/index.js';
+import type { EventType, Severity } from '../../protocol/index.js';
 import type { RolloutMeta } from './rollouts.store.js';
 
 /** One line of the event log. */
@@ -161,13 +161,13 @@ function movedLine(
 }
 
 /** Of events about one node, what they are called for consumers. */
-const TYPE_OF_MOVE: Readonly<Record<string, string>> = {
+const TYPE_OF_MOVE: Readonly<Record<string, EventType>> = {
   drifted: 'target_drifted',
   arrived_by_hand: 'target_arrived',
 };
 
 /** What a rollout event is called in the event log. */
-export const typeOf = (event: RolloutEvent): string =>
+export const typeOf = (event: RolloutEvent): EventType =>
   event.type === 'target_moved' ? (TYPE_OF_MOVE[event.reason] ?? 'target_silent') : event.type;
 
 const info = (message: string, details: Line['details']): Line => ({

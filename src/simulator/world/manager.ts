@@ -105,7 +105,7 @@ export class Manager {
     const chores = choresOf(newcomers, reverts);
     this.#sweeper = new Sweeper(database, orchestrator, dispatcher, chores, clock, log);
     const nodeSide = new NodeSide(database, units, config, clock);
-    const ingest = new Ingest(database, events, clock, log);
+    const ingest = new Ingest(database, events, clock, log, { nodeEventsPerSecond: 1_000_000 });
     this.#health = new HealthBook(database, nodes, clock, log);
     this.#presence = new Presence(database, nodes, this.#links, this.#health, events, clock);
     options.mutate({ book: this.book, units, ingest, nodeSide });

@@ -37,7 +37,9 @@ export function makeBrowser(url: string): Browser {
       });
       keepCookies(browser.cookies, response);
       const text = await response.text();
-      const body = (text === '' ? {} : JSON.parse(text)) as Told;
+      const type = response.headers.get('content-type') ?? '';
+      const isJson = /^application\/(problem\+)?json/.test(type);
+      const body = (isJson ? JSON.parse(text) : {}) as Told;
       if (typeof body['csrf'] === 'string') browser.csrf = body['csrf'];
       return { status: response.status, headers: response.headers, body };
     },

@@ -44,6 +44,9 @@ describe('the configuration', () => {
       auditRetentionDays: null,
       secondFactorFor: 'nobody',
       masterKey: { value: null, file: null, oldFile: null },
+      eventRetentionDays: null,
+      eventRetentionCount: null,
+      nodeEventsPerSecond: 500,
     });
   });
 

@@ -57,6 +57,12 @@ export interface Config {
   readonly twoPersonAboveNodes: number | null;
   /** Audit entries older than this are sealed into files; null: never. */
   readonly auditRetentionDays: number | null;
+  /** Sealed events older than this are removed; null: never. */
+  readonly eventRetentionDays: number | null;
+  /** Sealed events beyond this many are removed, oldest first; null: never. */
+  readonly eventRetentionCount: number | null;
+  /** Of one node; what comes faster is taken later. */
+  readonly nodeEventsPerSecond: number;
   /** Addresses and CIDR ranges of proxies whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[];
   /** Of one API token. */
@@ -171,6 +177,9 @@ const Environment = z.object({
     .refine((text) => !text.includes('\0'), 'take the NUL character out')
     .optional(),
   BELLWETHER_AUDIT_RETENTION_DAYS: number(1, 36_500).optional(),
+  BELLWETHER_EVENT_RETENTION_DAYS: number(1, 36_500).optional(),
+  BELLWETHER_EVENT_RETENTION_COUNT: number(10_000, 10_000_000_000).optional(),
+  BELLWETHER_NODE_EVENTS_PER_SECOND: whole(500, 1, 1_000_000),
   BELLWETHER_TRUSTED_PROXIES: z
     .string()
     .refine(
@@ -245,6 +254,9 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     sourcesFile: read.BELLWETHER_SOURCES_FILE ?? null,
     oidcFile: read.BELLWETHER_OIDC_FILE ?? null,
     auditRetentionDays: read.BELLWETHER_AUDIT_RETENTION_DAYS ?? null,
+    eventRetentionDays: read.BELLWETHER_EVENT_RETENTION_DAYS ?? null,
+    eventRetentionCount: read.BELLWETHER_EVENT_RETENTION_COUNT ?? null,
+    nodeEventsPerSecond: read.BELLWETHER_NODE_EVENTS_PER_SECOND,
     trustedProxies: parseRanges(read.BELLWETHER_TRUSTED_PROXIES ?? '') ?? [],
     requestsPerMinute: read.BELLWETHER_REQUESTS_PER_MINUTE,
     tls: tlsOf(read),

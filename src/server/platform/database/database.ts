@@ -153,6 +153,10 @@ class OpenTx implements Tx {
     return this.#guarded(() => this.#inner.run(sql, params));
   }
 
+  insertRows(into: string, rows: readonly (readonly SqlValue[])[]): Promise<void> {
+    return this.#guarded(() => this.#inner.insertRows(into, rows));
+  }
+
   beforeCommit(key: object, work: () => Promise<void>, rank = 0): void {
     invariant(!this.#ended, 'the transaction has ended');
     if (!this.#hooks.has(key)) this.#hooks.set(key, { work, rank });

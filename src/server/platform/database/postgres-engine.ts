@@ -60,6 +60,24 @@ const sqlOf = (client: Queryable): Sql => {
   };
 };
 
+/** Rows in one statement: three texts, whatever the number, each prepared once and kept. */
+const ROWS_PER_INSERT = [100, 10, 1] as const;
+
+async function insertRows(
+  sql: Sql,
+  into: string,
+  rows: readonly (readonly SqlValue[])[],
+): Promise<void> {
+  const one = `(${(rows[0] ?? []).map(() => '?').join(', ')})`;
+  let done = 0;
+  for (const count of ROWS_PER_INSERT) {
+    const text = `INSERT INTO ${into} VALUES ${Array.from({ length: count }, () => one).join(', ')}`;
+    for (; rows.length - done >= count; done += count) {
+      await sql.run(text, rows.slice(done, done + count).flat());
+    }
+  }
+}
+
 /** Connects and migrates; a second manager that starts meanwhile waits for the first. */
 export async function openPostgres(
   url: string,
@@ -151,8 +169,10 @@ class PostgresEngine implements Engine {
       giveBack('broken');
       throw error;
     }
+    const sql = sqlOf(client);
     return {
-      ...sqlOf(client),
+      ...sql,
+      insertRows: (into, rows) => insertRows(sql, into, rows),
       commit: async () => {
         const { command } = await client.query('COMMIT');
         // PostgreSQL answers COMMIT of a broken transaction with ROLLBACK and no error.

@@ -21,6 +21,11 @@ export interface Sql {
  */
 export interface Tx extends Sql {
   /**
+   * Inserts many rows the quickest way that the database has: `into` is the table with its columns, such as
+   * `events (id, at)`, a constant; each row has a value for each of them.
+   */
+  insertRows(into: string, rows: readonly (readonly SqlValue[])[]): Promise<void>;
+  /**
    * Runs `work` inside the transaction, just before COMMIT. A key waits at most once: the first
    * `work` under a key counts until it has run. Works run one after another, lower ranks first
    * (the default is 0), within a rank in the order of registration, and may register more. Ranks

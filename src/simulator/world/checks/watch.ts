@@ -24,6 +24,7 @@ interface EventRow {
   readonly command_id: string | null;
   readonly message: string;
   readonly details: string;
+  readonly occurred_at: number | null;
 }
 
 interface SeenCommand {
@@ -268,27 +269,28 @@ export class Watch implements NodeWatcher {
 
   async #lookAtEvents(): Promise<void> {
     const rows = await this.#database.read.all<EventRow>(
-      'SELECT id, node_id, type, command_id, message, details FROM events WHERE id > ? ORDER BY id',
+      `SELECT id, node_id, type, command_id, message, details, occurred_at FROM events
+       WHERE id > ? ORDER BY id`,
       [this.#lastEvent],
     );
     for (const row of rows) {
       must('the_log_has_no_gap', row.id === this.#lastEvent + 1, () => `${row.id}`);
       this.#lastEvent = row.id;
-      const details = JSON.parse(row.details) as { node_at?: string; to_seq?: number };
+      const details = JSON.parse(row.details) as { to_seq?: number };
       if (row.type === 'events_lost') this.#stored.set(row.node_id, details.to_seq ?? 0);
-      else if (details.node_at !== undefined) this.#storedOnce(row, details.node_at);
+      else if (row.occurred_at !== null) this.#storedOnce(row, row.occurred_at);
     }
   }
 
   /** The log holds the events of each spool in order, none twice, none left out. */
-  #storedOnce(row: EventRow, at: string): void {
+  #storedOnce(row: EventRow, at: number): void {
     const stored = this.#storedOf(row.node_id);
     const next: NodeEvent | undefined = this.nodes.get(row.node_id)?.disk.spool.all[stored];
     const isNext =
       next?.type === row.type &&
       next.command_id === row.command_id &&
       next.message === row.message &&
-      next.at === at;
+      Date.parse(next.at) === at;
     must(
       'every_event_is_stored_once',
       isNext,

@@ -1,0 +1,3 @@
+export { exportEvents, listSegments, verifyEvents } from './export.js';
+export { countEvents, listEvents } from './list.js';
+export { tailEvents } from './tail.js';
