@@ -10,6 +10,7 @@ import { CreatePeople1763712710000 } from './1763712710000-create-people.js';
 import { ScopeTokens1763712720000 } from './1763712720000-scope-tokens.js';
 import { ReshapeGroups1763712730000 } from './1763712730000-reshape-groups.js';
 import { IndexEvents1763712740000 } from './1763712740000-index-events.js';
+import { CreateSinks1763712750000 } from './1763712750000-create-sinks.js';
 import { CreateMasterKeys1763712760000 } from './1763712760000-create-master-keys.js';
 import { NameMakersOfTokens1763712770000 } from './1763712770000-name-makers-of-tokens.js';
 
@@ -27,6 +28,7 @@ export const MIGRATIONS = [
   ScopeTokens1763712720000,
   ReshapeGroups1763712730000,
   IndexEvents1763712740000,
+  CreateSinks1763712750000,
   CreateMasterKeys1763712760000,
   NameMakersOfTokens1763712770000,
 ];

@@ -108,6 +108,22 @@ import {
   verifyBundle,
   yank,
 } from './release/index.js';
+import {
+  backfillSink,
+  changeSink,
+  createSink,
+  deleteSink,
+  discardLetters,
+  listAlerts,
+  listDeadLetters,
+  listSinks,
+  pauseSink,
+  replayLetters,
+  resolveAlert,
+  resumeSink,
+  showSink,
+  testSink,
+} from './sinks/index.js';
 
 /** Every command, in the order in which a newcomer meets them. */
 export const COMMANDS: readonly Command[] = [
@@ -203,6 +219,20 @@ export const COMMANDS: readonly Command[] = [
   exportEvents,
   verifyEvents,
   listSegments,
+  createSink,
+  listSinks,
+  showSink,
+  changeSink,
+  testSink,
+  pauseSink,
+  resumeSink,
+  backfillSink,
+  listDeadLetters,
+  replayLetters,
+  discardLetters,
+  deleteSink,
+  listAlerts,
+  resolveAlert,
   listAudit,
   exportAudit,
   makeCheckpoint,

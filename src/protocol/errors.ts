@@ -872,6 +872,97 @@ export const ERRORS = {
     'The export is not what the checkpoint was signed for.',
     'Export again; when it stays so, entries were changed: keep export and checkpoint.',
   ),
+  // -- sinks ---------------------------------------------------------------------------------
+  sink_limit_reached: row(
+    409,
+    'warning',
+    'There are as many sinks as may be.',
+    'Delete one that is not needed, or let one serve several groups.',
+  ),
+  sink_address_forbidden: row(
+    null,
+    'warning',
+    'The receiver is at an address that sinks may not reach.',
+    'Take a public address, or have its network added to BELLWETHER_SINK_ALLOWED_NETWORKS.',
+  ),
+  sink_receiver_unreachable: row(
+    null,
+    'warning',
+    'The receiver of a sink cannot be reached, or broke off.',
+    'Check address, network and receiver; it is tried again by itself.',
+  ),
+  sink_receiver_timeout: row(
+    null,
+    'warning',
+    'The receiver of a sink did not answer in time.',
+    'Look at the load of the receiver; it is tried again by itself.',
+  ),
+  sink_receiver_busy: row(
+    null,
+    'info',
+    'The receiver of a sink asked for patience.',
+    'None; it is tried again when it said.',
+  ),
+  sink_receiver_failed: row(
+    null,
+    'warning',
+    'The receiver of a sink failed.',
+    'Look at the log of the receiver; it is tried again by itself.',
+  ),
+  sink_receiver_refused: row(
+    null,
+    'warning',
+    'The receiver of a sink does not let the manager in, or is not where it was said to be.',
+    'Check address and credentials; change them and it is tried at once.',
+  ),
+  sink_redirected: row(
+    null,
+    'warning',
+    'The receiver of a sink answered with a redirect, which is never followed.',
+    'Give the address that it leads to, when you trust it.',
+  ),
+  sink_tls_failed: row(
+    null,
+    'critical',
+    'The certificate of a receiver is not the one that was asked for.',
+    'Check name, authority and pin; nothing was sent.',
+  ),
+  sink_answer_invalid: row(
+    null,
+    'warning',
+    'The receiver of a sink answered with something that is no answer.',
+    'Check that the address is that of the receiver; it is tried again by itself.',
+  ),
+  sink_not_acknowledged: row(
+    null,
+    'warning',
+    'The indexers did not acknowledge events in time.',
+    'Look at the indexers; the events are sent again.',
+  ),
+  sink_event_refused: row(
+    null,
+    'warning',
+    'The receiver will not take an event as it is.',
+    'Look at its dead letters; mend the receiver and replay them.',
+  ),
+  sink_event_too_large: row(
+    null,
+    'warning',
+    'An event is larger than the receiver takes.',
+    'Raise the limit of the sink when the receiver takes more, and replay it.',
+  ),
+  sink_dead_letters_full: row(
+    null,
+    'critical',
+    'A sink holds as many dead letters as it may and stands still.',
+    'Replay or discard them.',
+  ),
+  sink_file_failed: row(
+    null,
+    'critical',
+    'The file of a sink cannot be written.',
+    'Look at directory, permissions and free space; it is tried again by itself.',
+  ),
   // -- command line -------------------------------------------------------------------------
   cli_usage: row(
     null,

@@ -9,6 +9,7 @@ export const EVENT_CATEGORIES = [
   'release',
   'audit',
   'security',
+  'alert',
 ] as const;
 export type EventCategory = (typeof EVENT_CATEGORIES)[number];
 
@@ -135,6 +136,13 @@ export const EVENT_TYPES = {
     'warning',
     'More of the same from one address; `details.count` says how many were not told one by one.',
   ),
+  alert_raised: row(
+    'manager',
+    'alert',
+    'critical',
+    'Something is wrong, told once; `details` says what.',
+  ),
+  alert_resolved: row('manager', 'alert', 'info', 'It is so no longer, or a person said so.'),
 } as const satisfies Record<string, EventTypeRow>;
 
 export type EventType = keyof typeof EVENT_TYPES;

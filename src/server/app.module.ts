@@ -2,7 +2,7 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { AccessModule } from './access/index.js';
 import { AuditModule } from './audit/index.js';
 import { EnrollmentModule } from './enrollment/index.js';
-import { EventsModule } from './events/index.js';
+import { EventsModule, SinksModule } from './events/index.js';
 import { FindModule } from './find/index.js';
 import { FleetModule } from './fleet/index.js';
 import { GatewayModule } from './gateway/index.js';
@@ -19,6 +19,7 @@ const MODULES = [
   AccessModule,
   PeopleModule,
   EventsModule,
+  SinksModule,
   FleetModule,
   EnrollmentModule,
   ReleasesModule,

@@ -69,6 +69,28 @@ const ofUser = (more: Given = {}): CallOf => ({
   anywhere: true,
 });
 
+/** At an address that sinks may not reach: whatever is called, nothing is sent. */
+const SINK = { name: 'a sink', kind: 'webhook', config: { url: 'http://127.0.0.1:9/' } } as const;
+/** One for each place: there may only be so many. */
+const sinks = new WeakMap<Spot, Promise<string>>();
+const makeSink = async ({ group }: Spot, { manager }: World): Promise<string> =>
+  (await manager.call('sinks.create', { body: { ...SINK, group_id: group } })).body.id;
+const aSink = (spot: Spot, world: World): Promise<string> => {
+  const made = sinks.get(spot) ?? makeSink(spot, world);
+  sinks.set(spot, made);
+  return made;
+};
+/** What changes a sink gets one of its own: the next call must not find it gone. */
+const ofSink = (more: Given = {}): CallOf => ({
+  give: async (spot, world) => {
+    const id = await makeSink(spot, world);
+    cleanUp.push(() => world.manager.call('sinks.remove', { params: { id } }));
+    for (const forget of cleanUp.splice(0, cleanUp.length - 1)) await forget();
+    return { params: { id }, ...more };
+  },
+});
+const cleanUp: (() => Promise<unknown>)[] = [];
+
 /**
  * One way to call each route that fits its schema, so that whoever is let in gets further than the guard.
  * A new route does not compile until it has its line.
@@ -264,6 +286,29 @@ export const CALLS: Readonly<Record<RouteName, CallOf>> = {
   },
   'events.stream': listOf(({ spare }) => spare.id, { query: { after: 0, follow: false } }),
   'events.ws': nothing,
+  'sinks.list': {
+    give: async (spot, world) => {
+      await aSink(spot, world);
+      return { query: { limit: 500 } };
+    },
+    holds: (text, spot) => text.includes(`"group_id":"${spot.group}"`),
+  },
+  'sinks.create': {
+    give: ({ group }) => ({ body: { ...SINK, group_id: group } }),
+  },
+  'sinks.show': ofSink(),
+  'sinks.change': ofSink({ body: { name: 'renamed' } }),
+  'sinks.remove': ofSink(),
+  'sinks.rotate_secret': ofSink({ body: {} }),
+  'sinks.test': ofSink(),
+  'sinks.pause': ofSink(),
+  'sinks.resume': ofSink(),
+  'sinks.backfill': ofSink({ body: { after: 0 } }),
+  'sinks.dead_letters': ofSink(),
+  'sinks.replay': ofSink({ body: {} }),
+  'sinks.discard': ofSink({ body: {} }),
+  'alerts.list': { give: () => ({}), holds: (text, { alert }) => text.includes(alert) },
+  'alerts.resolve': { give: ({ alert }) => ({ params: { id: alert } }) },
   'audit.list': listOf(({ spare }) => spare.id, { query: { limit: 100, target_kind: 'node' } }),
   'audit.export': listOf(({ spare }) => spare.id),
   'audit.key': nothing,

@@ -20,7 +20,8 @@ import { makeClock } from '../support/manager.js';
  */
 const VIEWER = 'group.view node.view release.view rollout.view event.view'.split(' ');
 const OPERATOR = [...VIEWER, 'node.upgrade', 'rollout.control'];
-const ADMIN_ALONE = 'group.manage member.manage node.enroll group.upgrade audit.view'.split(' ');
+const ADMIN_ALONE =
+  'group.manage member.manage node.enroll group.upgrade sink.manage audit.view'.split(' ');
 const ADMIN = [...OPERATOR, ...ADMIN_ALONE];
 const RELEASE = ['release.view', 'release.publish'];
 const OF_ROLE: Readonly<Record<GroupRole, readonly string[]>> = {

@@ -1,6 +1,7 @@
 import { WebSocket } from 'ws';
 import { LINK_PATH, SUBPROTOCOL } from '../../src/protocol/node/index.js';
 import type { TestNode } from '../support/manager.js';
+import { Database, newId } from '../../src/server/platform/index.js';
 import {
   startRolloutManager,
   type ObedientNode,
@@ -34,6 +35,8 @@ export interface Spot {
   /** A rollout to the group; it may be in any state. */
   readonly rollout: string;
   readonly freeze: string;
+  /** One that is raised. */
+  readonly alert: string;
 }
 
 export interface World {
@@ -72,7 +75,9 @@ export async function startWorld(): Promise<World> {
       body: { name: 'past', from: '2020-01-01T00:00:00Z', to: '2020-01-02T00:00:00Z' },
     });
     if (rollout.status !== 202 || freeze.status !== 201) throw new Error('no world');
-    spots[place] = { place, group, node, spare, rollout: rollout.body.id, freeze: freeze.body.id };
+    const alert = await raiseAlert(manager, group);
+    const [rolloutId, freezeId] = [rollout.body.id, freeze.body.id];
+    spots[place] = { place, group, node, spare, rollout: rolloutId, freeze: freezeId, alert };
     // Taken here, so that the next command that comes is of the next rollout.
     await node.link.next('command');
     await manager.call('rollouts.cancel', { params: { id: rollout.body.id } });
@@ -98,6 +103,18 @@ export async function startWorld(): Promise<World> {
     fresh: () => (count += 1),
     stop: () => manager.stop(),
   };
+}
+
+async function raiseAlert({ manager }: RolloutManager, group: string): Promise<string> {
+  const id = newId('alr');
+  await manager.app.get(Database).transaction((tx) =>
+    tx.run(
+      `INSERT INTO alerts (id, rule, dedupe_key, state, severity, group_id, message, raised_at)
+       VALUES (?, 'node_silent', ?, 'raised', 'warning', ?, 'silent', 1)`,
+      [id, id, group],
+    ),
+  );
+  return id;
 }
 
 async function always(secret: Promise<string>): Promise<() => string> {

@@ -27,6 +27,7 @@ describe('the table of permissions', () => {
       'rollout.view': 'viewer operator admin super_admin',
       'rollout.control': 'operator admin super_admin',
       'event.view': 'viewer operator admin super_admin',
+      'sink.manage': 'admin super_admin',
       'audit.view': 'admin super_admin',
     });
   });

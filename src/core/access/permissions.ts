@@ -47,6 +47,7 @@ const TABLE = {
   'rollout.view': fromRole('viewer'),
   'rollout.control': fromRole('operator'),
   'event.view': fromRole('viewer'),
+  'sink.manage': fromRole('admin'),
   'audit.view': fromRole('admin'),
 } as const satisfies Record<string, PermissionRow>;
 

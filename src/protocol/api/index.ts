@@ -27,3 +27,13 @@ export {
   SourceName,
   type SourceResult,
 } from './schemas.js';
+export {
+  Alert,
+  Sink,
+  SINK_CONFIGS,
+  SINK_CREDENTIALS,
+  SINK_KINDS,
+  type SinkConfig,
+  type SinkCredentials,
+  type SinkKind,
+} from './sink-schemas.js';

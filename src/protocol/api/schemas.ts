@@ -178,6 +178,7 @@ export const AuditEntry = z.object({
 export type AuditEntry = z.infer<typeof AuditEntry>;
 export * from './audit-schemas.js';
 export * from './people-schemas.js';
+export * from './sink-schemas.js';
 
 export const Health = z.object({
   status: z.enum(['ok', 'stopping']),

@@ -2,3 +2,4 @@ export { EventLog, type EventFilter, type LogHead } from './event-log.js';
 export type { NewEvent } from './event-rows.js';
 export { EventsModule } from './events.module.js';
 export { Ingest, type NodeEventObserver, type NodeNews } from './ingest.js';
+export { SinksModule } from './sinks/index.js';

@@ -26,6 +26,8 @@ describe('the configuration', () => {
       requestsPerMinute: 6_000,
       tls: null,
       trustedProxies: [],
+      sinkNetworks: [],
+      sinkFilesDir: null,
       redisCaFile: null,
       redisPrefix: 'bellwether',
       logLevel: 'info',

@@ -67,6 +67,10 @@ export interface Config {
   readonly trustedProxies: readonly string[];
   /** Of one API token. */
   readonly requestsPerMinute: number;
+  /** Networks besides the public ones that sinks may reach. */
+  readonly sinkNetworks: readonly string[];
+  /** Where file sinks write; null: below the data directory. */
+  readonly sinkFilesDir: string | null;
   /** Certificate and key (PEM) of the manager's own TLS; null: it speaks plain HTTP. */
   readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
   /** Who among people with a password has to have a second factor. */
@@ -188,6 +192,14 @@ const Environment = z.object({
     )
     .optional(),
   BELLWETHER_REQUESTS_PER_MINUTE: whole(6_000, 60, 1_000_000),
+  BELLWETHER_SINK_ALLOWED_NETWORKS: z
+    .string()
+    .refine(
+      (text) => parseRanges(text) !== null,
+      'give addresses or ranges with commas between, such as 10.20.0.0/16,fd00::/8',
+    )
+    .optional(),
+  BELLWETHER_SINK_FILES_DIR: FilePath.optional(),
   BELLWETHER_TLS_CERT_FILE: FilePath.optional(),
   BELLWETHER_TLS_KEY_FILE: FilePath.optional(),
   BELLWETHER_SECOND_FACTOR_FOR: z
@@ -259,6 +271,8 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     nodeEventsPerSecond: read.BELLWETHER_NODE_EVENTS_PER_SECOND,
     trustedProxies: parseRanges(read.BELLWETHER_TRUSTED_PROXIES ?? '') ?? [],
     requestsPerMinute: read.BELLWETHER_REQUESTS_PER_MINUTE,
+    sinkNetworks: parseRanges(read.BELLWETHER_SINK_ALLOWED_NETWORKS ?? '') ?? [],
+    sinkFilesDir: read.BELLWETHER_SINK_FILES_DIR ?? null,
     tls: tlsOf(read),
     secondFactorFor: read.BELLWETHER_SECOND_FACTOR_FOR,
     masterKey: masterKeyOf(read),
@@ -306,12 +320,14 @@ export const invalidConfig = (problems: readonly string[], cause?: unknown): Fle
 export function redactedConfig(
   config: Config,
 ): Readonly<Record<string, string | number | boolean | null>> {
-  const { databaseUrl, redisUrl, s3, tls, trustedProxies, masterKey, ...rest } = config;
+  const { databaseUrl, redisUrl, s3, tls, trustedProxies, sinkNetworks, masterKey, ...rest } =
+    config;
   return {
     ...rest,
     masterKey: masterKey.file ?? (masterKey.value === null ? 'in the data directory' : 'given'),
     tls: tls === null ? 'none' : tls.certFile,
     trustedProxies: trustedProxies.join(','),
+    sinkNetworks: sinkNetworks.join(','),
     s3: s3 === null ? 'none' : `${s3.endpoint}/${s3.bucket}/${s3.prefix}`,
     databaseUrl: databaseUrl === null ? 'sqlite' : withoutLogin(databaseUrl),
     redisUrl: redisUrl === null ? 'none' : withoutLogin(redisUrl),

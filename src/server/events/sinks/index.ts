@@ -1,0 +1,1 @@
+export { SinksModule } from './sinks.module.js';
