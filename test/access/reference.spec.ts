@@ -24,6 +24,8 @@ const ADMIN_ALONE =
   'group.manage member.manage node.enroll group.upgrade sink.manage audit.view'.split(' ');
 const ADMIN = [...OPERATOR, ...ADMIN_ALONE];
 const RELEASE = ['release.view', 'release.publish'];
+/** Users and releases are in no group: who names these for a group has named nothing. */
+const OF_NO_GROUP = ['user.manage', 'release.publish'];
 const OF_ROLE: Readonly<Record<GroupRole, readonly string[]>> = {
   viewer: VIEWER,
   operator: OPERATOR,
@@ -47,6 +49,7 @@ function naiveMay(
     const given = held.kind === 'named' ? held.permissions : OF_ROLE[held.kind];
     if (!given.includes(permission)) return false;
     if (held.group === null) return true;
+    if (OF_NO_GROUP.includes(permission)) return false;
     for (let at = group; at !== null; at = tree.parents[at] ?? null)
       if (at === held.group) return true;
     return false;

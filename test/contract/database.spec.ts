@@ -26,6 +26,14 @@ describeOnBothDatabases('a database', (openTestDatabase) => {
     expect(await amountOf(database)).toBe(7);
   });
 
+  it('takes a text with a NUL, whatever a node wrote', async () => {
+    const database = await withTable(await openTestDatabase());
+    await database.transaction((tx) =>
+      tx.run('INSERT INTO things (id, amount) VALUES (?, ?)', ['a\u0000b', 3]),
+    );
+    expect(await amountOf(database, 'a\u0000b')).toBe(3);
+  });
+
   it('undoes everything when the work throws, and throws the same error', async () => {
     const database = await withTable(await openTestDatabase());
     const cause = new Error('no');

@@ -203,7 +203,7 @@ export function rolloutsOn(
   const blobs = new DiskBlobs(dir.path);
   const releases = new Releases(database, blobs, audit, events, clock);
   const newcomers = new Newcomers(database, units, orchestrator, scopes, releases);
-  const reverts = new Reverts(database, orchestrator, nodes, releases);
+  const reverts = new Reverts(database, orchestrator, nodes, releases, scopes);
   const chores = choresOf(newcomers, reverts);
   const sweeper = new Sweeper(database, orchestrator, dispatcher, chores, clock, log);
   const nodeSide = new NodeSide(database, units, config, clock);

@@ -6,6 +6,7 @@ export {
   PLATFORM_ROLES,
   requiredRole,
   roleAllows,
+  WHOLE_PERMISSIONS,
   type Grant,
   type GroupRole,
   type Permission,

@@ -1,5 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { GROUP_ROLES, PERMISSIONS, requiredRole, roleAllows, type Role } from './index.js';
+import {
+  grantAllows,
+  GROUP_ROLES,
+  holdsAnywhere,
+  PERMISSIONS,
+  requiredRole,
+  roleAllows,
+  WHOLE_PERMISSIONS,
+  type Role,
+} from './index.js';
 
 const ROLES: readonly Role[] = ['viewer', 'operator', 'admin', 'release', 'super_admin'];
 
@@ -46,5 +55,14 @@ describe('the table of permissions', () => {
     expect(requiredRole('token.manage')).toBe('super_admin');
     expect(requiredRole('release.publish')).toBe('release');
     expect(requiredRole('group.upgrade')).toBe('admin');
+  });
+
+  it('holds nothing on a group of what belongs to no group', () => {
+    for (const permission of WHOLE_PERMISSIONS) {
+      const permissions = PERMISSIONS;
+      expect(grantAllows({ permissions, groupId: null }, permission)).toBe(true);
+      // Also of a token that was made when that could still be asked for.
+      expect(holdsAnywhere([{ permissions, groupId: 'grp_east' }], permission)).toBe(false);
+    }
   });
 });

@@ -63,11 +63,18 @@ export function roleAllows(role: Role, permission: Permission): boolean {
   return row.groupRole !== null && GROUP_ROLES.indexOf(role) >= GROUP_ROLES.indexOf(row.groupRole);
 }
 
+/**
+ * Permissions on what belongs to no group: users and releases are those of the whole installation. Held on
+ * a group they would be held on everything, so there they are worth nothing.
+ */
+export const WHOLE_PERMISSIONS: readonly Permission[] = ['user.manage', 'release.publish'];
+
 /** Whether a grant, wherever it is held, has the permission. */
-export const grantAllows = (grant: Grant, permission: Permission): boolean =>
-  'role' in grant
-    ? roleAllows(grant.role, permission)
-    : PERMISSIONS.includes(permission) && grant.permissions.includes(permission);
+export function grantAllows(grant: Grant, permission: Permission): boolean {
+  if ('role' in grant) return roleAllows(grant.role, permission);
+  if (grant.groupId !== null && WHOLE_PERMISSIONS.includes(permission)) return false;
+  return PERMISSIONS.includes(permission) && grant.permissions.includes(permission);
+}
 
 /** The lowest role that has the permission, to be told to whoever lacks it. */
 export function requiredRole(permission: Permission): Role {

@@ -143,6 +143,15 @@ describe('an export', () => {
     expect(problemWith(whole(more), newest)).toContain('in no checkpoint');
   });
 
+  it('that begins after a checkpoint is not taken for what that one signed', () => {
+    const rest = { header: headerFor(8), lines: lines.slice(8) };
+    expect(problemWith([rest], newest)).toBeNull();
+    expect(problemWith([rest], [checkpointAt(8), ...newest])).toBeNull();
+    // Whoever kept an early one wants to know whether the log of now goes on from it.
+    expect(problemWith([rest], [checkpointAt(5), ...newest])).toContain('checkpoint of 5 entries');
+    expect(problemWith([{ header: headerFor(COUNT), lines: [] }], newest)).toContain('none of the');
+  });
+
   it('says between which checkpoints it was changed', () => {
     const checkpoints = [checkpointAt(4), checkpointAt(9), checkpointAt(COUNT)];
     const changed = lines.with(6, leafOf({ ...aRecord(7), actor_name: 'bob' }));

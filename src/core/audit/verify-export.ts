@@ -112,6 +112,13 @@ export class ExportVerifier {
       return broken(`the file is of the log ${header.origin}, a checkpoint of ${wrong.origin}`);
     }
     if (this.#tree === null) {
+      const early = this.#checkpoints.find(({ size }) => size > 0 && size < header.after);
+      if (early !== undefined) {
+        return broken(
+          `the file begins after entry ${header.after}: the checkpoint of ${early.size} entries says ` +
+            'nothing about it; give the files before it too',
+        );
+      }
       this.#tree = new Frontier(header.after, before);
       this.#first = header.after + 1;
       return this.#check();
@@ -146,6 +153,9 @@ export class ExportVerifier {
     const size = this.#tree?.size ?? 0;
     if (size < this.#largest) {
       return broken(`the export ends at entry ${size}; the checkpoint says ${this.#largest}`);
+    }
+    if (size > 0 && this.#first > size) {
+      return broken(`the export holds none of the ${size} entries of the checkpoint`);
     }
     return ok({ first: this.#first, last: size });
   }

@@ -427,7 +427,7 @@ export const ROUTES = {
     params: byId,
     body: s.ChangeGroup,
     answer: s.Group,
-    errors: ['not_found', 'conflict', 'quota_exceeded'],
+    errors: ['not_found', 'conflict', 'quota_exceeded', 'rollout_node_busy'],
   }),
   'groups.remove': route({
     method: 'DELETE',
@@ -628,7 +628,7 @@ export const ROUTES = {
     params: byId,
     body: s.CreateFreeze,
     answer: s.Freeze,
-    errors: ['not_found'],
+    errors: ['not_found', 'conflict'],
   }),
   'groups.thaw': route({
     method: 'DELETE',
@@ -1298,7 +1298,7 @@ export const ROUTES = {
     summary: 'Audit entries, oldest first, as one file: NDJSON, JSON or CSV',
     status: 200,
     query: s.AuditExportQuery,
-    errors: ['not_found'],
+    errors: ['not_found', 'rate_limited'],
   }),
   'audit.key': route({
     method: 'GET',

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { PERMISSIONS } from '../../core/access/index.js';
+import { PERMISSIONS, WHOLE_PERMISSIONS } from '../../core/access/index.js';
 import { ERROR_CODES } from '../errors.js';
 import { Host, Id, Labels, ServiceReport } from '../node/index.js';
 import { PageQuery } from './pages.js';
@@ -58,6 +58,15 @@ export const CreateToken = z
       t.role === undefined ||
       (t.role === 'super_admin' || t.role === 'release') === (t.group_id === null),
     { path: ['group_id'], message: 'group roles need a group_id, platform roles none' },
+  )
+  .refine(
+    (t) =>
+      t.group_id === null ||
+      t.permissions?.some((each) => WHOLE_PERMISSIONS.includes(each)) !== true,
+    {
+      path: ['group_id'],
+      message: `${WHOLE_PERMISSIONS.join(' and ')} are held on no group: leave group_id out`,
+    },
   );
 /** The new token lives `expires_in_days`; the old one `grace_minutes` more, for its users to change over. */
 export const RotateToken = z.object({

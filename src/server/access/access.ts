@@ -1,5 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import { decide, scopeOf, type Permission } from '../../core/access/index.js';
+import {
+  covers,
+  decide,
+  scopeOf,
+  type Grant,
+  type GroupRole,
+  type Permission,
+} from '../../core/access/index.js';
 import { FleetError } from '../../core/kernel/index.js';
 import type { Permission as RoutePermission } from '../../protocol/api/index.js';
 import type { Caller } from '../platform/http/index.js';
@@ -40,9 +47,34 @@ export class Access {
     throw refusal;
   }
 
+  /**
+   * Returns when the caller may give this role on this group: who may manage members, and holds all that
+   * the role can. Throws as `require`, and `insufficient_role`.
+   */
+  async requireToGive(caller: Caller, role: GroupRole, groupId: string): Promise<void> {
+    await this.require(caller, 'member.manage', groupId);
+    const path = (await this.groups.find(groupId))?.path ?? [];
+    if (!covers(caller.grants, { role, groupId }, path)) throw mayNotGive(role);
+  }
+
   /** The groups where the caller has the permission, each with everything below it. */
   async visibleGroups(caller: Caller, permission: Permission): Promise<'all' | readonly string[]> {
     const scope = scopeOf(caller.grants, permission);
     return scope === 'all' ? 'all' : await this.groups.subtrees(scope);
   }
 }
+
+const SUPER_ADMIN: Grant = { role: 'super_admin' };
+
+/**
+ * Returns when the caller is a super admin: who holds every permission by name is none, and makes none.
+ * Throws `insufficient_role`.
+ */
+export function requireSuperAdmin(caller: Caller): void {
+  if (!covers(caller.grants, SUPER_ADMIN, [])) throw mayNotGive('super_admin');
+}
+
+const mayNotGive = (role: GroupRole | 'super_admin'): FleetError =>
+  new FleetError('insufficient_role', `this needs the role ${role}`, {
+    context: { required_role: role },
+  });

@@ -2,16 +2,20 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Controller, Res } from '@nestjs/common';
 import type { Response } from 'express';
+import { MINUTE_MS } from '../../core/kernel/index.js';
 import { CSV_HEAD, csvLine, formatHeader, leafOf } from '../../core/audit/index.js';
 import type { Answer, AuditEntry, Input } from '../../protocol/api/index.js';
 import { AuditKey, AuditLog, AuditTree, type AuditWanted } from '../audit/index.js';
 import { Database } from '../platform/database/index.js';
 import { Endpoint, Given, pageFrom, readCursor, Who, type Caller } from '../platform/http/index.js';
 import { Access } from './access.js';
+import { ExportSlots } from './export-slots.js';
 import { Groups } from './groups.store.js';
 
 /** Entries that an export reads at once; what is held in memory of it. */
 const EXPORT_PAGE = 500;
+/** A reader that takes nothing for this long is cut off: it holds a page, and its place. */
+const STALL_TIMEOUT_MS = MINUTE_MS;
 
 const TYPES = {
   ndjson: 'application/x-ndjson; charset=utf-8',
@@ -22,6 +26,8 @@ const TYPES = {
 /** Reading the audit log. It lives here because who may read what is a question of access. */
 @Controller()
 export class AuditController {
+  readonly #slots = new ExportSlots();
+
   constructor(
     private readonly database: Database,
     private readonly access: Access,
@@ -68,13 +74,17 @@ export class AuditController {
     });
     // Only what is whole can be verified, and only behind what the tree knows.
     const header = format === 'ndjson' && isWhole && from <= size ? await this.#header(from) : '';
+    const release = this.#slots.begin(caller.id);
     response.setHeader('Content-Type', TYPES[format]);
     response.setHeader('Content-Disposition', `attachment; filename="audit.${format}"`);
+    response.setTimeout(STALL_TIMEOUT_MS, () => response.destroy());
     try {
       await pipeline(Readable.from(FORMS[format](pages, header)), response);
     } catch (error) {
       // A reader that hangs up has made up its mind; there is nobody left to answer.
       if ((error as { code?: string }).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
+    } finally {
+      release();
     }
   }
 

@@ -320,12 +320,12 @@ describe('a caller whose attempts are refused again and again', () => {
       const east = await manager.group('east');
       const viewer = await manager.token('viewer', east);
       const statuses: number[] = [];
-      // Many at once: on a slow machine one after another would earn back what they spend.
-      for (let i = 0; i < 20; i += 1) {
-        const tries = Array.from({ length: 30 }, () =>
-          manager.call('groups.create', { body: { name: 'x' } }, viewer),
-        );
-        for (const { status } of await Promise.all(tries)) statuses.push(status);
+      const attempt = async (): Promise<number> =>
+        (await manager.call('groups.create', { body: { name: 'x' } }, viewer)).status;
+      statuses.push(await attempt());
+      // Many at once: one by one a slow machine would be forgiven as fast as it tries.
+      for (let i = 0; i < 10; i += 1) {
+        statuses.push(...(await Promise.all(Array.from({ length: 30 }, attempt))));
       }
       expect(statuses).toContain(403);
       expect(statuses).toContain(429);

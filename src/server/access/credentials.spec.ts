@@ -168,3 +168,22 @@ describe('credentials', () => {
     expect(rest.body.next_cursor).toBeNull();
   });
 });
+
+describe('an address of IPv6', () => {
+  it('is one with all others of its network', async () => {
+    const manager = await startTestManager({ BELLWETHER_TRUSTED_PROXIES: '127.0.0.1' });
+    try {
+      const attempt = async (from: string): Promise<number> => {
+        const headers = { authorization: 'Bearer wrong', 'x-forwarded-for': from };
+        return (await fetch(`${manager.url}/api/v1/nodes`, { headers })).status;
+      };
+      for (let i = 0; i < REFUSALS_BURST_MAX; i += 1) {
+        expect(await attempt(`2001:db8:1:2:${i}::1`)).toBe(401);
+      }
+      expect(await attempt('2001:db8:1:2:ffff::1')).toBe(429);
+      expect(await attempt('2001:db8:1:3::1')).toBe(401);
+    } finally {
+      await manager.stop();
+    }
+  });
+});

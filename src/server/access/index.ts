@@ -1,4 +1,4 @@
-export { Access } from './access.js';
+export { Access, requireSuperAdmin } from './access.js';
 export { AccessModule } from './access.module.js';
 export { Credentials } from './credentials.js';
 export { groupView } from './access.view.js';
@@ -8,5 +8,5 @@ export { People, type KnownPerson, type PeoplePort } from './people.port.js';
 export { REFUSAL_REFILL_MS, Refusals, REFUSALS_BURST_MAX, type Refused } from './refusals.js';
 export { RequestRates } from './request-rates.js';
 export { Setup } from './setup.js';
-export { ApiTokens, type TokenRecord } from './tokens.store.js';
+export { ApiTokens, grantOf, type TokenRecord } from './tokens.store.js';
 export { Whereabouts } from './whereabouts.js';

@@ -1,30 +1,42 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { Response } from 'express';
 import { SECOND_MS } from '../../core/kernel/index.js';
-import { CLOCK, type Clock } from '../platform/index.js';
+import type { Logger } from 'pino';
+import { CLOCK, LOGGER, type Clock } from '../platform/index.js';
+import { People } from './people.port.js';
+import { ApiTokens } from './tokens.store.js';
 
-/** How often it is looked for credentials that ran out while their answer was still being sent. */
+/** How often it is looked for credentials that ended while their answer was still being sent. */
 const LOOK_MS = 2 * SECOND_MS;
+/** Ids in one statement. */
+const IDS_MAX = 500;
 
 interface OpenRequest {
   readonly response: Response;
   readonly requestId: string;
   /** Who stands behind the credential. */
   readonly personId: string;
+  readonly openedAt: number;
   expiresAt: number;
 }
 
 /**
- * Requests that are being answered, by the credential that opened them: a long export or upload must
- * not outlive its credential by more than seconds. What is cut ends in the middle, so that nobody takes it
- * for whole.
+ * Requests that are being answered, by the credential that opened them (an API token, or the session of a
+ * person): a long export or upload must not outlive it by more than seconds, whoever ended it, here or in
+ * another manager. What is cut ends in the middle, so that nobody takes it for whole.
  */
 @Injectable()
 export class OpenRequests implements OnApplicationShutdown {
   readonly #open = new Map<string, Set<OpenRequest>>();
   #timer: NodeJS.Timeout | null = null;
+  #looking: Promise<void> = Promise.resolve();
 
-  constructor(@Inject(CLOCK) private readonly clock: Clock) {}
+  constructor(
+    private readonly tokens: ApiTokens,
+    private readonly people: People,
+    @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(LOGGER) private readonly log: Logger,
+  ) {}
 
   /** Credentials with an answer under way. */
   get size(): number {
@@ -42,7 +54,7 @@ export class OpenRequests implements OnApplicationShutdown {
     },
   ): void {
     if (request.response.closed) return;
-    const one: OpenRequest = { ...request };
+    const one: OpenRequest = { ...request, openedAt: this.clock.now() };
     const known = this.#open.get(credentialId) ?? new Set();
     this.#open.set(credentialId, known.add(one));
     one.response.once('close', () => {
@@ -51,7 +63,9 @@ export class OpenRequests implements OnApplicationShutdown {
         this.#open.delete(credentialId);
       }
     });
-    this.#timer ??= setInterval(() => this.look(), LOOK_MS).unref();
+    this.#timer ??= setInterval(() => {
+      this.#looking = this.#looking.then(() => this.look());
+    }, LOOK_MS).unref();
   }
 
   /** Cuts all of a credential but the request that says so, which still has to be answered. */
@@ -79,16 +93,36 @@ export class OpenRequests implements OnApplicationShutdown {
     }
   }
 
-  /** Cuts what belongs to credentials that have run out. */
-  look(): void {
+  /** Cuts what belongs to credentials that have run out, or were ended anywhere. Never rejects. */
+  async look(): Promise<void> {
     const nowMs = this.clock.now();
-    for (const requests of this.#open.values()) {
+    const asked: string[] = [];
+    for (const [id, requests] of this.#open) {
       for (const one of requests) if (one.expiresAt <= nowMs) one.response.destroy();
+      // What has only just begun was asked about at its beginning.
+      if ([...requests].some((one) => nowMs - one.openedAt >= LOOK_MS)) asked.push(id);
+    }
+    try {
+      for (let start = 0; start < asked.length; start += IDS_MAX) {
+        await this.#cutEnded(asked.slice(start, start + IDS_MAX));
+      }
+    } catch (error) {
+      this.log.warn({ err: error }, 'it could not be looked for credentials that have ended');
     }
   }
 
-  onApplicationShutdown(): void {
+  async onApplicationShutdown(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
+    await this.#looking;
+  }
+
+  async #cutEnded(ids: readonly string[]): Promise<void> {
+    const isSession = (id: string): boolean => id.startsWith('ses_');
+    const working = new Set([
+      ...(await this.tokens.working(ids.filter((id) => !isSession(id)))),
+      ...(await this.people.working(ids.filter(isSession))),
+    ]);
+    for (const id of ids) if (!working.has(id)) this.cut(id);
   }
 }

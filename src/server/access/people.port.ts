@@ -19,6 +19,8 @@ export interface PeoplePort {
   ofToken(secret: string, stranger: Caller): Promise<Caller | null>;
   /** What a signed-in person holds at this moment; null when his session is over. */
   grantsNow(caller: Caller): Promise<readonly Grant[] | null>;
+  /** Those of these sessions that have not ended. */
+  working(sessionIds: readonly string[]): Promise<readonly string[]>;
   /** Whether a user could still administer this installation. */
   hasSuperAdmin(sql: Sql): Promise<boolean>;
 }
@@ -46,5 +48,9 @@ export class People implements Omit<PeoplePort, 'hasSuperAdmin'> {
 
   async grantsNow(caller: Caller): Promise<readonly Grant[] | null> {
     return this.#port === null ? null : this.#port.grantsNow(caller);
+  }
+
+  async working(sessionIds: readonly string[]): Promise<readonly string[]> {
+    return this.#port === null ? [] : this.#port.working(sessionIds);
   }
 }

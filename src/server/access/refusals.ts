@@ -3,7 +3,7 @@ import { FleetError, SECOND_MS } from '../../core/kernel/index.js';
 import { AuditLog } from '../audit/index.js';
 import type { RefusalRecorder, RefusedPeer } from '../gateway/index.js';
 import { Database } from '../platform/database/index.js';
-import type { Caller } from '../platform/http/index.js';
+import { networkOf, type Caller } from '../platform/http/index.js';
 import { CLOCK, type Clock } from '../platform/index.js';
 
 /** Wrong credentials that one address may send in a row before it has to wait. */
@@ -31,7 +31,7 @@ interface Bucket {
 
 /**
  * What happens when a credential is wrong: it is audited, never with the credential, and counted
- * by address. Good credentials are never slowed down, so nobody can lock out a neighbour behind
+ * by address (a /64 of IPv6 is one). Good credentials are never slowed down, so nobody can lock out a neighbour behind
  * the same proxy; the limit keeps a flood from filling the audit log.
  */
 @Injectable()
@@ -68,7 +68,7 @@ export class Refusals implements RefusalRecorder {
     this.tell(
       token === null ? { ...refused, kind } : { ...refused, kind: 'revoked_token_used', token },
     );
-    const waitMs = this.#take(caller.ip);
+    const waitMs = this.#take(networkOf(caller.ip));
     if (waitMs > 0) {
       throw new FleetError('rate_limited', 'too many wrong credentials from this address', {
         context: { retry_after_seconds: Math.ceil(waitMs / SECOND_MS) },

@@ -6,6 +6,7 @@ import { startTestManager, type TestManager } from '../../../test/support/manage
 import { join } from '../../../test/support/people/browser.js';
 import { DAY_MS, MINUTE_MS } from '../../core/kernel/index.js';
 import type { Call } from '../../protocol/api/index.js';
+import { Database } from '../platform/database/index.js';
 import { OpenRequests } from './open-requests.js';
 
 type Wanted = Call<'tokens.create'>['body'];
@@ -58,6 +59,9 @@ describeOnBothDatabases('tokens', (_, kind) => {
       { name: 'empty', permissions: [], group_id: own },
       { name: 'unknown', permissions: ['event.everything'] },
       { name: 'public', permissions: ['public'] },
+      // There are no users and no releases of a group: it would be all of them.
+      { name: 'users', permissions: ['event.view', 'user.manage'], group_id: own },
+      { name: 'releases', permissions: ['release.publish'], group_id: own },
       { name: 'long', role: 'release', expires_in_days: 366 },
       { name: 'nowhere', role: 'viewer' },
     ];
@@ -199,5 +203,40 @@ describeOnBothDatabases('tokens', (_, kind) => {
     expect(await works(secret)).toBe(false);
     await manager.call('users.update', { params, body: { super_admin: true } });
     expect(await works(secret)).toBe(false);
+  });
+
+  /** Begins an upload that never ends, and resolves when it is cut. */
+  const uploadUntilCut = async (headers: string): Promise<{ readonly cut: Promise<unknown> }> => {
+    const { port } = new URL(manager.url);
+    const socket = connect(Number(port), '127.0.0.1');
+    await once(socket, 'connect');
+    socket.write(
+      `PUT /api/v1/blobs/sha256/${'2'.repeat(64)} HTTP/1.1\r\nHost: x\r\n${headers}` +
+        `Expect: 100-continue\r\nContent-Length: 1000000\r\n\r\n`,
+    );
+    const cut = once(socket, 'close');
+    // It is let in: from here on it is only the end of its credential that can end it.
+    expect(String((await once(socket, 'data'))[0])).toContain('100 Continue');
+    socket.write('begun');
+    socket.resume();
+    return { cut };
+  };
+
+  it('and sessions that are ended elsewhere are cut off in the middle, too', async () => {
+    const { id, secret } = await made({ name: 'upload', role: 'release' });
+    const upload = await uploadUntilCut(`Authorization: Bearer ${secret}\r\n`);
+    const kim = await join(manager, 'kim', { super_admin: true });
+    const cookie = [...kim.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+    const ofKim = await uploadUntilCut(`Cookie: ${cookie}\r\nX-Bellwether-CSRF: ${kim.csrf}\r\n`);
+    // As another manager on the same database would.
+    await manager.manager.app
+      .get(Database)
+      .transaction((tx) =>
+        tx.run('UPDATE api_tokens SET revoked_at = ? WHERE id = ?', [manager.clock.now(), id]),
+      );
+    const out = await manager.call('users.sign_out', { params: { id: kim.id } });
+    expect(out.status).toBe(204);
+    manager.clock.advance(MINUTE_MS);
+    await Promise.all([upload.cut, ofKim.cut]);
   });
 });

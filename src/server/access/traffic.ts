@@ -27,6 +27,6 @@ export class Traffic {
   follow({ caller, expiresAt }: Known, response: Response): void {
     const { requestId } = caller;
     const personId = personBehind(caller);
-    this.open.add(caller.id, { response, requestId, personId, expiresAt });
+    this.open.add(caller.sessionId ?? caller.id, { response, requestId, personId, expiresAt });
   }
 }

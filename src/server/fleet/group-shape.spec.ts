@@ -154,6 +154,56 @@ describeOnBothDatabases('the shape of the tree', (_, kind) => {
     expect((await transfer([node.id], to)).status).toBe(200);
   });
 
+  it('keeps a group where a rollout of those above holds its nodes', async () => {
+    const [above, goal] = [await manager.group('leads'), await manager.group('elsewhere')];
+    const [held, own] = [await manager.group('held', above), await manager.group('own', above)];
+    const node = await manager.join(held, 'led from above');
+    const [led] = [await manager.join(own, 'led from within')];
+    const roll = async (group_id: string) =>
+      (
+        await manager.call('rollouts.create', {
+          body: { product: 'edge', version: '1.1.0', scope: { group_id } },
+        })
+      ).body.id;
+    const inside = await roll(own);
+    // Its own rollouts go where it goes.
+    expect((await change(own, { parent_id: goal })).status).toBe(200);
+    const rollout = await roll(above);
+    expect((await change(held, { parent_id: goal })).body).toMatchObject({
+      code: 'rollout_node_busy',
+      context: { rollout_id: rollout },
+    });
+    expect((await change(held, { name: 'renamed' })).status).toBe(200);
+    await Promise.all([node.obey(), led.obey()]);
+    for (const id of [inside, rollout]) {
+      await manager.call('rollouts.cancel', { params: { id } });
+    }
+    expect((await change(held, { parent_id: goal })).status).toBe(200);
+  });
+
+  it('moves no node out of a group that it came to while it was asked about', async () => {
+    const [mine, theirs, goal] = [
+      await manager.group('was mine'),
+      await manager.group('is theirs'),
+      await manager.group('a goal'),
+    ];
+    const node = await manager.node(mine, 'gone meanwhile');
+    const both = await manager.token('admin', mine);
+    await manager.call('groups.change', { params: { id: goal }, body: { parent_id: mine } });
+    // Noted as used: what follows writes nothing before the transfer itself.
+    expect((await manager.call('groups.list', {}, both)).status).toBe(200);
+    let late: ReturnType<typeof transfer> | null = null;
+    await manager.database.transaction(async (tx) => {
+      await tx.run('UPDATE nodes SET group_id = ? WHERE id = ?', [theirs, node.id]);
+      // It is asked about before this commits, and wants to write after it.
+      late = transfer([node.id], goal, both);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    });
+    const answer = await (late as unknown as ReturnType<typeof transfer>);
+    expect([404, 409]).toContain(answer.status);
+    expect(await groupOf(node.id)).toBe(theirs);
+  });
+
   it('treats each id of a bulk transfer as if it were alone', async () => {
     const [mine, theirs, goal] = [
       await manager.group('mine'),

@@ -5,6 +5,7 @@ import { AuditLog, type AuditAction } from '../audit/index.js';
 import { Database, type Tx } from '../platform/database/index.js';
 import type { Caller } from '../platform/http/index.js';
 import { Quotas } from './quotas.js';
+import { Transfers } from './transfers.js';
 
 const isNotFound = (error: unknown): boolean =>
   error instanceof FleetError && error.code === 'not_found';
@@ -18,12 +19,14 @@ export class GroupShape {
     private readonly groups: Groups,
     private readonly quotas: Quotas,
     private readonly audit: AuditLog,
+    private readonly transfers: Transfers,
   ) {}
 
   /**
    * Renames or moves a group, with all below it. To move, one administers the group that it leaves and the
    * one that it goes to: whoever holds a role on the old one alone loses it. Throws `conflict` for a loop, a
-   * taken name, a tree too deep or the root; `quota_exceeded`.
+   * taken name, a tree too deep or the root; `quota_exceeded`; `rollout_node_busy` while a rollout of those
+   * above holds a node in it, as for a transfer.
    */
   async change(
     caller: Caller,
@@ -40,6 +43,8 @@ export class GroupShape {
     const name = wanted.name ?? now.name;
     if (name === now.name && parentId === now.parentId) return now;
     return await this.database.transaction(async (tx) => {
+      // Before the paths change: then it is still seen who leads the rollouts of its nodes.
+      if (parentId !== now.parentId) await this.transfers.requireFree(tx, id);
       const changed = await this.groups.change(tx, now, { name, parentId });
       if (parentId !== now.parentId) {
         await this.quotas.check(tx, id, await this.quotas.count(tx, id));

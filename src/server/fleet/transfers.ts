@@ -14,6 +14,11 @@ import { Quotas } from './quotas.js';
 export interface NodeHolds {
   /** The active rollout that a node is in; null when there is none. */
   rolloutOf(sql: Sql, nodeId: string): Promise<string | null>;
+  /**
+   * An active rollout of a group outside of this one that a node in it, or below, is in; null when there is
+   * none. Those of the group itself and below go where it goes.
+   */
+  rolloutFromOutside(sql: Sql, groupId: string): Promise<string | null>;
 }
 
 interface Transferred {
@@ -77,6 +82,19 @@ export class Transfers {
     this.#holds = holds;
   }
 
+  /** Throws `rollout_node_busy` when a rollout of others holds a node of the group, or below it. */
+  async requireFree(sql: Sql, groupId: string): Promise<void> {
+    const rolloutId = (await this.#holds?.rolloutFromOutside(sql, groupId)) ?? null;
+    if (rolloutId === null) return;
+    throw new FleetError(
+      'rollout_node_busy',
+      `nodes of the group are in the rollout ${rolloutId}`,
+      {
+        context: { rollout_id: rolloutId },
+      },
+    );
+  }
+
   /**
    * All of them or none. Each is looked at as if it were the only one: who may not transfer it gets
    * `not_found` or `insufficient_role`, and learns nothing of the others. Throws also `rollout_node_busy` and
@@ -90,13 +108,16 @@ export class Transfers {
   ): Promise<readonly Transferred[]> {
     await this.access.require(caller, 'node.enroll', groupId);
     const ids = [...new Set(nodeIds)];
-    for (const id of ids) await this.#allowed(id, caller);
+    const homes = new Map<string, string>();
+    for (const id of ids) homes.set(id, await this.#allowed(id, caller));
     await this.database.transaction(async (tx) => {
       const moved: FleetNode[] = [];
       for (const id of ids) {
         const node = await this.nodes.find(id, tx);
         if (node === null) throw new FleetError('not_found', 'no such node');
         if (node.groupId === groupId) continue;
+        // It was asked about where it was: whoever has it now was not.
+        if (node.groupId !== homes.get(id)) throw movedMeanwhile();
         await this.#move(tx, node, groupId, caller);
         moved.push(node);
       }
@@ -109,10 +130,12 @@ export class Transfers {
     return ids.map((id) => ({ id, groupId }));
   }
 
-  async #allowed(id: string, caller: Caller): Promise<void> {
+  /** The group that it leaves. */
+  async #allowed(id: string, caller: Caller): Promise<string> {
     const node = await this.nodes.find(id);
     if (node === null) throw new FleetError('not_found', 'no such node');
     await this.access.require(caller, 'node.enroll', node.groupId);
+    return node.groupId;
   }
 
   async #move(tx: Tx, node: FleetNode, groupId: string, caller: Caller): Promise<void> {
@@ -122,7 +145,7 @@ export class Transfers {
       node.id,
       node.groupId,
     ]);
-    if (changed === 0) throw new FleetError('conflict', 'the node was transferred meanwhile');
+    if (changed === 0) throw movedMeanwhile();
     // After its row is taken: a rollout that claims it now has to wait, and sees it gone.
     const rolloutId = (await this.#holds?.rolloutOf(tx, node.id)) ?? null;
     if (rolloutId !== null) {
@@ -133,3 +156,6 @@ export class Transfers {
     await this.records.moved(tx, node, groupId, caller);
   }
 }
+
+const movedMeanwhile = (): FleetError =>
+  new FleetError('conflict', 'the node was transferred meanwhile');

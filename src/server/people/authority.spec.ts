@@ -214,6 +214,78 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       expect(await accept('paula')).toBe(201);
     });
 
+    it('that was promised is worth what its maker could promise now', async () => {
+      const invite = async (by: Browser, body: object): Promise<string> =>
+        (await by.call('invitations.create', { body: { note: 'later', ...body } })).body[
+          'secret'
+        ] as string;
+      const accept = (secret: string, login: string) =>
+        told(
+          makeBrowser(manager.url).call('invitations.accept', {
+            body: { secret, login, name: login, password: PASSWORD },
+          }),
+        );
+      const invalid = [401, 'invitation_invalid'];
+      // What others do to a role elsewhere, or on top of a higher one, ends nothing.
+      const far = await invite(root, { group_id: west, role: 'admin' });
+      expect(await setMember(admin, east, 'root', 'viewer')).toBe(200);
+      await admin.call('members.remove', { params: { id: east, user: root.id } });
+      expect(await accept(far, 'far')).toBe(201);
+
+      const body = { login: 'east-viewer', role: 'admin', expires_in_days: 1 };
+      await admin.call('members.set', { params: { id: east }, body });
+      const late = await invite(viewer, { group_id: east, role: 'admin', expires_in_hours: 336 });
+      const token = await manager.call('tokens.create', {
+        body: { name: 'stolen', role: 'super_admin' },
+      });
+      const stolen = await manager.call(
+        'invitations.create',
+        { body: { note: 'x', super_admin: true, expires_in_hours: 336 } },
+        token.body.secret,
+      );
+      await manager.call('tokens.revoke', { params: { id: token.body.id } });
+      expect(await accept(stolen.body.secret, 'thief')).toEqual(invalid);
+      const moved = await manager.group('moved', east);
+      const away = await invite(admin, { group_id: moved, role: 'viewer' });
+      await manager.call('groups.change', { params: { id: moved }, body: { parent_id: west } });
+      expect(await accept(away, 'away')).toEqual(invalid);
+      manager.clock.advance(2 * DAY_MS);
+      expect(await accept(late, 'late')).toEqual(invalid);
+    });
+
+    it('of a token by name makes no super admin, and gives no role that can more', async () => {
+      const refused = [403, 'insufficient_role'];
+      const by = async (name: 'users.update', given: object, secret: string) => {
+        const { status, body } = await manager.call(name, given, secret);
+        return status < 300 ? status : [status, body.code];
+      };
+      const named = async (permissions: string[], group_id: string | null) =>
+        (
+          await manager.call('tokens.create', {
+            body: { name: 'x', permissions, group_id } as never,
+          })
+        ).body.secret;
+      const people = await named(['user.manage', 'member.manage'], null);
+      const params = { id: viewer.id };
+      expect(await by('users.update', { params, body: { name: 'Kim' } }, people)).toBe(200);
+      expect(await by('users.update', { params, body: { super_admin: true } }, people)).toEqual(
+        refused,
+      );
+      const call = by as unknown as (name: string, given: object, secret: string) => unknown;
+      for (const name of ['users.disable', 'users.sign_out', 'users.reset_factor']) {
+        expect(await call(name, { params: { id: root.id } }, people)).toEqual(refused);
+      }
+      const invite = (body: object, secret: string) =>
+        call('invitations.create', { body: { note: 'x', ...body } }, secret);
+      expect(await invite({ super_admin: true }, people)).toEqual(refused);
+      expect(await invite({ group_id: east, role: 'viewer' }, people)).toEqual(refused);
+      const members = await named(['member.manage', 'group.view'], east);
+      const body = { login: 'east-viewer', role: 'admin' };
+      expect(await call('members.set', { params: { id: east }, body }, members)).toEqual(refused);
+      const gone = { params: { id: east, user: viewer.id } };
+      expect(await call('members.remove', gone, members)).toBe(204);
+    });
+
     it('of an invitation is given once, in time, until it is taken back', async () => {
       const invite = async () =>
         (

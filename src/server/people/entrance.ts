@@ -72,6 +72,10 @@ export class Entrance implements PeoplePort {
     return user.isSuperAdmin ? [{ role: 'super_admin' }, ...held] : held;
   }
 
+  working(sessionIds: readonly string[]): Promise<readonly string[]> {
+    return this.stores.sessions.working(sessionIds);
+  }
+
   hasSuperAdmin(sql: Sql): Promise<boolean> {
     return this.stores.users.hasSuperAdmin(sql);
   }

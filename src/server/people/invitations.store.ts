@@ -1,9 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { GroupRole } from '../../core/access/index.js';
+import { covers, decide, type Grant, type GroupRole } from '../../core/access/index.js';
 import { DAY_MS, HOUR_MS } from '../../core/kernel/index.js';
+import { ApiTokens, grantOf, Groups } from '../access/index.js';
 import { Database, type Sql, type SqlValue, type Tx } from '../platform/database/index.js';
 import type { Cursor } from '../platform/http/index.js';
 import { CLOCK, hashSecret, newId, newSecret, type Clock } from '../platform/index.js';
+import { Members } from './members.store.js';
+import { isActive, Users } from './users.store.js';
 
 export interface InvitationRecord {
   readonly id: string;
@@ -51,11 +54,18 @@ const toRecord = (row: Row): InvitationRecord => ({
 export const endAfter = (nowMs: number, days: number | null): number | null =>
   days === null ? null : nowMs + days * DAY_MS;
 
-/** Open invitations. Whoever accepts one takes its row: of two who try at once one wins. */
+/**
+ * Open invitations. Whoever accepts one takes its row: of two who try at once one wins. It is a promise of
+ * whoever invited, and worth what he could promise at the moment when it is taken.
+ */
 @Injectable()
 export class Invitations {
   constructor(
     private readonly database: Database,
+    private readonly users: Users,
+    private readonly members: Members,
+    private readonly tokens: ApiTokens,
+    private readonly groups: Groups,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -128,19 +138,30 @@ export class Invitations {
     return (await tx.run('DELETE FROM invitations WHERE id = ?', [id])) > 0;
   }
 
-  /** All of somebody who holds less from now on: what he promised others would outlive it. */
-  revokeOf(tx: Tx, userId: string): Promise<number> {
-    return tx.run('DELETE FROM invitations WHERE invited_by = ?', [userId]);
+  /**
+   * Ends those of a user that he could not make any more, and no others: call it in the transaction that
+   * takes something from him. Gives how many.
+   */
+  async endUnfounded(tx: Tx, userId: string): Promise<number> {
+    const rows = await tx.all<Row>(`SELECT ${COLUMNS} FROM invitations WHERE invited_by = ?`, [
+      userId,
+    ]);
+    let ended = 0;
+    for (const invitation of rows.map(toRecord)) {
+      if (await this.#isFounded(tx, invitation)) continue;
+      if (await this.revoke(tx, invitation.id)) ended += 1;
+    }
+    return ended;
   }
 
   /** Whether the secret would be taken; nothing is changed. */
   async isOpen(secret: string): Promise<boolean> {
     if (!SECRET.test(secret)) return false;
-    const row = await this.database.read.get(
-      'SELECT id FROM invitations WHERE secret_hash = ? AND expires_at > ?',
+    const row = await this.database.read.get<Row>(
+      `SELECT ${COLUMNS} FROM invitations WHERE secret_hash = ? AND expires_at > ?`,
       [hashSecret(secret), this.clock.now()],
     );
-    return row !== undefined;
+    return row !== undefined && (await this.#isFounded(this.database.read, toRecord(row)));
   }
 
   /** Uses it up; null when there is none that works. */
@@ -150,6 +171,30 @@ export class Invitations {
       `DELETE FROM invitations WHERE secret_hash = ? AND expires_at > ? RETURNING ${COLUMNS}`,
       [hashSecret(secret), this.clock.now()],
     );
-    return row === undefined ? null : toRecord(row);
+    const invitation = row === undefined ? null : toRecord(row);
+    return invitation !== null && (await this.#isFounded(tx, invitation)) ? invitation : null;
+  }
+
+  /** Whether whoever invited could do so now: roles are taken away, tokens revoked, groups moved. */
+  async #isFounded(
+    sql: Sql,
+    { invitedBy, isSuperAdmin, groupId, role }: InvitationRecord,
+  ): Promise<boolean> {
+    const grants = await this.#grantsOf(sql, invitedBy);
+    if (isSuperAdmin && !covers(grants, { role: 'super_admin' }, [])) return false;
+    if (groupId === null || role === null) return isSuperAdmin;
+    const group = await this.groups.find(groupId, sql);
+    if (group === null || !decide(grants, 'member.manage', group.path).ok) return false;
+    return covers(grants, { role, groupId }, group.path);
+  }
+
+  async #grantsOf(sql: Sql, invitedBy: string): Promise<readonly Grant[]> {
+    const nowMs = this.clock.now();
+    const token = await this.tokens.find(sql, invitedBy);
+    if (token !== null) return token.expiresAt > nowMs ? [grantOf(token)] : [];
+    const user = await this.users.byId(invitedBy, sql);
+    if (user === null || !isActive(user, nowMs)) return [];
+    const held = await this.members.grantsOf(user.id, sql);
+    return user.isSuperAdmin ? [{ role: 'super_admin' }, ...held] : held;
   }
 }

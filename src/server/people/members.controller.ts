@@ -1,8 +1,7 @@
 import { Controller, Inject } from '@nestjs/common';
-import { holdsAnywhere } from '../../core/access/index.js';
 import { FleetError } from '../../core/kernel/index.js';
 import type { Answer, Input } from '../../protocol/api/index.js';
-import { Access } from '../access/index.js';
+import { Access, requireSuperAdmin } from '../access/index.js';
 import { AuditLog } from '../audit/index.js';
 import { Database } from '../platform/database/index.js';
 import { Endpoint, Given, pageFrom, readCursor, Who, type Caller } from '../platform/http/index.js';
@@ -37,21 +36,21 @@ export class MembersController {
     return pageFrom(rows, query.limit, keyOf, memberView);
   }
 
-  /** `admin` is the highest role on a group, so nobody gives more than he holds. */
+  /** Nobody gives more than he holds; who could only manage members gives nothing. */
   @Endpoint('members.set')
   async set(
     @Given() { params, body }: Input<'members.set'>,
     @Who() caller: Caller,
   ): Promise<Answer<'members.set'>> {
-    await this.access.require(caller, 'member.manage', params.id);
     const { login, role } = body;
+    await this.access.requireToGive(caller, role, params.id);
     const expiresAt = endAfter(this.clock.now(), body.expires_in_days);
     const userId = await this.database.transaction(async (tx) => {
       const user = await this.stores.users.byLogin(login, tx);
       if (user === null) throw new FleetError('not_found', 'no such user');
       const at = { userId: user.id, groupId: params.id, source: 'manual' as const };
       await this.stores.members.set(tx, { ...at, role, expiresAt });
-      if (role !== 'admin') await this.stores.invitations.revokeOf(tx, user.id);
+      const ended = await this.stores.invitations.endUnfounded(tx, user.id);
       await this.audit.append(tx, {
         caller,
         action: 'member.set',
@@ -59,7 +58,13 @@ export class MembersController {
         targetId: user.id,
         groupId: params.id,
         outcome: 'allowed',
-        details: { login, role, expires_in_days: body.expires_in_days, source: 'manual' },
+        details: {
+          login,
+          role,
+          expires_in_days: body.expires_in_days,
+          source: 'manual',
+          ...(ended === 0 ? {} : { invitations_ended: ended }),
+        },
       });
       return user.id;
     });
@@ -76,7 +81,7 @@ export class MembersController {
       const at = { userId: params.user, groupId: params.id, source: 'manual' as const };
       const role = await this.stores.members.remove(tx, at);
       if (role === null) throw new FleetError('not_found', 'no such member');
-      await this.stores.invitations.revokeOf(tx, params.user);
+      const ended = await this.stores.invitations.endUnfounded(tx, params.user);
       await this.audit.append(tx, {
         caller,
         action: 'member.remove',
@@ -84,7 +89,11 @@ export class MembersController {
         targetId: params.user,
         groupId: params.id,
         outcome: 'allowed',
-        details: { role, source: 'manual' },
+        details: {
+          role,
+          source: 'manual',
+          ...(ended === 0 ? {} : { invitations_ended: ended }),
+        },
       });
     });
   }
@@ -127,6 +136,9 @@ export class InvitationsController {
       userDays: body.user_expires_in_days,
     };
     await this.#require(caller, wanted);
+    if (wanted.groupId !== null && wanted.role !== null) {
+      await this.access.requireToGive(caller, wanted.role, wanted.groupId);
+    }
     const { invitation, secret } = await this.database.transaction(async (tx) => {
       const made = await this.stores.invitations.create(tx, {
         ...wanted,
@@ -182,10 +194,6 @@ export class InvitationsController {
     wanted: Pick<InvitationRecord, 'isSuperAdmin' | 'groupId'>,
   ): Promise<void> {
     if (wanted.groupId !== null) await this.access.require(caller, 'member.manage', wanted.groupId);
-    if (wanted.isSuperAdmin && !holdsAnywhere(caller.grants, 'user.manage')) {
-      throw new FleetError('insufficient_role', 'this needs the role super_admin', {
-        context: { required_role: 'super_admin' },
-      });
-    }
+    if (wanted.isSuperAdmin) requireSuperAdmin(caller);
   }
 }

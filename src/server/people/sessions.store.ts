@@ -188,6 +188,20 @@ export class Sessions {
     return { id: row.user_id, isSuperAdmin: row.is_super_admin === 1 };
   }
 
+  /** Those of these sessions that are not over, of users who may come in. */
+  async working(ids: readonly string[]): Promise<readonly string[]> {
+    if (ids.length === 0) return [];
+    const nowMs = this.clock.now();
+    const rows = await this.database.read.all<{ id: string }>(
+      `SELECT sessions.id FROM sessions JOIN users ON users.id = sessions.user_id
+       WHERE sessions.expires_at > ? AND users.disabled_at IS NULL
+         AND (users.expires_at IS NULL OR users.expires_at > ?)
+         AND sessions.id IN (${ids.map(() => '?').join(', ')})`,
+      [nowMs, nowMs, ...ids],
+    );
+    return rows.map(({ id }) => id);
+  }
+
   /** Ends the session of a secret that was replaced; null when it is gone already. */
   async endReused(tx: Tx, secret: string): Promise<SessionRecord | null> {
     const row = await tx.get<Row>(

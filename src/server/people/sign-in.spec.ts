@@ -6,7 +6,9 @@ import { MINUTE_MS, SECOND_MS } from '../../core/kernel/index.js';
 import { codeOf, PACES, stepAt, TOTP_STEP_MS } from '../../core/people/index.js';
 import { Database } from '../platform/index.js';
 import { hashPassword, isOutdated, isPassword } from './password-hash.js';
-import { networkOf } from './tries.store.js';
+import { SignIn } from './sign-in.js';
+import { Users } from './users.store.js';
+import { networkOf } from '../platform/http/index.js';
 
 const signIn = (browser: Browser, body: object) =>
   browser.call('session.sign_in', { body: { login: 'ann', password: PASSWORD, ...body } });
@@ -45,6 +47,26 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       const entries = await audited('session.sign_in');
       expect(entries.filter(({ outcome }) => outcome === 'refused')).toHaveLength(3);
       expect(JSON.stringify(entries)).not.toMatch(/nobody|not-hers|seven-blue/);
+    });
+
+    it('takes no password that was changed while its hash was waited for', async () => {
+      const ann = await join(manager, 'ann', { super_admin: true });
+      const { app } = manager.manager;
+      const user = await app.get(Users).byLogin('ann');
+      const body = { current: PASSWORD, new: 'eight-green-anvils-sing' };
+      expect((await ann.call('account.password', { body })).status).toBe(200);
+      const caller = { kind: 'anonymous', id: '', name: '', grants: [], requestId: '' } as const;
+      // What was read before the change: as it is for whoever stands in the line of hashes meanwhile.
+      const entered = app
+        .get(SignIn)
+        .enter(
+          { login: 'ann', password: PASSWORD },
+          { caller: { ...caller, ip: '192.0.2.1' }, user, device: null },
+          async () => 'in',
+        );
+      await expect(entered).rejects.toMatchObject({ code: 'sign_in_failed' });
+      const refused = (await audited('session.sign_in')).filter((one) => one.outcome === 'refused');
+      expect(refused).toMatchObject([{ target_id: ann.id, ip: '192.0.2.1' }]);
     });
 
     it('asks for the second factor once it is confirmed, and takes each code once', async () => {

@@ -3,11 +3,11 @@ import { FleetError, type JsonValue } from '../../core/kernel/index.js';
 import type { PaceName } from '../../core/people/index.js';
 import { AuditLog, type AuditAction } from '../audit/index.js';
 import { Database, type Tx } from '../platform/database/index.js';
-import type { Caller } from '../platform/http/index.js';
+import { networkOf, type Caller } from '../platform/http/index.js';
 import { CLOCK, type Clock } from '../platform/index.js';
 import { Factors } from './factors.store.js';
 import { hashPassword, isOutdated, isPassword } from './password-hash.js';
-import { networkOf, SignInTries, type Counted } from './tries.store.js';
+import { SignInTries, type Counted } from './tries.store.js';
 import { isActive, Users, type UserRecord } from './users.store.js';
 
 export interface Attempt {
@@ -71,7 +71,10 @@ export class SignIn {
       return await this.#refuse(caller, user, used, 'password');
     }
     if (user.factorSecret === null) {
-      return await this.#succeed(attempt, user, caller, counted, enter);
+      const result = await this.#succeed(attempt, user, caller, counted, enter).catch(orChanged);
+      return result === CHANGED
+        ? await this.#refuse(caller, user, used, 'password')
+        : (result as T);
     }
     return await this.#withCode(attempt, { ...from, user }, counted, enter);
   }
@@ -90,13 +93,11 @@ export class SignIn {
     const more: Counted[] = from.device === null ? [{ pace: 'factor', about: user.id }] : [];
     const used = await this.tries.take(more);
     const all = [...counted, ...more];
-    const result = await this.#succeed(attempt, user, caller, all, enter).catch(
-      (error: unknown) => {
-        if (error !== WRONG_CODE) throw error;
-        return WRONG_CODE;
-      },
+    const result = await this.#succeed(attempt, user, caller, all, enter).catch((error: unknown) =>
+      error === WRONG_CODE ? WRONG_CODE : orChanged(error),
     );
-    if (result === WRONG_CODE) return await this.#refuse(caller, user, used, 'code');
+    if (result === WRONG_CODE || result === CHANGED)
+      return await this.#refuse(caller, user, used, 'code');
     return result as T;
   }
 
@@ -110,6 +111,7 @@ export class SignIn {
     const outdated = user.passwordHash !== null && isOutdated(user.passwordHash);
     const fresh = outdated ? await hashPassword(attempt.password) : null;
     return await this.database.transaction(async (tx) => {
+      if (!(await this.users.isUnchanged(tx, user))) throw CHANGED;
       const how = await this.#spend(tx, caller, user, attempt.code);
       await this.tries.succeeded(tx, counted);
       if (fresh !== null) await this.users.setPassword(tx, user.id, fresh);
@@ -170,6 +172,13 @@ export class SignIn {
     return { right: (tx) => this.tries.succeeded(tx, counted) };
   }
 }
+
+/** The password or the second factor is another one since it was looked at. */
+const CHANGED = new FleetError('sign_in_failed', 'password or second factor changed meanwhile');
+const orChanged = (error: unknown): typeof CHANGED => {
+  if (error !== CHANGED) throw error;
+  return CHANGED;
+};
 
 const WRONG_CODE = new FleetError('second_factor_wrong', 'the code is wrong, or was used before');
 

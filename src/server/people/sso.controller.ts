@@ -4,14 +4,14 @@ import { FleetError } from '../../core/kernel/index.js';
 import type { Input } from '../../protocol/api/index.js';
 import { AuditLog } from '../audit/index.js';
 import { Database } from '../platform/database/index.js';
-import { Endpoint, Given, Who, type Caller } from '../platform/http/index.js';
+import { Endpoint, Given, networkOf, Who, type Caller } from '../platform/http/index.js';
 import { Cookies } from './cookies.js';
 import { Oidc, readTrip, tripText, type SsoTrip } from './oidc.js';
 import type { OidcSettings } from './oidc-file.js';
 import type { Joined } from './joining.js';
 import { aboutUser } from './sign-in.js';
 import { Sso } from './sso.js';
-import { networkOf, SignInTries, type Counted } from './tries.store.js';
+import { SignInTries, type Counted } from './tries.store.js';
 
 /** To the OpenID provider and back. */
 @Controller()
@@ -44,9 +44,11 @@ export class SsoController {
     if (settings === null) {
       throw new FleetError('sso_not_configured', 'there is no OpenID provider here');
     }
-    const counted: Counted[] = [{ pace: 'address', about: `sso ${networkOf(caller.ip)}` }];
-    await this.tries.take(counted);
     const trip = readTrip(this.cookies.read(request, 'sso'));
+    // Any page can send any browser here: what began nowhere must not use up the tries of those who sign in.
+    const kind = trip !== null && query.state === trip.state ? 'sso' : 'sso from nowhere';
+    const counted: Counted[] = [{ pace: 'address', about: `${kind} ${networkOf(caller.ip)}` }];
+    await this.tries.take(counted);
     this.cookies.clear(response, 'sso');
     const joined = await this.#enter(caller, request, { trip, query, settings });
     await this.database.transaction((tx) => this.tries.succeeded(tx, counted));

@@ -12,8 +12,10 @@ import {
   join,
   keepCookies,
   makeBrowser,
+  PASSWORD,
   type Browser,
 } from '../../../test/support/people/browser.js';
+import { PACES } from '../../core/people/index.js';
 import { readOidcFile } from './oidc-file.js';
 
 const PROVIDER = fileURLToPath(
@@ -144,6 +146,24 @@ describe('single sign-on', () => {
     ]);
   });
 
+  it('ends what somebody promised when the claims take away what he could', async () => {
+    people({ 'bea-1': { preferred_username: 'bea', groups: ['boss', 'ops'] } });
+    const { browser } = await signIn('bea-1');
+    // Which tells the CSRF value.
+    await browser.call('session.show');
+    const note = { note: 'x', group_id: 'grp_default', role: 'admin' };
+    const invited = await browser.call('invitations.create', { body: note });
+    expect(invited.status).toBe(201);
+    people({ 'bea-1': { preferred_username: 'bea', groups: ['ops'] } });
+    expect((await signIn('bea-1')).status).toBe(302);
+    const secret = invited.body['secret'] as string;
+    const body = { secret, login: 'cy', name: 'Cy', password: PASSWORD };
+    const answer = await makeBrowser(manager.url).call('invitations.accept', { body });
+    expect(answer.body.code).toBe('invitation_invalid');
+    const audit = await manager.call('audit.list', { query: { action: 'invitation.revoke' } });
+    expect(audit.body.items).toMatchObject([{ details: { invitations_ended: 1, source: 'sso' } }]);
+  });
+
   it('leaves alone what an admin gave', async () => {
     const { browser } = await signIn('ann-1');
     const login = ((await browser.call('session.show')).body['user'] as { login: string }).login;
@@ -210,6 +230,16 @@ describe('single sign-on', () => {
     const text = JSON.stringify(refused.body);
     expect(text).not.toContain(url.searchParams.get('code'));
     expect(text).not.toContain('kept-in-a-file');
+  });
+
+  it('is not slowed for others by what any page can send', async () => {
+    const stray = async () =>
+      (await makeBrowser(manager.url).call('sso.callback', { query: { code: 'x', state: 'y' } }))
+        .status;
+    const told = new Set<number>();
+    for (let i = 0; i < 4 * PACES.address.free && !told.has(429); i += 1) told.add(await stray());
+    expect([...told]).toContain(429);
+    expect((await signIn('ann-1')).status).toBe(302);
   });
 });
 

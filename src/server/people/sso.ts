@@ -113,5 +113,9 @@ export class Sso {
       const entry = aboutUser(caller, 'member.set', userId, { role, source });
       await this.audit.append(tx, { ...entry, groupId });
     }
+    const ended = await this.stores.invitations.endUnfounded(tx, userId);
+    if (ended === 0) return;
+    const details = { invitations_ended: ended, source };
+    await this.audit.append(tx, aboutUser(caller, 'invitation.revoke', userId, details));
   }
 }

@@ -24,21 +24,6 @@ const SWEEP_EVERY = 1_000;
 const keyOf = ({ pace, about }: Counted): string =>
   `${pace} ${createHash('sha256').update(about).digest('base64url')}`;
 
-/** An IPv6 subscriber has at least a /64 of addresses: they are one. */
-export function networkOf(ip: string): string {
-  const address = ip.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '');
-  if (!address.includes(':')) return address;
-  const [head = '', tail] = address.split('::');
-  const left = head.split(':').filter((part) => part !== '');
-  const right = (tail ?? '').split(':').filter((part) => part !== '');
-  const missing = tail === undefined ? 0 : 8 - left.length - right.length;
-  const parts = [...left, ...Array<string>(Math.max(0, missing)).fill('0'), ...right];
-  return parts
-    .slice(0, 4)
-    .map((part) => Number.parseInt(part, 16).toString(16))
-    .join(':');
-}
-
 /**
  * Counts tries to sign in, in the database: a restart or a second manager forgives nothing. A try is
  * taken before the password is looked at, so that a thousand at once do not all slip through.

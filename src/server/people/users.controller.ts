@@ -1,7 +1,7 @@
 import { Controller, Inject } from '@nestjs/common';
 import { FleetError } from '../../core/kernel/index.js';
 import type { Answer, Input } from '../../protocol/api/index.js';
-import { ApiTokens, OpenRequests } from '../access/index.js';
+import { ApiTokens, OpenRequests, requireSuperAdmin } from '../access/index.js';
 import { AuditLog } from '../audit/index.js';
 import { Database, type Tx } from '../platform/database/index.js';
 import { Endpoint, Given, pageFrom, readCursor, Who, type Caller } from '../platform/http/index.js';
@@ -50,16 +50,22 @@ export class UsersController {
     @Who() caller: Caller,
   ): Promise<Answer<'users.update'>> {
     const { name, super_admin: isSuperAdmin, expires_in_days: days } = body;
-    return this.#change(params.id, async (tx, user) => {
+    if (isSuperAdmin === true) requireSuperAdmin(caller);
+    return this.#change(params.id, caller, async (tx, user) => {
       const changed = await this.stores.users.update(tx, user, {
         ...(name === undefined ? {} : { name }),
         ...(isSuperAdmin === undefined ? {} : { isSuperAdmin }),
         ...(days === undefined ? {} : { expiresAt: endAfter(this.clock.now(), days) }),
       });
-      const ended = isSuperAdmin === false ? await this.#demoted(tx, caller, user) : {};
+      const demoted = isSuperAdmin === false ? await this.#demoted(tx, caller, user) : {};
+      const invitations = await this.stores.invitations.endUnfounded(tx, user.id);
       const { expiresAt } = changed;
       if (expiresAt !== null) tx.afterCommit(() => this.open.shortenPerson(user.id, expiresAt));
-      const details = { ...body, ...ended };
+      const details = {
+        ...body,
+        ...demoted,
+        ...(invitations === 0 ? {} : { invitations_ended: invitations }),
+      };
       await this.audit.append(tx, aboutUser(caller, 'user.update', user.id, details));
       return changed;
     });
@@ -71,15 +77,18 @@ export class UsersController {
     @Given() { params }: Input<'users.disable'>,
     @Who() caller: Caller,
   ): Promise<Answer<'users.disable'>> {
-    return this.#change(params.id, async (tx, user) => {
+    return this.#change(params.id, caller, async (tx, user) => {
       if (user.disabledAt !== null) return user;
       const changed = await this.stores.users.update(tx, user, { disabledAt: this.clock.now() });
       await this.stores.sessions.endAll(tx, user.id);
       await this.stores.devices.forgetAll(tx, user.id);
-      await this.stores.invitations.revokeOf(tx, user.id);
       // What is nearly done may end; streams are cut at the next look.
       tx.afterCommit(() => this.open.shortenPerson(user.id, this.clock.now()));
-      const details = { login: user.login };
+      const ended = await this.stores.invitations.endUnfounded(tx, user.id);
+      const details = {
+        login: user.login,
+        ...(ended === 0 ? {} : { invitations_ended: ended }),
+      };
       await this.audit.append(tx, aboutUser(caller, 'user.disable', user.id, details));
       return changed;
     });
@@ -91,7 +100,7 @@ export class UsersController {
     @Given() { params }: Input<'users.enable'>,
     @Who() caller: Caller,
   ): Promise<Answer<'users.enable'>> {
-    return this.#change(params.id, async (tx, user) => {
+    return this.#change(params.id, caller, async (tx, user) => {
       if (user.disabledAt === null) return user;
       const changed = await this.stores.users.update(tx, user, { disabledAt: null });
       const details = { login: user.login };
@@ -106,8 +115,7 @@ export class UsersController {
     @Who() caller: Caller,
   ): Promise<void> {
     await this.database.transaction(async (tx) => {
-      const user = await this.stores.users.byId(params.id, tx);
-      if (user === null) throw noSuchUser();
+      const user = await this.#find(tx, params.id, caller);
       const details = { sessions_ended: await this.stores.sessions.endAll(tx, user.id) };
       await this.audit.append(tx, aboutUser(caller, 'user.sign_out', user.id, details));
     });
@@ -119,8 +127,7 @@ export class UsersController {
     @Who() caller: Caller,
   ): Promise<void> {
     await this.database.transaction(async (tx) => {
-      const user = await this.stores.users.byId(params.id, tx);
-      if (user === null) throw noSuchUser();
+      const user = await this.#find(tx, params.id, caller);
       await this.stores.factors.remove(tx, user.id);
       await this.stores.sessions.endAll(tx, user.id);
       await this.audit.append(tx, aboutUser(caller, 'factor.remove', user.id, { by: 'admin' }));
@@ -129,7 +136,6 @@ export class UsersController {
 
   /** What he gave away as a super admin goes with it: only super admins make tokens. */
   async #demoted(tx: Tx, caller: Caller, user: UserRecord): Promise<{ tokens_ended: number }> {
-    await this.stores.invitations.revokeOf(tx, user.id);
     if (!user.isSuperAdmin) return { tokens_ended: 0 };
     const ids = await this.tokens.revokeOf(tx, user.id);
     tx.afterCommit(() => {
@@ -141,17 +147,25 @@ export class UsersController {
   /** One change at a time to who is a super admin; whoever would be the last one stays. */
   async #change(
     id: string,
+    caller: Caller,
     work: (tx: Tx, user: UserRecord) => Promise<UserRecord>,
   ): Promise<Answer<'users.update'>> {
     const changed = await this.database.transaction(async (tx) => {
       await this.stores.users.lockSuperAdmins(tx);
-      const user = await this.stores.users.byId(id, tx);
-      if (user === null) throw noSuchUser();
+      const user = await this.#find(tx, id, caller);
       const next = await work(tx, user);
       await this.stores.users.keepSuperAdmin(tx, user);
       return next;
     });
     return userView(changed, this.clock.now());
+  }
+
+  /** Super admins are changed by their like; who may manage users is not one by that. */
+  async #find(tx: Tx, id: string, caller: Caller): Promise<UserRecord> {
+    const user = await this.stores.users.byId(id, tx);
+    if (user === null) throw noSuchUser();
+    if (user.isSuperAdmin) requireSuperAdmin(caller);
+    return user;
   }
 }
 

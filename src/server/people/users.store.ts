@@ -161,6 +161,19 @@ export class Users {
     await tx.run('UPDATE users SET password_hash = ? WHERE id = ?', [hash, id]);
   }
 
+  /**
+   * Whether password and second factor are those of this record, until the end of the transaction: what was
+   * looked at before it may have been changed while a hash was waited for.
+   */
+  async isUnchanged(tx: Tx, { id, passwordHash, factorSecret }: UserRecord): Promise<boolean> {
+    const same = await tx.run(
+      `UPDATE users SET login = login WHERE id = ? AND disabled_at IS NULL
+         AND COALESCE(password_hash, '') = ? AND COALESCE(factor_secret, '') = ?`,
+      [id, passwordHash ?? '', factorSecret ?? ''],
+    );
+    return same === 1;
+  }
+
   async signedIn(tx: Tx, id: string): Promise<void> {
     await tx.run('UPDATE users SET last_sign_in_at = ? WHERE id = ?', [this.clock.now(), id]);
   }

@@ -7,7 +7,7 @@ import {
 } from '../../../test/support/obedient-node.js';
 import { rolloutsOn } from '../../../test/support/rollouts.js';
 import { instant } from '../../core/kernel/index.js';
-import type { UpgradeMode } from './circumstances.js';
+import { FREEZES_MAX, type UpgradeMode } from './circumstances.js';
 
 describeOnBothDatabases('what holds for a group', (openTestDatabase) => {
   const setUp = async () => {
@@ -40,6 +40,15 @@ describeOnBothDatabases('what holds for a group', (openTestDatabase) => {
     };
     return { ...manager, east, hall, west, now, set, freeze, modes };
   };
+
+  it('is told by so many freezes and no more', async () => {
+    const { east, west, freeze, book, database } = await setUp();
+    for (let i = 0; i < FREEZES_MAX; i += 1) await freeze(`frz_${i}`, east, 1, 2);
+    await expect(freeze('frz_more', east, 1, 2)).rejects.toMatchObject({ code: 'conflict' });
+    await freeze('frz_west', west, 1, 2);
+    await database.transaction((tx) => book.thaw(tx, 'frz_0'));
+    await freeze('frz_more', east, 1, 2);
+  });
 
   it('is the most restrictive switch of it and of those above, never of others', async () => {
     const { east, hall, set, modes, book, database, now } = await setUp();

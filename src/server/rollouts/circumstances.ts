@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { instant, type Instant } from '../../core/kernel/index.js';
+import { FleetError, instant, type Instant } from '../../core/kernel/index.js';
 import type { Circumstances, Freeze } from '../../core/rollout/index.js';
 import type { Sql, Tx } from '../platform/index.js';
 import { isYanked } from '../releases/index.js';
@@ -48,6 +48,9 @@ interface SwitchRow {
   set_at: number;
 }
 
+/** On one group, those that are over too: each step of a rollout reads them, and a list shows them all. */
+export const FREEZES_MAX = 200;
+
 /** Held on a group, these hold for every group below it; the root group is the whole fleet. */
 const ON_PATH = `SELECT 1 FROM node_groups g WHERE g.id = ? AND g.path LIKE '%/' || x.group_id || '/%'`;
 
@@ -90,7 +93,18 @@ export class CircumstancesBook {
     return row === undefined ? null : toSwitch(row);
   }
 
+  /** Throws `conflict` when `FREEZES_MAX` stand on the group. */
   async freeze(tx: Tx, freeze: StoredFreeze): Promise<void> {
+    const held = await tx.get<{ count: number }>(
+      'SELECT CAST(count(*) AS integer) AS count FROM freezes WHERE group_id = ?',
+      [freeze.groupId],
+    );
+    if ((held?.count ?? 0) >= FREEZES_MAX) {
+      throw new FleetError(
+        'conflict',
+        `a group holds at most ${FREEZES_MAX} freezes; delete those that are over`,
+      );
+    }
     await tx.run(
       `INSERT INTO freezes (id, group_id, name, from_at, to_at, created_by, created_at)
        VALUES (?, ?, ?, ?, ?, ?, ?)`,

@@ -74,6 +74,26 @@ describeOnBothDatabases('the way back', (openTestDatabase) => {
     });
   });
 
+  it('leaves a node alone that belongs to others since', async () => {
+    const { manager, revert, upgrade } = await setUp();
+    const nodes = await manager.enroll(2);
+    const [gone = '', here = ''] = nodes.map((node) => node.id);
+    const id = await manager.create({ nodes, preset: IMMEDIATE });
+    await upgrade(id, [gone, here]);
+    const west = await manager.group('west', 'grp_default');
+    const moved = await findRollout(manager.database.read, id);
+    const led = await manager.group('led', 'grp_default');
+    await manager.database.transaction(async (tx) => {
+      await tx.run('UPDATE nodes SET group_id = ? WHERE id = ?', [west, gone]);
+      await tx.run('UPDATE nodes SET group_id = ? WHERE id = ?', [led, here]);
+      await tx.run('UPDATE rollouts SET group_id = ? WHERE id = ?', [led, moved?.meta.id ?? '']);
+    });
+    const { ids, skipped } = await revert(id);
+    expect(skipped).toEqual([{ node_id: gone, reason: 'in_another_group' }]);
+    const { targets } = await lookAt(manager.database, ids[0] ?? '');
+    expect(targets.map((target) => target.nodeId)).toEqual([here]);
+  });
+
   it('takes a node that was in the middle of its swap back when it is through', async () => {
     const { manager, revert, upgrade } = await setUp();
     const nodes = await manager.enroll(3);

@@ -9,6 +9,7 @@ import { ORCHESTRATOR } from './rollout-units.js';
 import { LATER, Orchestrator } from './rollouts.orchestrator.js';
 import { findRollout, type StoredRollout } from './rollouts.store.js';
 import type { Task } from './chores.js';
+import { Scopes } from './scope.js';
 import { findTarget, lateForRevert, targetsInStates, type StoredTarget } from './targets.store.js';
 
 /** A node that comes out of its swap later than this after a revert is left to people. */
@@ -33,6 +34,7 @@ export class Reverts {
     private readonly orchestrator: Orchestrator,
     private readonly nodes: Nodes,
     private readonly releases: Releases,
+    private readonly scopes: Scopes,
   ) {}
 
   /**
@@ -88,6 +90,8 @@ export class Reverts {
         byVersion.set(target.fromVersion, [...of, target]);
       }
     }
+    // Who has got a node since decides about it, not who once upgraded it.
+    const inside = new Set(await this.scopes.subtree(meta.groupId));
     const requests: RolloutRequest[] = [];
     for (const [version, targets] of [...byVersion].sort(([a], [b]) => (a < b ? -1 : 1))) {
       const release = await this.releases.published(
@@ -103,6 +107,10 @@ export class Reverts {
       for (const { nodeId } of targets) {
         const node = await this.nodes.find(nodeId);
         if (node === null) continue;
+        if (!inside.has(node.groupId)) {
+          skipped.push({ node_id: nodeId, reason: 'in_another_group' });
+          continue;
+        }
         const { reason } = candidacyOf(node, release.manifest);
         if (reason === null) nodes.push(node);
         else skipped.push({ node_id: nodeId, reason });

@@ -72,4 +72,16 @@ export class RolloutHolds implements NodeHolds {
   async rolloutOf(sql: Sql, nodeId: string): Promise<string | null> {
     return (await activeOf(sql, nodeId))[0]?.rolloutId ?? null;
   }
+
+  async rolloutFromOutside(sql: Sql, groupId: string): Promise<string | null> {
+    const below = `%/${groupId}/%`;
+    const row = await sql.get<{ id: string }>(
+      `SELECT r.id FROM active_targets a JOIN rollouts r ON r.id = a.rollout_id
+         JOIN nodes n ON n.id = a.node_id JOIN node_groups g ON g.id = n.group_id
+         JOIN node_groups led ON led.id = r.group_id
+       WHERE g.path LIKE ? AND led.path NOT LIKE ? ORDER BY r.id LIMIT 1`,
+      [below, below],
+    );
+    return row?.id ?? null;
+  }
 }

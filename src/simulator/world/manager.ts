@@ -99,7 +99,7 @@ export class Manager {
     this.orchestrator = new Orchestrator(database, units, chronicle, clock);
     this.scopes = new Scopes(new Groups(database, clock), nodes);
     this.releases = new Releases(database, options.blobs, audit, events, clock);
-    this.reverts = new Reverts(database, this.orchestrator, nodes, this.releases);
+    this.reverts = new Reverts(database, this.orchestrator, nodes, this.releases, this.scopes);
     const { orchestrator, scopes, releases, reverts } = this;
     const newcomers = new Newcomers(database, units, orchestrator, scopes, releases);
     const chores = choresOf(newcomers, reverts);

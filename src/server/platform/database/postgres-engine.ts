@@ -46,11 +46,17 @@ export function numbered(sql: string): string {
   return text;
 }
 
+/** PostgreSQL takes no NUL in a text. A node that writes one into its events must not be stuck with them. */
+const storable = (value: SqlValue): SqlValue =>
+  typeof value === 'string' && value.includes('\u0000')
+    ? value.replaceAll('\u0000', '\ufffd')
+    : value;
+
 type Queryable = Pick<pg.ClientBase, 'query'>;
 
 const sqlOf = (client: Queryable): Sql => {
   const query = async (sql: string, params: readonly SqlValue[] = []): Promise<pg.QueryResult> =>
-    await client.query(numbered(sql), [...params]);
+    await client.query(numbered(sql), params.map(storable));
   return {
     all: async <Row>(sql: string, params?: readonly SqlValue[]) =>
       (await query(sql, params)).rows as Row[],

@@ -77,6 +77,10 @@ export const Given = createParamDecorator(async (_: unknown, context: ExecutionC
   const problems: FieldProblem[] = [];
   const parse = (part: string, schema: z.ZodType | undefined, value: unknown): unknown => {
     if (schema === undefined) return undefined;
+    if (part !== 'body' && holdsNul(value)) {
+      problems.push({ path: part, message: 'a NUL character is in no text' });
+      return undefined;
+    }
     const parsed = schema.safeParse(value);
     if (parsed.success) return parsed.data;
     for (const issue of parsed.error.issues) {
@@ -85,13 +89,15 @@ export const Given = createParamDecorator(async (_: unknown, context: ExecutionC
     return undefined;
   };
   const bytesMax = BODY_BYTES_MAX[route.permission] ?? JSON_BODY_BYTES_MAX;
+  // What a node tells has happened, whatever is in it: refused, it would be told again for ever.
+  const nul = route.permission === 'node' ? 'taken' : 'refused';
   const given = {
     params: parse('params', route.params, request.params),
     query: parse('query', route.query, request.query),
     body:
       route.body === undefined
         ? undefined
-        : parse('body', route.body, await readJsonBody(request, bytesMax)),
+        : parse('body', route.body, await readJsonBody(request, bytesMax, nul)),
   };
   if (problems.length > 0) {
     const list = problems.map(({ path, message }) => `${path}: ${message}`).join('; ');
@@ -99,6 +105,12 @@ export const Given = createParamDecorator(async (_: unknown, context: ExecutionC
   }
   return given;
 });
+
+/** Of what an address can carry: texts, and lists of texts. */
+const holdsNul = (part: unknown): boolean =>
+  Object.values((part ?? {}) as Record<string, unknown>)
+    .flat()
+    .some((value) => typeof value === 'string' && value.includes('\u0000'));
 
 /** The `Caller` of the request. */
 export const Who = createParamDecorator((_: unknown, context: ExecutionContext) =>

@@ -30,6 +30,15 @@ async function post(
 }
 
 describe('bad input', () => {
+  it('holds no NUL: PostgreSQL could not keep it, and SQLite is not asked either', async () => {
+    const { response, problem } = await post('{"name":"a\\u0000b"}');
+    expect([response.status, problem.code]).toEqual([400, 'invalid_request']);
+    // A backslash, and then the letters.
+    expect((await post('{"name":"a\\\\u0000b"}')).response.status).toBe(201);
+    const query = { actor_id: 'a\u0000b' };
+    expect((await manager.call('audit.list', { query })).body.code).toBe('invalid_request');
+  });
+
   it('is told with every wrong field of every part', async () => {
     const body = { name: '', role: 'king', group_id: 'no', expires_in_days: 1000 };
     const {

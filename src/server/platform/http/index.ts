@@ -1,5 +1,5 @@
 export { consoleMiddleware, readConsole } from './console.js';
-export { TrustedProxies } from './caller-address.js';
+export { networkOf, TrustedProxies } from './caller-address.js';
 export { personBehind, systemCaller, type Caller } from './caller.js';
 export { Endpoint, Given, routeOf, Who } from './endpoint.js';
 export { JSON_BODY_BYTES_MAX } from './json-body.js';

@@ -8,6 +8,9 @@ export const JSON_BODY_MS_MAX = 20_000;
 /** On public routes: an enrollment with all its labels is about 10 KiB, and anybody may send. */
 export const PUBLIC_BODY_BYTES_MAX = 64 * 1024;
 
+/** An escaped NUL: PostgreSQL can keep none in a text, and no text of ours needs one. */
+const NUL_ESCAPED = /(?<!\\)(?:\\\\)*\\u0000/;
+
 const invalid = (message: string): FleetError =>
   new FleetError('invalid_request', message, {
     context: { problems: [{ path: 'body', message }] },
@@ -24,7 +27,11 @@ const tooSlow = (): FleetError =>
  * kept in memory, and only for routes with a body schema, so that uploads stay streams. Throws
  * `invalid_request`, `payload_too_large` or `request_too_slow`.
  */
-export async function readJsonBody(request: Request, bytesMax: number): Promise<unknown> {
+export async function readJsonBody(
+  request: Request,
+  bytesMax: number,
+  nul: 'refused' | 'taken' = 'refused',
+): Promise<unknown> {
   const contentType = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase();
   if (contentType !== 'application/json') {
     throw invalid('send JSON with the header Content-Type: application/json');
@@ -33,11 +40,16 @@ export async function readJsonBody(request: Request, bytesMax: number): Promise<
     throw invalid('send the body without Content-Encoding');
   }
   const bytes = await readAll(request, bytesMax);
+  let text: string;
+  let json: unknown;
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown;
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    json = JSON.parse(text) as unknown;
   } catch {
     throw invalid('the body is not JSON in UTF-8');
   }
+  if (nul === 'refused' && NUL_ESCAPED.test(text)) throw invalid('the body holds a NUL character');
+  return json;
 }
 
 async function readAll(request: Request, bytesMax: number): Promise<Buffer> {
