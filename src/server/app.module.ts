@@ -11,6 +11,7 @@ import { PeopleModule } from './people/index.js';
 import { PlatformModule, type Platform } from './platform/index.js';
 import { ReleasesModule } from './releases/index.js';
 import { RolloutsModule } from './rollouts/index.js';
+import { TelemetryModule } from './telemetry/index.js';
 
 /** All modules, in the order in which they may know each other: each knows those above it only. */
 const MODULES = [
@@ -25,6 +26,7 @@ const MODULES = [
   ReleasesModule,
   RolloutsModule,
   FindModule,
+  TelemetryModule,
 ];
 
 @Module({})

@@ -1,6 +1,13 @@
 import { FleetError } from '../core/kernel/index.js';
 import { startManager, type Manager } from './manager.js';
-import { configOfProcess, makeLogger, redactedConfig, VERSION } from './platform/index.js';
+import {
+  configOfProcess,
+  makeLogger,
+  redactedConfig,
+  VERSION,
+  type Config,
+} from './platform/index.js';
+import type { Otel } from './telemetry/otel/index.js';
 
 /** EX_CONFIG of sysexits.h: the service manager need not try again. */
 const EXIT_CONFIG = 78;
@@ -16,12 +23,17 @@ const say = (text: string): void => void process.stdout.write(`${text}\n`);
 export async function runManager(): Promise<void> {
   try {
     const config = configOfProcess();
-    const log = makeLogger(config.logLevel);
+    const otel = await openTelemetry(config);
+    const log = makeLogger(config.logLevel, otel?.sink);
+    otel?.complainTo(log);
     const manager = await startManager({ config, log, clock: { now: () => Date.now() } });
     log.info({ config: redactedConfig(manager.config), version: VERSION }, 'manager started');
     say(greeting(manager));
     if (manager.setupToken !== null) say(setupBox(manager, manager.setupToken));
-    stopOnSignals(manager);
+    stopOnSignals(async () => {
+      await manager.stop();
+      await otel?.stop();
+    });
   } catch (error) {
     if (!(error instanceof FleetError) || !OF_OPERATOR.includes(error.code)) throw error;
     const lines = error.message.split('\n').map((line) => `  - ${line}`);
@@ -31,6 +43,13 @@ export async function runManager(): Promise<void> {
     );
     process.exit(EXIT_CONFIG);
   }
+}
+
+/** Loaded only when it is switched on: a manager without it pays neither memory nor time for it. */
+async function openTelemetry({ otel }: Config): Promise<Otel | null> {
+  if (otel === null) return null;
+  const { startOtel } = await import('./telemetry/otel/index.js');
+  return startOtel(otel);
 }
 
 function greeting({ config }: Manager): string {
@@ -67,13 +86,13 @@ function setupBox({ config, setupFile }: Manager, token: string): string {
   ].join('\n');
 }
 
-function stopOnSignals(manager: Manager): void {
+function stopOnSignals(stop: () => Promise<void>): void {
   let asked = false;
   const onSignal = (): void => {
     if (asked) process.exit(EXIT_INTERRUPTED);
     asked = true;
     say('Stopping: links are closed, answers under way are finished.');
-    manager.stop().then(
+    stop().then(
       () => process.exit(0),
       (error: unknown) => {
         process.stderr.write(`Stopping failed: ${String(error)}\n`);

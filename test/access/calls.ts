@@ -98,6 +98,7 @@ const cleanUp: (() => Promise<unknown>)[] = [];
 export const CALLS: Readonly<Record<RouteName, CallOf>> = {
   'health.live': nothing,
   'openapi.show': nothing,
+  'metrics.show': nothing,
   'setup.finish': anywhere({ body: { setup_token: 'bws_0000000000000000', name: 'ann' } }),
   'setup.first_user': anywhere({
     body: { setup_token: 'bws_0000000000000000', login: 'ann', name: 'Ann', password: PASSWORD },

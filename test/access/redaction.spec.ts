@@ -66,7 +66,7 @@ describe('no secret', () => {
     const stream = new PassThrough();
     stream.on('data', (chunk: Buffer) => heard('log', chunk.toString()));
     // What the program itself uses, so that its redaction is what is tried.
-    return makeLogger('trace', stream);
+    return makeLogger('trace', null, stream);
   };
   const file = (name: string, text: string): string => {
     writeFileSync(at(dir.path, name), text, { mode: 0o600 });

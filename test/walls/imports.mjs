@@ -16,6 +16,7 @@ export const SERVER_ORDER = [
   'releases',
   'rollouts',
   'find',
+  'telemetry',
 ];
 
 const SPEC = '[.]spec[.]ts$';
@@ -140,6 +141,13 @@ export const rulesFor = (root) => [
     severity: 'error',
     from: { path: '^src/', pathNot: ['^src/core/release/sigstore-adapter[.]ts$', SPEC] },
     to: { path: '(^|/)node_modules/@sigstore/' },
+  },
+  {
+    // Loaded only when it is switched on; the rest of the manager knows `traced`.
+    name: 'opentelemetry-stays-in-its-room',
+    severity: 'error',
+    from: { path: '^src/', pathNot: ['^src/server/telemetry/otel/', SPEC] },
+    to: { path: '(^|/)node_modules/@opentelemetry/' },
   },
   {
     name: 'migrations-know-typeorm-only',

@@ -124,6 +124,11 @@ export const FORBIDDEN_IMPORTS: readonly Plant[] = [
     code: importing('@sigstore/verify'),
   },
   {
+    rule: 'opentelemetry-stays-in-its-room',
+    file: 'src/server/telemetry/planted-shortcut.ts',
+    code: importing('@opentelemetry/api'),
+  },
+  {
     rule: 'migrations-know-typeorm-only',
     file: 'migrations/planted-rule.ts',
     code: importing('../src/core/kernel/index.js'),
@@ -156,6 +161,7 @@ export const FORBIDDEN_IMPORTS: readonly Plant[] = [
       ['enrollment', 'releases'],
       ['releases', 'rollouts'],
       ['rollouts', 'find'],
+      ['find', 'telemetry'],
     ] as const
   ).map(([module, neighbour]) => ({
     rule: `server-${module}-looks-right`,

@@ -38,6 +38,7 @@ describe('the table of permissions', () => {
       'event.view': 'viewer operator admin super_admin',
       'sink.manage': 'admin super_admin',
       'audit.view': 'admin super_admin',
+      'metrics.view': 'super_admin',
     });
   });
 

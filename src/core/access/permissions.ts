@@ -49,6 +49,8 @@ const TABLE = {
   'event.view': fromRole('viewer'),
   'sink.manage': fromRole('admin'),
   'audit.view': fromRole('admin'),
+  // Numbers of the whole installation: for a super admin, and for tokens that hold it everywhere.
+  'metrics.view': { groupRole: null, release: false },
 } as const satisfies Record<string, PermissionRow>;
 
 export type Permission = keyof typeof TABLE;

@@ -40,6 +40,7 @@ export const PERMISSIONS = [
   'event.view',
   'sink.manage',
   'audit.view',
+  'metrics.view',
 ] as const;
 export type Permission = (typeof PERMISSIONS)[number];
 
@@ -92,6 +93,14 @@ export const ROUTES = {
     summary: 'This interface as OpenAPI 3.1',
     status: 200,
     answer: z.record(z.string(), z.unknown()),
+    errors: [],
+  }),
+  'metrics.show': route({
+    method: 'GET',
+    path: '/metrics',
+    permission: 'metrics.view',
+    summary: 'Numbers of this process and of the fleet, for Prometheus: text format or OpenMetrics',
+    status: 200,
     errors: [],
   }),
   'setup.finish': route({

@@ -2,7 +2,14 @@ import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/com
 import type { Request, Response } from 'express';
 import { FleetError } from '../../core/kernel/index.js';
 import { NodeAuthenticator } from '../gateway/index.js';
-import { ipOf, requestIdOf, routeOf, setCaller, type Caller } from '../platform/http/index.js';
+import {
+  ipOf,
+  requestIdOf,
+  routeOf,
+  setCaller,
+  setRoute,
+  type Caller,
+} from '../platform/http/index.js';
 import type { Route, RouteName } from '../../protocol/api/index.js';
 import { Attempts } from './attempts.js';
 import { Credentials, NEVER, refusalOf } from './credentials.js';
@@ -48,6 +55,7 @@ export class Guard implements CanActivate {
     };
     // Known from here on, so that a refusal too can be told with its address.
     setCaller(request, stranger);
+    setRoute(request, name);
     if (route.permission === 'public') return true;
     const { authorization } = request.headers;
     const response = context.switchToHttp().getResponse<Response>();

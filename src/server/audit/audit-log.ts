@@ -5,6 +5,7 @@ import type { AuditEntry } from '../../protocol/api/index.js';
 import type { Sql, SqlValue, Tx } from '../platform/database/index.js';
 import type { Caller } from '../platform/http/index.js';
 import { CLOCK, type Clock } from '../platform/index.js';
+import { meters } from '../platform/telemetry/index.js';
 import type { AuditAction } from './actions.js';
 
 /** An entry before it has a number. `details` must hold nothing secret: it is kept for ever. */
@@ -112,7 +113,7 @@ export class AuditLog {
       return;
     }
     this.#waiting.set(tx, [values]);
-    tx.beforeCommit(this, () => this.#write(tx), COMMIT_RANK);
+    tx.beforeCommit(this, () => this.#writeTold(tx), COMMIT_RANK);
   }
 
   /** Entries newest first; one more than `limit` may be asked for to see whether there are more. */
@@ -145,6 +146,16 @@ export class AuditLog {
     return row?.value ?? 0;
   }
 
+  /** Without its entry a deed is undone; that this happens is counted. */
+  async #writeTold(tx: Tx): Promise<void> {
+    try {
+      await this.#write(tx);
+    } catch (error) {
+      meters.count('bellwether_audit_failures_total', 'entry');
+      throw error;
+    }
+  }
+
   async #write(tx: Tx): Promise<void> {
     const entries = this.#waiting.get(tx) ?? [];
     // From here on an append starts a new round: it may come from another work of this commit.
@@ -153,6 +164,11 @@ export class AuditLog {
       'UPDATE audit_head SET value = value + ? WHERE id = 1 RETURNING value',
       [entries.length],
     );
+    tx.afterCommit(() => {
+      for (const values of entries) {
+        meters.count('bellwether_audit_entries_total', String(values[OUTCOME_AT]));
+      }
+    });
     let id = (head?.value ?? 0) - entries.length;
     const rows = entries.map((values) => [(id += 1), ...values]);
     for (let start = 0; start < rows.length; start += ROWS_PER_INSERT) {
@@ -184,6 +200,9 @@ function conditionsOf(filter: AuditWanted & { readonly groups: 'all' | readonly 
   }
   return { where, params };
 }
+
+/** Where `toValues` has it. */
+const OUTCOME_AT = 8;
 
 /** Everything is cleaned before it is stored: the leaf of the tree is made from what is stored. */
 const toValues = (entry: NewAuditEntry, nowMs: number): SqlValue[] => [

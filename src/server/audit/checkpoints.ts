@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { MINUTE_MS } from '../../core/kernel/index.js';
 import { Database, type Sql, type Tx } from '../platform/database/index.js';
 import { CLOCK, LOGGER, type Clock } from '../platform/index.js';
+import { meters } from '../platform/telemetry/index.js';
 import { AuditKey } from './audit-key.js';
 import { AuditLog } from './audit-log.js';
 import { AuditTree } from './audit-tree.js';
@@ -123,6 +124,7 @@ export class Checkpoints implements OnModuleInit, OnModuleDestroy {
       const { size } = await this.tree.state(this.database.read);
       if (size !== (await this.log.head(this.database.read))) await this.make();
     } catch (error) {
+      meters.count('bellwether_audit_failures_total', 'checkpoint');
       this.logger.error({ err: error }, 'no audit checkpoint could be made');
     }
   }

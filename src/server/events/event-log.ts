@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Event } from '../../protocol/api/index.js';
 import type { Sql, Tx } from '../platform/index.js';
+import { meters } from '../platform/telemetry/index.js';
 import { noteEvents } from './event-index.js';
 import { COLUMNS, toEvent, toValues, type NewEvent } from './event-rows.js';
 import { groupsIn, SCAN_MAX, stretchOf, whereOf, type EventWanted } from './event-search.js';
@@ -41,6 +42,9 @@ export class EventLog {
     this.#waiting.set(tx, buffer);
     tx.beforeCommit(this, () => this.#write(tx, buffer));
     tx.afterCommit(() => {
+      for (const { category, severity } of buffer) {
+        meters.count('bellwether_events_appended_total', category, severity);
+      }
       for (const listener of this.#listeners) listener();
     });
   }

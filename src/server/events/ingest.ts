@@ -19,6 +19,7 @@ import {
   LOGGER,
   type Tx,
 } from '../platform/index.js';
+import { meters, traced } from '../platform/telemetry/index.js';
 import { EventLog } from './event-log.js';
 import type { NewEvent } from './event-rows.js';
 import { Pace } from './pace.js';
@@ -51,6 +52,12 @@ export interface NodeEventObserver {
 interface Taken {
   readonly result: IngestResult;
   readonly fresh: readonly GivenEvent[];
+}
+
+function fateOf({ result, fresh }: Taken, isRefused: boolean) {
+  if (isRefused) return 'too_fast';
+  if (result.error !== null) return 'gap';
+  return fresh.length === 0 ? 'echo' : 'stored';
 }
 
 interface Fresh {
@@ -95,6 +102,9 @@ export class Ingest implements EventHandler {
       const lostUntil = spool.first_seq - 1;
       if (lostUntil <= through) return through;
       await saveThrough(tx, node.nodeId, spool.id, lostUntil);
+      tx.afterCommit(() => {
+        meters.add('bellwether_ingest_events_lost_total', lostUntil - through);
+      });
       this.log.append(tx, [
         {
           category: 'agent',
@@ -118,7 +128,7 @@ export class Ingest implements EventHandler {
 
   ingest(node: NodeIdentity, batch: Events): Promise<IngestResult> {
     return new Promise((resolve, reject) => {
-      this.#waiting.add({ node, batch, resolve, reject });
+      this.#waiting.add({ node, batch, cameMs: performance.now(), resolve, reject });
       if (this.#busy) this.#wake();
       else void this.#drain();
     });
@@ -151,13 +161,20 @@ export class Ingest implements EventHandler {
   /** Never throws. When a group fails, its batches are tried one by one: one cannot block many. */
   async #commit(group: readonly Waiting[]): Promise<void> {
     try {
-      const results = await this.database.transaction((tx) => this.#store(tx, group));
+      const results = await traced(
+        'events.commit',
+        { attributes: { 'bellwether.batches': group.length }, isRoot: true },
+        () => this.database.transaction((tx) => this.#store(tx, group)),
+      );
+      meters.observe('bellwether_ingest_commit_batches', group.length);
+      meters.since('bellwether_ingest_lag_seconds', group[0]?.cameMs ?? performance.now());
       group.forEach((waiting, index) => {
         waiting.resolve(results[index] as IngestResult);
       });
     } catch (error) {
       if (group.length === 1) {
         this.logger.error({ err: error, nodeId: group[0]?.node.nodeId }, 'events not stored');
+        meters.count('bellwether_ingest_batches_total', 'failed');
         group[0]?.reject(error);
         return;
       }
@@ -173,6 +190,10 @@ export class Ingest implements EventHandler {
       const key = `${node.nodeId} ${batch.spool_id}`;
       const through = known.get(key) ?? (await holdThrough(tx, node.nodeId, batch.spool_id));
       const taken = isRefused ? tooFast(through) : takeFresh(batch, through);
+      const fate = fateOf(taken, isRefused);
+      tx.afterCommit(() => {
+        meters.count('bellwether_ingest_batches_total', fate);
+      });
       known.set(key, taken.result.through);
       results.push(taken.result);
       if (taken.fresh.length === 0) continue;

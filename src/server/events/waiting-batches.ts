@@ -8,6 +8,8 @@ export const BATCHES_WAITING_MAX = 8;
 export interface Waiting {
   readonly node: NodeIdentity;
   readonly batch: Events;
+  /** When it came, by `performance.now()`. */
+  readonly cameMs: number;
   /** Too many were waiting: it is answered in its turn, and not stored. */
   readonly isRefused: boolean;
   readonly resolve: (result: IngestResult) => void;

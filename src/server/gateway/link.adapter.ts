@@ -8,6 +8,7 @@ import { FleetError, invariant } from '../../core/kernel/index.js';
 import { ERRORS, isErrorCode, type ErrorCode } from '../../protocol/index.js';
 import { LINK_PATH, NODE_FRAME_BYTES_MAX, SUBPROTOCOL } from '../../protocol/node/index.js';
 import { CONFIG, LOGGER, TrustedProxies, type Config } from '../platform/index.js';
+import { meters } from '../platform/telemetry/index.js';
 import { Doors, type Door, type Knock } from './doors.js';
 import { Links } from './links.js';
 import { NodeAuthenticator } from './node-authenticator.js';
@@ -156,6 +157,7 @@ export class LinkAdapter implements WebSocketAdapter<WebSocketServer, WebSocket>
     const code: ErrorCode = known ? error.code : 'internal_error';
     if (!known) this.#log.error({ err: error }, 'upgrade failed');
     this.#links.tally('upgrade_refused');
+    meters.count('bellwether_link_refusals_total', code);
     const status = ERRORS[code].http ?? 400;
     const title = STATUS_CODES[status] ?? 'Error';
     const body = JSON.stringify({

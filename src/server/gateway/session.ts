@@ -16,6 +16,7 @@ import {
   type ManagerMessage,
   type PermitRequest,
 } from '../../protocol/node/index.js';
+import { meters, OTHER, traced } from '../platform/telemetry/index.js';
 import type { Links, OpenLink } from './links.js';
 import type { NodeIdentity } from './ports.js';
 import { TokenBucket } from './token-bucket.js';
@@ -120,6 +121,7 @@ export class Session implements OpenLink {
       return false;
     }
     socket.send(JSON.stringify(message));
+    meters.count('bellwether_link_messages_sent_total', message.type);
     return true;
   }
 
@@ -167,6 +169,7 @@ export class Session implements OpenLink {
       return;
     }
     const message = this.#parse(data);
+    meters.count('bellwether_link_messages_received_total', message?.type ?? OTHER);
     if (message === null) return;
     if (message.type === 'hello' ? this.#state !== 'new' : this.#state !== 'open') {
       this.close('message_out_of_order');
@@ -222,17 +225,32 @@ export class Session implements OpenLink {
         links.presence.health(this.node, message);
         return;
       case 'ack':
-        return links.commands.acked(this.node, message);
+        return this.#traced(message, [message.command_id], () =>
+          links.commands.acked(this.node, message),
+        );
       case 'reject':
-        return links.commands.rejected(this.node, message);
+        return this.#traced(message, [message.command_id], () =>
+          links.commands.rejected(this.node, message),
+        );
       case 'events':
-        return this.#ingest(message);
+        return this.#traced(message, commandsIn(message), () => this.#ingest(message));
       case 'permit_request':
-        return this.#permit(message);
+        return this.#traced(message, [message.command_id], () => this.#permit(message));
       case 'goodbye':
         this.#leaveReason = `goodbye_${message.reason}`;
         return;
     }
+  }
+
+  /** What a node says of a command, linked to what sent it; of no command there is nothing to trace. */
+  #traced(
+    { type }: NodeMessage,
+    commandIds: readonly string[],
+    work: () => Promise<void>,
+  ): Promise<void> {
+    if (commandIds.length === 0) return work();
+    const attributes = { 'bellwether.node_id': this.node.nodeId };
+    return traced(`node.${type}`, { attributes, commandIds, isRoot: true }, work);
   }
 
   /**
@@ -257,6 +275,7 @@ export class Session implements OpenLink {
     const commands = await links.commands.open(this.node);
     if (this.#options.socket.readyState !== this.#options.socket.OPEN) return;
     this.#state = 'open';
+    meters.count('bellwether_links_opened_total', this.transport);
     this.#send({
       type: 'welcome',
       session_id: this.id,
@@ -276,8 +295,11 @@ export class Session implements OpenLink {
   }
 
   async #permit(request: PermitRequest): Promise<void> {
+    meters.count('bellwether_permit_requests_total');
     const answer = await this.#options.links.commands.permit(this.node, request);
     const { command_id, ask } = request;
+    if (answer.granted) meters.count('bellwether_permits_granted_total');
+    else meters.count('bellwether_permits_denied_total', answer.reason);
     this.#send(
       answer.granted
         ? { type: 'permit', command_id, ask, lease_ms: answer.leaseMs }
@@ -294,6 +316,7 @@ export class Session implements OpenLink {
   #closed(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    meters.count('bellwether_links_closed_total', this.#leaveReason);
     const { links, log } = this.#options;
     if (!links.dismiss(this)) {
       this.#end.resolve(null);
@@ -311,3 +334,7 @@ export class Session implements OpenLink {
       });
   }
 }
+
+const commandsIn = ({ events }: Events): string[] => [
+  ...new Set(events.flatMap(({ command_id }) => command_id ?? [])),
+];

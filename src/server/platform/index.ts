@@ -5,6 +5,7 @@ export {
   redactedConfig,
   withPort,
   type Config,
+  type OtelConfig,
 } from './config/index.js';
 export {
   Database,
@@ -41,7 +42,7 @@ export {
 } from './http/index.js';
 export { VERSION } from './version.js';
 export { hashSecret, newId, newSecret } from './ids.js';
-export { makeLogger, nestLogger } from './log.js';
+export { makeLogger, nestLogger, type LogSink } from './log.js';
 export { PlatformModule, type Platform } from './platform.module.js';
 export { openSecrets, Secrets, sealedColumn, type SealedPlaces } from './secrets/index.js';
 export { CLOCK, CONFIG, LOGGER, type Clock } from './tokens.js';

@@ -11,6 +11,7 @@ import {
   type Clock,
   type Config,
 } from '../platform/index.js';
+import { meters } from '../platform/telemetry/index.js';
 import { PARTIAL_KEEP_MS, type PartialUploads } from './delivery/partial-uploads.js';
 import { Releases } from './releases.js';
 import { neededOf } from './releases.store.js';
@@ -47,6 +48,8 @@ export class BlobCollector {
   };
   #nextAt: number;
   #after: string | null = null;
+  /** What this round has seen so far. */
+  #stored = { blobs: 0, bytes: 0 };
 
   constructor(
     private readonly database: Database,
@@ -93,10 +96,20 @@ export class BlobCollector {
       await this.shelf.blobs.tidy(now - PARTIAL_KEEP_MS);
     }
     const page = await this.shelf.blobs.list(this.#after, BATCH);
+    this.#tally(page);
     await this.#remove(await this.#unneeded(page), systemCaller('releases'));
     const last = page.length < BATCH ? undefined : page.at(-1);
     this.#after = last?.sha256 ?? null;
-    if (this.#after === null) this.#nextAt = now + EVERY_MS;
+    if (this.#after !== null) return;
+    this.#nextAt = now + EVERY_MS;
+    meters.set('bellwether_blob_store_blobs', this.#stored.blobs);
+    meters.set('bellwether_blob_store_bytes', this.#stored.bytes);
+    this.#stored = { blobs: 0, bytes: 0 };
+  }
+
+  #tally(page: readonly StoredBlob[]): void {
+    this.#stored.blobs += page.length;
+    for (const { size } of page) this.#stored.bytes += size;
   }
 
   async #unneeded(page: readonly StoredBlob[]): Promise<StoredBlob[]> {

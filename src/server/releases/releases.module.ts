@@ -7,7 +7,7 @@ import { EventsModule } from '../events/index.js';
 import { FleetModule } from '../fleet/index.js';
 import { GatewayModule } from '../gateway/index.js';
 import { CLOCK, CONFIG, Database, LOGGER, type Clock, type Config } from '../platform/index.js';
-import { openWakeups } from '../platform/queue/index.js';
+import { MeteredWakeups, openWakeups } from '../platform/queue/index.js';
 import { BlobsController } from './blobs.controller.js';
 import { Catalog } from './catalog.js';
 import { BlobCollector, SHELF, type Shelf } from './collector.js';
@@ -75,8 +75,11 @@ import { openBlobs } from './store/open.js';
     {
       provide: SOURCE_WAKEUPS,
       // Alarms of their own: those of rollouts go to whoever leads them.
-      useFactory: (config: Config, clock: Clock, log: Logger) =>
-        openWakeups({ ...config, redisPrefix: `${config.redisPrefix}-sources` }, clock, log),
+      useFactory: async (config: Config, clock: Clock, log: Logger) => {
+        const redisPrefix = `${config.redisPrefix}-sources`;
+        const wakeups = await openWakeups({ ...config, redisPrefix }, clock, log);
+        return new MeteredWakeups(wakeups, 'sources', clock);
+      },
       inject: [CONFIG, CLOCK, LOGGER],
     },
   ],

@@ -4,6 +4,7 @@ import type { Command } from '../../protocol/node/index.js';
 import { Nodes } from '../fleet/index.js';
 import { Links } from '../gateway/index.js';
 import { newId, type Tx } from '../platform/index.js';
+import { commandsSent, meters } from '../platform/telemetry/index.js';
 import { insertCommands, type StoredCommand } from './commands.store.js';
 import type { RolloutMeta } from './rollouts.store.js';
 import { chunksOf } from './statements.js';
@@ -92,7 +93,8 @@ export class Dispatcher {
   /** Hands commands to the links that are open here. Losing one costs time only. */
   push(commands: readonly Pick<StoredCommand, 'nodeId' | 'payload'>[]): void {
     for (const { nodeId, payload } of commands) {
-      this.links.push(nodeId, { type: 'command', command: payload });
+      const isPushed = this.links.push(nodeId, { type: 'command', command: payload });
+      if (isPushed) meters.count('bellwether_commands_total', payload.action, 'pushed');
     }
   }
 
@@ -124,6 +126,13 @@ export class Dispatcher {
     });
     await insertCommands(tx, commands, times.now, times.expiresAt);
     tx.afterCommit(() => {
+      for (const { payload } of commands) {
+        meters.count('bellwether_commands_total', payload.action, 'made');
+      }
+      commandsSent(
+        commands[0]?.payload.action ?? '',
+        commands.map(({ id }) => id),
+      );
       this.push(commands);
     });
   }

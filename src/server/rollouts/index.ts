@@ -1,2 +1,2 @@
 export { RolloutsModule } from './rollouts.module.js';
-export { newestProven } from './rollouts.store.js';
+export { newestProven, rolloutNumbers, type RolloutNumbers } from './rollouts.store.js';

@@ -23,6 +23,7 @@ import type {
 import type { NodeEventObserver, NodeNews } from '../events/index.js';
 import type { CommandHandler, NodeIdentity, PermitAnswer } from '../gateway/index.js';
 import { type Clock, CLOCK, CONFIG, type Config, Database, type Tx } from '../platform/index.js';
+import { meters } from '../platform/telemetry/index.js';
 import {
   findCommands,
   openCommands,
@@ -240,7 +241,12 @@ export class NodeSide implements CommandHandler, NodeEventObserver {
     await this.database.transaction(async (tx) => {
       const [command] = await findCommands(tx, [commandId]);
       if (command?.nodeId !== node.nodeId || command.status === 'closed') return;
-      const isUpgrade = command.payload.action === 'upgrade_binary';
+      const { action } = command.payload;
+      tx.afterCommit(() => {
+        const told = report.state === 'accepted' ? 'accepted' : 'rejected';
+        meters.count('bellwether_commands_total', action, told);
+      });
+      const isUpgrade = action === 'upgrade_binary';
       const goesOn = isUpgrade && report.state === 'accepted';
       await setCommandStatus(tx, commandId, goesOn ? 'accepted' : 'closed');
       if (!isUpgrade) return;

@@ -16,6 +16,7 @@ import {
 } from '../../core/rollout/index.js';
 import { type Caller, Database, type Tx } from '../platform/index.js';
 import { WAKEUPS, type Wakeups } from '../platform/queue/index.js';
+import { meters } from '../platform/telemetry/index.js';
 import { Chronicle } from './chronicle.js';
 import { CircumstancesBook, type Version } from './circumstances.js';
 import { commandSucceeded, setCommandStatus } from './commands.store.js';
@@ -186,6 +187,7 @@ export class RolloutUnit {
       await chronicle.record(tx, rollout, journal, caller);
       if (isOver(state.status)) await releaseTargets(tx, meta.id);
       tx.afterCommit(() => {
+        for (const { type } of journal) meters.count('bellwether_rollout_events_total', type);
         if (wakeAt === null) wakeups.disarm(meta.id);
         else wakeups.arm(meta.id, wakeAt);
       });

@@ -4,14 +4,15 @@ import {
   type BeforeApplicationShutdown,
   type OnApplicationBootstrap,
 } from '@nestjs/common';
+import type { Logger } from 'pino';
 import { AccessModule } from '../access/index.js';
 import { AuditModule } from '../audit/index.js';
 import { EventsModule, Ingest } from '../events/index.js';
 import { FleetModule, HealthBook } from '../fleet/index.js';
 import { GatewayModule, Links } from '../gateway/index.js';
 import { PeopleModule } from '../people/index.js';
-import { openWakeups, WAKEUPS } from '../platform/queue/index.js';
-import { CLOCK, CONFIG, LOGGER } from '../platform/index.js';
+import { MeteredWakeups, openWakeups, WAKEUPS } from '../platform/queue/index.js';
+import { CLOCK, CONFIG, LOGGER, type Clock, type Config } from '../platform/index.js';
 import { BlobCollector, IndexNews, Refresher, ReleasesModule } from '../releases/index.js';
 import { Asks } from './asks.js';
 import { Chronicle } from './chronicle.js';
@@ -74,7 +75,8 @@ import { Yanks } from './yanks.js';
     },
     {
       provide: WAKEUPS,
-      useFactory: openWakeups,
+      useFactory: async (config: Config, clock: Clock, log: Logger) =>
+        new MeteredWakeups(await openWakeups(config, clock, log), 'rollouts', clock),
       inject: [CONFIG, CLOCK, LOGGER],
     },
   ],

@@ -12,6 +12,7 @@ import {
   type Verb,
 } from '../../core/rollout/index.js';
 import { type Caller, type Clock, CLOCK, Database, type Tx } from '../platform/index.js';
+import { traced } from '../platform/telemetry/index.js';
 import { Chronicle } from './chronicle.js';
 import { plan, type Planned, type RolloutRequest } from './planning.js';
 import { ORCHESTRATOR, RolloutUnits, type OpenRollout, type RolloutUnit } from './rollout-units.js';
@@ -108,6 +109,11 @@ export class Orchestrator {
 
   /** Lets time pass for one rollout: overdue targets, settle times. Safe to call at any time. */
   async wake(id: string): Promise<void> {
+    const attributes = { 'bellwether.rollout_id': id };
+    await traced('rollout.step', { attributes, isRoot: true }, () => this.#step(id));
+  }
+
+  async #step(id: string): Promise<void> {
     const now = this.#now();
     await this.database.transaction(async (tx) => {
       const unit = this.units.begin(tx, now, ORCHESTRATOR);

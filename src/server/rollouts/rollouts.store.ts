@@ -5,6 +5,8 @@ import type {
   RolloutState,
   RolloutStatus,
   Strategy,
+  TargetState,
+  WaveState,
 } from '../../core/rollout/index.js';
 import type { Database, Sql, SqlValue, Tx } from '../platform/index.js';
 import { chunksOf, questionMarks } from './statements.js';
@@ -266,4 +268,64 @@ export async function newestProven(
   );
   const proven = rows.map(toRollout).find(({ state }) => state.reason !== 'complete_with_failures');
   return proven?.meta ?? null;
+}
+
+/** Rollouts whose counters are added up for one look; the newest. A fleet runs some tens at once. */
+export const NUMBERED_ROLLOUTS_MAX = 500;
+
+/** Rollouts of all managers that are not over, in numbers. */
+export interface RolloutNumbers {
+  readonly byStatus: ReadonlyMap<string, number>;
+  readonly targets: ReadonlyMap<TargetState, number>;
+  /** Waves that are not through, by their reason. */
+  readonly waves: ReadonlyMap<string, number>;
+  /** Rollouts that `targets` and `waves` leave out. */
+  readonly beyondLimit: number;
+  readonly waiting: number;
+  /** Epoch ms of the oldest moment that a rollout waits for; null when none does. */
+  readonly firstWakeAt: number | null;
+}
+
+const THROUGH: ReadonlySet<WaveState['status']> = new Set(['passed', 'skipped']);
+
+/**
+ * From the counters that each rollout keeps in its own row: two statements over rollouts that are not
+ * over, none over targets, whatever the size of the fleet.
+ */
+export async function rolloutNumbers(sql: Sql): Promise<RolloutNumbers> {
+  const statuses = await sql.all<{
+    status: string;
+    count: number;
+    waiting: number;
+    first: number | null;
+  }>(
+    `SELECT status, COUNT(*) AS count, COUNT(next_wake_at) AS waiting, MIN(next_wake_at) AS first
+     FROM rollouts WHERE status IN ('pending', 'in_progress', 'paused') GROUP BY status`,
+  );
+  const rows = await sql.all<{ state: string }>(
+    `SELECT state FROM rollouts WHERE status IN ('pending', 'in_progress', 'paused')
+     ORDER BY created_at DESC, id DESC LIMIT ?`,
+    [NUMBERED_ROLLOUTS_MAX],
+  );
+  const targets = new Map<TargetState, number>();
+  const waves = new Map<string, number>();
+  for (const row of rows) {
+    const state = JSON.parse(row.state) as Pick<RolloutState, 'waves'>;
+    for (const wave of state.waves) {
+      if (!THROUGH.has(wave.status)) waves.set(wave.reason, (waves.get(wave.reason) ?? 0) + 1);
+      for (const [name, count] of Object.entries(wave.counts) as [TargetState, number][]) {
+        targets.set(name, (targets.get(name) ?? 0) + count);
+      }
+    }
+  }
+  const led = statuses.filter(({ status }) => status !== 'paused');
+  const firsts = led.flatMap(({ first }) => first ?? []);
+  return {
+    byStatus: new Map(statuses.map(({ status, count }) => [status, count])),
+    targets,
+    waves,
+    beyondLimit: statuses.reduce((sum, { count }) => sum + count, 0) - rows.length,
+    waiting: led.reduce((sum, { waiting }) => sum + waiting, 0),
+    firstWakeAt: firsts.length === 0 ? null : Math.min(...firsts),
+  };
 }

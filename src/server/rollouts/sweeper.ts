@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { instant, plus, SECOND_MS, type Instant } from '../../core/kernel/index.js';
 import { ACK_TIMEOUT_MS } from '../../protocol/node/index.js';
 import { type Clock, CLOCK, Database, LOGGER } from '../platform/index.js';
+import { meters } from '../platform/telemetry/index.js';
 import { CHORES, type Chore } from './chores.js';
 import { unansweredCommands } from './commands.store.js';
 import { Dispatcher } from './dispatcher.js';
@@ -64,11 +65,13 @@ export class Sweeper {
 
   /** One round. Never rejects: what failed is logged, holds nothing else up, and is tried again. */
   async sweep(): Promise<void> {
+    const startedMs = performance.now();
     const now = this.#now();
     await this.#try('due rollouts', () => this.#wakeDue(now));
     await this.#try('nodes that are gone', () => this.#hearGone(now));
     for (const chore of this.chores) await this.#see(chore, now);
     await this.#try('unanswered commands', () => this.#pushAgain(now));
+    meters.since('bellwether_sweep_seconds', startedMs);
   }
 
   async #wakeDue(now: Instant): Promise<void> {
@@ -101,6 +104,7 @@ export class Sweeper {
 
   async #try(what: string, work: () => Promise<void>): Promise<void> {
     await work().catch((error: unknown) => {
+      meters.count('bellwether_sweep_failures_total');
       this.log.error({ err: error, what }, 'the sweep could not see to this; it tries again');
     });
   }

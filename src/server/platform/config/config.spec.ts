@@ -35,6 +35,8 @@ describe('the configuration', () => {
       permitLeaseMs: 10_000,
       artifactBytesMax: 209_715_200,
       oidcFile: null,
+      metricsListen: null,
+      otel: null,
       isFindOpen: false,
       twoPersonAboveNodes: null,
       s3: null,

@@ -15,6 +15,13 @@ import {
   StorageEnvironment,
   type S3Config,
 } from './storage.js';
+import {
+  listenOf,
+  otelOf,
+  TelemetryEnvironment,
+  type ListenAddress,
+  type OtelConfig,
+} from './telemetry.js';
 
 /** Everything that can be set, parsed and frozen. Units are in the names. */
 export interface Config {
@@ -71,6 +78,10 @@ export interface Config {
   readonly sinkNetworks: readonly string[];
   /** Where file sinks write; null: below the data directory. */
   readonly sinkFilesDir: string | null;
+  /** Where metrics are told without a token; null: nowhere. */
+  readonly metricsListen: ListenAddress | null;
+  /** What goes to an OpenTelemetry collector; null: nothing. */
+  readonly otel: OtelConfig | null;
   /** Certificate and key (PEM) of the manager's own TLS; null: it speaks plain HTTP. */
   readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
   /** Who among people with a password has to have a second factor. */
@@ -200,6 +211,19 @@ const Environment = z.object({
     )
     .optional(),
   BELLWETHER_SINK_FILES_DIR: FilePath.optional(),
+  BELLWETHER_METRICS_LISTEN: TelemetryEnvironment.listen,
+  OTEL_EXPORTER_OTLP_ENDPOINT: TelemetryEnvironment.collector,
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: TelemetryEnvironment.collector,
+  OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: TelemetryEnvironment.collector,
+  OTEL_EXPORTER_OTLP_PROTOCOL: TelemetryEnvironment.protocol.optional(),
+  OTEL_TRACES_EXPORTER: TelemetryEnvironment.exporter,
+  OTEL_LOGS_EXPORTER: TelemetryEnvironment.exporter,
+  OTEL_TRACES_SAMPLER: TelemetryEnvironment.sampler,
+  OTEL_TRACES_SAMPLER_ARG: TelemetryEnvironment.samplerArg,
+  OTEL_BSP_SCHEDULE_DELAY: TelemetryEnvironment.traceDelay,
+  OTEL_BLRP_SCHEDULE_DELAY: TelemetryEnvironment.logDelay,
+  OTEL_SERVICE_NAME: TelemetryEnvironment.serviceName,
+  OTEL_SDK_DISABLED: TelemetryEnvironment.disabled,
   BELLWETHER_TLS_CERT_FILE: FilePath.optional(),
   BELLWETHER_TLS_KEY_FILE: FilePath.optional(),
   BELLWETHER_SECOND_FACTOR_FOR: z
@@ -273,6 +297,8 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     requestsPerMinute: read.BELLWETHER_REQUESTS_PER_MINUTE,
     sinkNetworks: parseRanges(read.BELLWETHER_SINK_ALLOWED_NETWORKS ?? '') ?? [],
     sinkFilesDir: read.BELLWETHER_SINK_FILES_DIR ?? null,
+    metricsListen: listenOf(read.BELLWETHER_METRICS_LISTEN ?? ''),
+    otel: otelOf(read),
     tls: tlsOf(read),
     secondFactorFor: read.BELLWETHER_SECOND_FACTOR_FOR,
     masterKey: masterKeyOf(read),
@@ -320,11 +346,13 @@ export const invalidConfig = (problems: readonly string[], cause?: unknown): Fle
 export function redactedConfig(
   config: Config,
 ): Readonly<Record<string, string | number | boolean | null>> {
-  const { databaseUrl, redisUrl, s3, tls, trustedProxies, sinkNetworks, masterKey, ...rest } =
-    config;
+  const { databaseUrl, redisUrl, s3, tls, trustedProxies, ...others } = config;
+  const { sinkNetworks, masterKey, metricsListen, otel, ...rest } = others;
   return {
     ...rest,
     masterKey: masterKey.file ?? (masterKey.value === null ? 'in the data directory' : 'given'),
+    metricsListen: metricsListen === null ? 'none' : `${metricsListen.host}:${metricsListen.port}`,
+    otel: otel === null ? 'none' : otel.serviceName,
     tls: tls === null ? 'none' : tls.certFile,
     trustedProxies: trustedProxies.join(','),
     sinkNetworks: sinkNetworks.join(','),

@@ -9,3 +9,4 @@ export {
 } from './config.js';
 export { parseRanges } from './ranges.js';
 export type { MasterKeyConfig } from './master-key.js';
+export type { OtelConfig } from './telemetry.js';

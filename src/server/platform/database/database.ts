@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { FleetError, invariant } from '../../../core/kernel/index.js';
+import { meters, traced } from '../telemetry/index.js';
 import type { Engine, EngineTx } from './engine.js';
 import type { Sql, SqlValue, Tx } from './sql.js';
 
@@ -36,7 +37,7 @@ export class Database {
   async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     if (this.#closing !== null) throw closed();
     invariant(this.#current.getStore()?.open !== true, 'a transaction inside a transaction');
-    const run = this.#retrying(work);
+    const run = traced('transaction', { isPart: true }, () => this.#retrying(work));
     this.#running.add(run);
     try {
       return await run;
@@ -65,6 +66,7 @@ export class Database {
   /** What a caller can act on: the database is away, nothing was changed, trying again may help. */
   #outage(error: unknown): unknown {
     if (!this.#engine.isOutage(error)) return error;
+    meters.count('bellwether_db_transactions_total', 'unavailable');
     return new FleetError('unavailable', 'the database does not answer or cannot write', {
       kind: 'operational',
       cause: error,
@@ -90,13 +92,17 @@ export class Database {
         return await this.#once(work);
       } catch (error) {
         if (attempt > RETRIES_MAX || !this.#engine.isRetryable(error)) throw error;
+        meters.count('bellwether_db_transactions_total', 'retried');
         await sleep(RETRY_DELAY_MS * attempt);
       }
     }
   }
 
   async #once<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    const askedMs = performance.now();
     const inner = await this.#begin();
+    meters.since('bellwether_db_transaction_wait_seconds', askedMs);
+    const startedMs = performance.now();
     const tx = new OpenTx(inner);
     let result: T;
     try {
@@ -107,8 +113,12 @@ export class Database {
     } catch (error) {
       tx.end();
       await inner.rollback();
+      meters.count('bellwether_db_transactions_total', 'rolled_back');
       throw this.#outage(error);
+    } finally {
+      meters.since('bellwether_db_transaction_seconds', startedMs);
     }
+    meters.count('bellwether_db_transactions_total', 'committed');
     for (const effect of tx.effects) {
       try {
         effect();

@@ -1,8 +1,10 @@
 import type { NextFunction, Request, Response } from 'express';
 import type { Logger } from 'pino';
+import { ROUTES } from '../../../protocol/api/index.js';
 import { newId } from '../ids.js';
+import { meters, requestSpan } from '../telemetry/index.js';
 import type { TrustedProxies } from './caller-address.js';
-import { begin } from './request.js';
+import { begin, routeNameOf } from './request.js';
 
 /** A caller may bring its own id, so that its log and ours can be laid side by side. */
 const REQUEST_ID = /^[A-Za-z0-9._-]{8,64}$/;
@@ -43,11 +45,29 @@ export function firstMiddleware(options: {
       response.setHeader('Strict-Transport-Security', `max-age=${ONE_YEAR_SECONDS}`);
     }
     const startedMs = now();
+    const startedAt = performance.now();
+    const { traceparent } = request.headers;
+    const span = requestSpan(typeof traceparent === 'string' ? traceparent : undefined);
     response.once('close', () => {
       const { method, path } = request;
       const entry = { requestId, method, path, status: response.statusCode, ms: now() - startedMs };
       log.debug(entry, 'request');
+      tell(request, response, startedAt);
+      const route = routeNameOf(request);
+      const template = route === null ? null : ROUTES[route].path;
+      span?.end({ method, route: template, status: response.statusCode, requestId });
     });
-    next();
+    if (span === null) next();
+    else span.run(next);
   };
+}
+
+/** Under the name of its route, never its path. */
+function tell(request: Request, response: Response, startedAt: number): void {
+  const route = routeNameOf(request) ?? 'none';
+  const status = response.writableFinished
+    ? `${Math.floor(response.statusCode / 100)}xx`
+    : 'aborted';
+  meters.count('bellwether_http_requests_total', route, status);
+  meters.since('bellwether_http_request_seconds', startedAt, route);
 }

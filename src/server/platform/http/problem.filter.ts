@@ -10,6 +10,7 @@ import type { Logger } from 'pino';
 import { FleetError } from '../../../core/kernel/index.js';
 import { ERRORS, isErrorCode, type ErrorCode } from '../../../protocol/index.js';
 import type { Problem } from '../../../protocol/api/index.js';
+import { meters } from '../telemetry/index.js';
 import { LOGGER } from '../tokens.js';
 import { requestIdOf } from './request.js';
 
@@ -88,6 +89,7 @@ export class ProblemFilter implements ExceptionFilter {
     const response = host.switchToHttp().getResponse<Response>();
     const requestId = requestIdOf(request);
     const problem = problemOf(error, requestId);
+    meters.count('bellwether_http_problems_total', problem.code);
     if (problem.status >= 500) this.log.error({ err: error, requestId }, 'a request failed');
     if (response.headersSent) {
       // Half an answer is out: a cut is the only honest way to say that it is not whole.

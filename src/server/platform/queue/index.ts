@@ -1,3 +1,4 @@
 export { InProcessWakeups } from './in-process.js';
+export { MeteredWakeups } from './metered.js';
 export { openWakeups } from './open.js';
 export { WAKEUPS, type Wakeups } from './wakeups.port.js';

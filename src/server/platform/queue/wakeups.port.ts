@@ -16,6 +16,8 @@ export interface Wakeups {
    * rejects, the alarm rings again after 1 s, then 2 s, 4 s … 60 s, unless a new one was armed.
    */
   onWake(handler: (id: string) => Promise<void>): void;
+  /** How many ids the keeper of the alarms was not told of yet; left out where there is none. */
+  readonly unsent?: number;
   /** Waits for the handlers that run. Nothing rings afterwards, and `arm` does nothing. */
   close(): Promise<void>;
 }

@@ -1,0 +1,35 @@
+import { readdir } from 'node:fs/promises';
+import { memoryUsage, resourceUsage } from 'node:process';
+import type { Meters } from './meters.js';
+
+/** Four looks a second find whatever holds the process up for longer, and cost nothing. */
+const LAG_EVERY_MS = 250;
+
+/** Looks how late a timer comes, until the answer is called. */
+export function watchEventLoop(meters: Meters): () => void {
+  let dueMs = performance.now() + LAG_EVERY_MS;
+  const timer = setInterval(() => {
+    const nowMs = performance.now();
+    meters.observe('bellwether_event_loop_lag_seconds', Math.max(0, nowMs - dueMs) / 1_000);
+    dueMs = nowMs + LAG_EVERY_MS;
+  }, LAG_EVERY_MS).unref();
+  return () => {
+    clearInterval(timer);
+  };
+}
+
+/** What the process uses now. */
+export async function tellProcess(meters: Meters): Promise<void> {
+  const { userCPUTime, systemCPUTime } = resourceUsage();
+  meters.set('process_cpu_seconds_total', (userCPUTime + systemCPUTime) / 1e6);
+  const { rss, heapUsed, heapTotal, external } = memoryUsage();
+  meters.set('process_resident_memory_bytes', rss);
+  meters.set('nodejs_heap_used_bytes', heapUsed);
+  meters.set('nodejs_heap_total_bytes', heapTotal);
+  meters.set('nodejs_external_memory_bytes', external);
+  meters.set('process_start_time_seconds', performance.timeOrigin / 1_000);
+  const { active } = performance.eventLoopUtilization();
+  meters.set('bellwether_event_loop_active_seconds_total', active / 1_000);
+  const files = await readdir('/proc/self/fd').catch(() => null);
+  if (files !== null) meters.set('process_open_fds', files.length);
+}

@@ -1,0 +1,1 @@
+export { startOtel, type Otel } from './otel.js';
