@@ -149,18 +149,30 @@ arch_of() {
   esac
 }
 
+# within BYTES COMMAND...: no file that it writes becomes larger than that by more than some blocks: a server may
+# send without end, and say nothing of a length.
+within() (
+  # A write beyond it fails, in place of a core (SIGXFSZ).
+  trap '' 25
+  ulimit -f "$(($1 / 512 + 2))"
+  shift
+  "$@"
+)
+
 # bring NAME BYTES: a copy of our own, so that what was verified is what is used.
 bring() {
+  brought=yes
   case $from in
     http://* | https://*)
       if has curl; then
-        curl -fsSL --retry 2 --connect-timeout 20 --max-time 1800 --max-filesize "$2" -o "$work/$1" "$from/$1" \
-          || return 1
+        within "$2" curl -fsSL --retry 2 --connect-timeout 20 --max-time 1800 --max-filesize "$2" \
+          -o "$work/$1" "$from/$1" || brought=no
       elif has wget; then
-        wget -q -T 60 -O "$work/$1" "$from/$1" || return 1
+        within "$2" wget -q -T 60 -O "$work/$1" "$from/$1" || brought=no
       else
         die "$FAILED" "neither curl nor wget is here: download the files yourself, and give their folder with --from"
       fi
+      [ -f "$work/$1" ] || return 1
       ;;
     *)
       [ -f "$from/$1" ] || return 1
@@ -168,6 +180,7 @@ bring() {
       ;;
   esac
   [ "$(wc -c < "$work/$1")" -le "$2" ] || die "$UNTRUSTED" "$from/$1 is larger than $2 bytes"
+  [ "$brought" = yes ]
 }
 
 sha256_of() { sha256sum "$1" | cut -d ' ' -f 1; }
@@ -251,7 +264,7 @@ read_manifest() {
     die "$UNTRUSTED" "the release $version expired at $expires; get a newer one, or look at the clock of this machine"
   fi
   sed 's/"content":{[^{}]*},//g' "$manifest" | tr '{' '\n' | tr '}' '\n' | grep '"file":' \
-    | grep "\"arch\":\"$arch\"" | grep '"os":"linux"' | grep '"variant":"default"' > "$work/artifact" || true
+    | grep '"format":"tar.gz"' | grep "\"arch\":\"$arch\"" | grep '"os":"linux"' | grep '"variant":"default"' > "$work/artifact" || true
   [ "$(wc -l < "$work/artifact")" = 1 ] || die "$FAILED" "the release $version has no agent for linux/$arch"
   archive=$(field file < "$work/artifact")
   archive_sha256=$(field sha256 < "$work/artifact")

@@ -7,8 +7,8 @@
 # One try a version: ROOT/rolled-back names the version that was gone back to, and is written first. Where that one is
 # what fails, nothing more is done but to say so. A version that is installed later has its own try again.
 #
-# service: only while no agent runs (it decides otherwise), and only while an upgrade is under way by ROOT/state.json:
-# a version that has proven itself is never undone.
+# service: only while no agent runs (it decides otherwise; one that is just starting is waited for), and only what is
+# being upgraded to by ROOT/state.json: a version that has proven itself is never undone.
 #
 # Exit codes: 0 gone back, or nothing to do; 1 nothing to go back to, or that one fails too; 2 wrong usage.
 set -u
@@ -25,15 +25,30 @@ fi
 kind=$1 root=$2 unit=$3
 current=$root/current previous=$root/previous marker=$root/rolled-back
 
+# Of the upgrade that is under way; the agent writes one field a line.
+of_job() { sed -n "/^ \"job\": {/,/^ }/s/^  \"$1\": \"\([0-9A-Za-z_.+-]*\)\".*/\1/p" "$root/state.json" 2> /dev/null; }
+
 if [ "$kind" = service ]; then
-  case $(systemctl is-active bellwether-agent.service) in
-    active | reloading | deactivating)
-      echo "bellwether rollback: $unit failed; the agent runs and decides"
-      exit 0
-      ;;
+  # Both at once would each undo what the other does. One that hangs at its start is not waited for long.
+  waited=0
+  while :; do
+    case $(systemctl is-active bellwether-agent.service) in
+      active | reloading | deactivating)
+        echo "bellwether rollback: $unit failed; the agent runs and decides"
+        exit 0
+        ;;
+      activating) [ "$waited" -lt 45 ] || break ;;
+      *) break ;;
+    esac
+    sleep 1
+    waited=$((waited + 1))
+  done
+  case $(of_job phase) in
+    swapping | probation | rolling_back) ;;
+    *) fail "$unit failed, and its version is not on probation: nothing is undone; see journalctl -u $unit" ;;
   esac
-  if ! grep -Eq '"phase": "(swapping|probation)"' "$root/state.json" 2> /dev/null; then
-    fail "$unit failed, and its version is not on probation: nothing is undone; see journalctl -u $unit"
+  if [ "$(readlink "$current")" != "versions/$(of_job version)" ]; then
+    fail "$unit failed, and what runs is not what was being upgraded to: nothing is undone; see journalctl -u $unit"
   fi
 fi
 

@@ -10,6 +10,7 @@ import { nearest } from './nearest.js';
 import { checkPolicies, showPolicies, updateFrom } from './policy-command.js';
 import { run } from './run.js';
 import { OPERATOR_COMMANDS } from './operator/commands.js';
+import { printable } from './operator/printable.js';
 import { readStatus } from './operator/status.js';
 import { statusInWords } from './operator/status-words.js';
 import { faultsFrom } from './updater/index.js';
@@ -199,7 +200,7 @@ async function dispatch(
 
 async function statusCommand(options: Options): Promise<number> {
   const status = await readStatus(options.dir);
-  console.log(options.json ? JSON.stringify(status, null, 2) : statusInWords(status));
+  console.log(options.json ? JSON.stringify(status, null, 2) : printable(statusInWords(status)));
   return options['is-up-to-date'] && !status.up_to_date ? EXIT.pending : EXIT.done;
 }
 
@@ -237,7 +238,7 @@ async function enrollCommand(
     allowPlaintext: options['allow-plaintext'],
     ...(await settingsFor(options, env)),
   });
-  console.log(`Enrolled as ${node.name} (${node.node_id}).`);
+  console.log(printable(`Enrolled as ${node.name} (${node.node_id}).`));
   console.log(`Now describe the services in ${join(dir, CONFIG_FILE)},`);
   console.log('write a policy.toml into each install root, and start: bellwether-agent run');
   return EXIT.done;
@@ -287,11 +288,11 @@ function explain(error: unknown): number {
     const { code, message } = error as { code?: string; message?: string };
     const hint = code === 'EACCES' || code === 'EPERM' ? '; run it as root' : '';
     const what = message ?? String(error);
-    console.error(`bellwether-agent: ${code ?? 'internal_error'}: ${what}${hint}`);
+    console.error(printable(`bellwether-agent: ${code ?? 'internal_error'}: ${what}${hint}`));
     return EXIT.failed;
   }
   const fix = isErrorCode(error.code) ? ` ${ERRORS[error.code].fix}` : '';
-  console.error(`bellwether-agent: ${error.code}: ${error.message}.${fix}`);
+  console.error(printable(`bellwether-agent: ${error.code}: ${error.message}.${fix}`));
   return EXIT_OF_CODE[error.code] ?? EXIT.failed;
 }
 

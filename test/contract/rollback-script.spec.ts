@@ -36,11 +36,27 @@ function link(name: string, target: string): void {
   symlinkSync(target, join(root, name));
 }
 
-function agentIs(state: string): void {
-  const file = join(folder, 'systemctl');
-  const script = `[ "$1" = is-active ] && echo ${state} && exit 0; echo "$*" >> "${folder}/asked"`;
-  writeFileSync(file, `#!/bin/sh\n${script}\n`);
-  chmodSync(file, 0o755);
+/** What it is at each question; the last one stays. */
+function agentIs(...states: readonly string[]): void {
+  writeFileSync(join(folder, 'states'), `${states.join('\n')}\n`);
+  const said = `head -n 1 "${folder}/states"`;
+  const next = `[ "$(wc -l < "${folder}/states")" = 1 ] || sed -i 1d "${folder}/states"`;
+  const script = `[ "$1" = is-active ] && { ${said}; ${next}; exit 0; }; echo "$*" >> "${folder}/asked"`;
+  program('systemctl', script);
+  program('sleep', `echo "$*" >> "${folder}/slept"`);
+}
+
+function program(name: string, script: string): void {
+  writeFileSync(join(folder, name), `#!/bin/sh\n${script}\n`);
+  chmodSync(join(folder, name), 0o755);
+}
+
+/** As the agent writes it. */
+function upgrading(version: string, phase: string): void {
+  const job = { command_id: 'cmd_1', version, phase, from: { version: '1.0.0' } };
+  const outbox = [{ message: '"phase": "probation"' }];
+  const state = { current: { version: '1.0.0' }, job, outbox };
+  writeFileSync(join(root, 'state.json'), JSON.stringify(state, null, 1));
 }
 
 function run(...args: readonly string[]): { code: number | null; said: string } {
@@ -109,21 +125,52 @@ describe('rollback.sh', () => {
     'leaves a service to an agent that is %s',
     (state) => {
       agentIs(state);
-      writeFileSync(join(root, 'state.json'), '{\n "job": {\n  "phase": "probation"\n }\n}');
+      upgrading('2.0.0', 'probation');
       expect(rollBack('service').code).toBe(0);
       expect(current()).toBe('versions/2.0.0');
     },
   );
 
+  it('leaves a service to an agent that is just starting', () => {
+    agentIs('activating', 'activating', 'active');
+    upgrading('2.0.0', 'probation');
+    expect(rollBack('service')).toMatchObject({
+      code: 0,
+      said: expect.stringContaining('the agent runs and decides') as string,
+    });
+    expect(current()).toBe('versions/2.0.0');
+  });
+
+  it('does not wait for ever for one that hangs at its start', () => {
+    agentIs('activating');
+    upgrading('2.0.0', 'probation');
+    expect(rollBack('service').code).toBe(0);
+    expect(current()).toBe('versions/1.0.0');
+    expect(readFileSync(join(folder, 'slept'), 'utf8').trim().split('\n')).toHaveLength(45);
+  });
+
   it.each([
     ['probation', 0, 'versions/1.0.0'],
     ['swapping', 0, 'versions/1.0.0'],
+    ['rolling_back', 0, 'versions/1.0.0'],
     ['staged', 1, 'versions/2.0.0'],
   ])('without an agent, in %s: exit code %i, %s', (phase, code, version) => {
-    writeFileSync(join(root, 'state.json'), `{\n "job": {\n  "phase": "${phase}"\n }\n}`);
+    upgrading('2.0.0', phase);
     expect(rollBack('service').code).toBe(code);
     expect(current()).toBe(version);
   });
+
+  it.each(['swapping', 'rolling_back'])(
+    'undoes nothing where the version that runs is not the new one, in %s',
+    (phase) => {
+      upgrading('3.0.0', phase);
+      expect(rollBack('service')).toMatchObject({
+        code: 1,
+        said: expect.stringContaining('nothing is undone') as string,
+      });
+      expect([current(), isStarted()]).toEqual(['versions/2.0.0', false]);
+    },
+  );
 
   it('says how it is used', () => {
     expect(run('agent')).toMatchObject({

@@ -1,6 +1,8 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import {
   appendFileSync,
   cpSync,
@@ -15,6 +17,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { canonicalJson, type JsonValue } from '../../src/core/kernel/index.js';
 import { buildPrograms } from '../support/built.js';
 import { makeTempDir } from '../support/databases.js';
 import {
@@ -251,6 +254,55 @@ describe('install.sh', () => {
     const other = (root: string): string[] => words(root, '--digest', 'a'.repeat(64));
     await expectRefused(other, { code: 3, says: 'not the one that you gave', path });
   });
+
+  it('takes a release that has deltas besides', async () => {
+    const folder = spoilt('deltas', (place) => {
+      const file = join(place, 'manifest.json');
+      const manifest = JSON.parse(readFileSync(file, 'utf8')) as { artifacts: JsonValue[] };
+      const [artifact] = manifest.artifacts as Record<string, JsonValue>[];
+      const { os, arch, variant, size, sha256 } = artifact as Record<string, JsonValue>;
+      const old = { from_version: '0.0.9', from_sha256: sha256 ?? '' };
+      const delta = { os, arch, variant, format: 'bellwether.delta.v1', file: 'd', size, sha256 };
+      const all = { ...manifest, deltas: [{ ...delta, ...old } as JsonValue] };
+      writeFileSync(file, canonicalJson(all));
+    });
+    const bytes = readFileSync(join(folder, 'manifest.json'));
+    const digest = createHash('sha256').update(bytes).digest('hex');
+    const { code, said } = await install('dash', [
+      ...['--root', newRoot(), '--from', folder, '--manager', manager.url],
+      ...['--digest', digest, '--dry-run'],
+    ]);
+    expect(said).toContain('verified bellwether-agent 0.1.0');
+    expect(code).toBe(0);
+  });
+
+  it.each(['curl', 'wget'])(
+    'takes no more of a server without end than it may, by %s',
+    async (tool) => {
+      let sent = 0;
+      const server = createServer((_request, response) => {
+        const more = (): void => {
+          if (sent > 64 * 1024 * 1024) response.end();
+          else if (response.write(Buffer.alloc(65_536), () => (sent += 65_536))) setImmediate(more);
+          else response.once('drain', more);
+        };
+        more();
+      });
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      const path = onlyTools(at(`with-${tool}`), [tool]);
+      const digest = 'a'.repeat(64);
+      await expectRefused((root) => words(root, '--from', url, '--digest', digest), {
+        code: 3,
+        says: 'is larger than 1048576 bytes',
+        path,
+      });
+      expect(sent).toBeLessThan(32 * 1024 * 1024);
+      server.closeAllConnections();
+      server.close();
+    },
+  );
 
   it('refuses another product of the same signer, and an expired release', async () => {
     const from = (folder: string) => (root: string) => trusting(root, '--from', at(folder));

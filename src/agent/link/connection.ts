@@ -25,6 +25,8 @@ const REFUSAL_BYTES_MAX = 16 * 1024;
 const COMMANDS_AT_ONCE_MAX = 256;
 /** A peer that reads this slowly gets no more health reports until it has caught up. */
 const BUFFERED_BYTES_MAX = 1024 * 1024;
+/** Whoever asks on and does not read the answers is cut off: all of them at once are below half of it. */
+const UNREAD_BYTES_MAX = 2 * BUFFERED_BYTES_MAX;
 /** How long a peer may take to answer a close. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
@@ -143,7 +145,11 @@ export class Connection {
       heard();
       void this.#greet();
     });
-    socket.on('ping', heard);
+    socket.on('ping', () => {
+      heard();
+      // The socket itself has answered.
+      this.#isUnread();
+    });
     socket.on('pong', heard);
     socket.on('message', (data, isBinary) => {
       heard();
@@ -365,8 +371,16 @@ export class Connection {
   }
 
   #transmit(message: NodeMessage): boolean {
-    if (this.#socket.readyState !== OPEN) return false;
+    if (this.#socket.readyState !== OPEN || this.#isUnread()) return false;
     this.#socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  /** Ends the connection of a peer that lets answers pile up here. */
+  #isUnread(): boolean {
+    if (this.#socket.bufferedAmount <= UNREAD_BYTES_MAX) return false;
+    this.#options.log('the manager does not read what it asks for', { error_code: 'unavailable' });
+    this.#socket.terminate();
     return true;
   }
 

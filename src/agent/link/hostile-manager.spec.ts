@@ -96,6 +96,34 @@ describe('a manager that misbehaves', () => {
     expect(bench.commands).toHaveLength(256);
   });
 
+  it('is cut off when it asks on and on and never reads the answers', async () => {
+    bench.answer = ({ command_id }) =>
+      Promise.resolve({
+        type: 'reject',
+        command_id,
+        error_code: 'command_unknown_action',
+        message: 'x'.repeat(1_900),
+      });
+    bench.link.start();
+    const peer = await bench.manager.peer();
+    await peer.welcome();
+    peer.socket.pause();
+    let sent = 0;
+    const isCutOff = (): boolean =>
+      bench.said.some(({ message }) => message.startsWith('the manager does not read'));
+    while (!isCutOff() && sent < 100_000) {
+      for (let i = 0; i < 200; i += 1) {
+        sent += 1;
+        const id = `cmd_${String(sent).padStart(6, '0')}`;
+        peer.say({ type: 'command', command: aCommand(id) });
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await until(isCutOff);
+    // And comes back.
+    await bench.manager.peer(2);
+  });
+
   it('lives through answers that are not HTTP, and through a closed door', async () => {
     bench.manager.refusal = `garbage ${randomUUID()}\r\n\r\n`;
     bench.link.start();

@@ -54,11 +54,13 @@ export async function diagnose(dir: string): Promise<unknown> {
 }
 
 /** What is given to a service may be secret: its names are kept, its values are not. */
-function safeConfig({ services, ...config }: AgentConfig): unknown {
+function safeConfig({ services, https_proxy: proxy, ...config }: AgentConfig): unknown {
   return {
     ...config,
-    services: services.map(({ args, env, health, commands, ...service }) => ({
+    ...(proxy === undefined ? {} : { https_proxy: proxy === '' ? '' : new URL(proxy).host }),
+    services: services.map(({ args, env, health, commands, hooks, ...service }) => ({
       ...service,
+      hooks: Object.fromEntries(Object.entries(hooks).map(([at, one]) => [at, one.command[0]])),
       args: `${args.length} of them`,
       env: Object.keys(env),
       health:
@@ -73,6 +75,7 @@ const secretsOf = (services: readonly ServiceConfig[]): string[] =>
   services.flatMap(({ args, env }) => [
     ...Object.entries(env).flatMap(([name, value]) => (name === 'PATH' ? [] : [value])),
     ...args.flatMap((arg) => arg.split('=').slice(1)),
+    ...args.filter((arg, at) => /^[^-/]/.test(arg) && args[at - 1]?.startsWith('-') === true),
   ]);
 
 async function about(dir: string, name: string): Promise<unknown> {

@@ -1,7 +1,8 @@
-import { rmSync, symlinkSync } from 'node:fs';
+import { chmodSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { makeTempDir } from '../../../test/support/databases.js';
+import { resetStarts, unitIn } from './own-unit.js';
 import { SelfDriver } from './self.js';
 
 let dir: ReturnType<typeof makeTempDir>;
@@ -56,4 +57,36 @@ it('has nothing to start where nothing is installed', async () => {
   expect(isFirst).toBe(true);
   await driver.start();
   expect(restarts).toBe(0);
+});
+
+it('has the starts of its unit counted anew before it ends, so that the next one has all of them', async () => {
+  const done: string[] = [];
+  const driver = new SelfDriver(
+    dir.path,
+    () => done.push('ended'),
+    () => Promise.resolve(void done.push('reset')),
+  );
+  await driver.adopt();
+  point('1.1.0');
+  await driver.start();
+  expect(done).toEqual(['reset', 'ended']);
+});
+
+it('asks systemctl for that, and does without where it fails', async () => {
+  const systemctl = join(dir.path, 'systemctl');
+  writeFileSync(systemctl, `#!/bin/sh\necho "$*" >> "${dir.path}/asked"\nexit 1\n`);
+  chmodSync(systemctl, 0o755);
+  await resetStarts('bellwether-agent.service', systemctl);
+  const asked = readFileSync(join(dir.path, 'asked'), 'utf8');
+  expect(asked).toBe('--no-ask-password reset-failed -- bellwether-agent.service\n');
+  await resetStarts('bellwether-agent.service', '/nonexistent');
+});
+
+it.each([
+  ['0::/system.slice/bellwether-agent.service\n', 'bellwether-agent.service'],
+  ['12:pids:/user.slice\n1:name=systemd:/system.slice/edge@1.service\n', 'edge@1.service'],
+  ['0::/user.slice/user-0.slice/session-1.scope\n', null],
+  ['', null],
+])('knows its unit by its cgroup', (text, unit) => {
+  expect(unitIn(text)).toBe(unit);
 });

@@ -2,6 +2,7 @@ import { readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { replaceFile } from '../durable-files.js';
 import type { ServiceDriver, ServiceStatus } from './driver.port.js';
+import { resetOwnStarts } from './own-unit.js';
 
 /** Which version of the agent was started last in this root; beside `state.json`. */
 const STARTED = 'started';
@@ -20,19 +21,27 @@ const endThisProcess = (): void => void process.kill(process.pid, 'SIGTERM');
 export class SelfDriver implements ServiceDriver {
   readonly #root: string;
   readonly #restart: () => void;
+  readonly #resetStarts: () => Promise<void>;
   /** What `current` was when this process took over: what it runs. */
   #runs: string | null = null;
   #isEnding = false;
 
-  constructor(root: string, restart: () => void = endThisProcess) {
+  constructor(
+    root: string,
+    restart: () => void = endThisProcess,
+    resetStarts: () => Promise<void> = resetOwnStarts,
+  ) {
     this.#root = root;
     this.#restart = restart;
+    this.#resetStarts = resetStarts;
   }
 
   async start(): Promise<void> {
     const wanted = await this.#linked();
     if (wanted === null || wanted === this.#runs || this.#isEnding) return;
     this.#isEnding = true;
+    // Tries of one version, and the way back from it, must not use up the starts of the next one.
+    await this.#resetStarts();
     this.#restart();
   }
 

@@ -100,7 +100,11 @@ export async function chooseArtifact(node: Node, judging: Judging): Promise<Chos
   const state_schema = compatibility?.state_schema?.max ?? null;
   const from = judging.state().current?.version ?? null;
   return {
-    artifact: { sha256, size, sequence, state_schema, ...(content && { content }) },
+    artifact: {
+      ...{ sha256, size, sequence, state_schema, ...(content && { content }) },
+      signers: judged.signerMarks,
+      by_permit: permit !== null,
+    },
     url,
     plan: await planOf(root, judged.manifest, { ...node.host, variant }, from),
     permit: permit === null ? null : usedPermit(permit),

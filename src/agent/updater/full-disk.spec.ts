@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -123,12 +123,18 @@ describe.skipIf(disk === null)('on a small disk', () => {
     await node.until(() => {
       expect(node.logged.join()).toContain('ENOSPC');
     });
+    // It may be the new version itself that filled the disk: the way back needs no room.
+    await node.until(() => {
+      expect([node.version, isRunning()]).toEqual(['1.0.0', true]);
+    });
+    const { pid } = node.driver.status();
     // Decided, but not durable: nothing is claimed that a crash would undo.
     expect(node.updater.report()).toMatchObject({ phase: 'probation', version: '1.1.0' });
     small.free();
     expect(await node.outcomeOf(command.command_id)).toBe('upgrade_unhealthy');
     expect([node.version, isRunning()]).toEqual(['1.0.0', true]);
     expect(node.updater.report()).toMatchObject({ phase: 'idle', version: '1.0.0' });
+    expect(node.driver.status().pid).toBe(pid);
   });
 
   it('that is full when the service ends by itself: it is started again', async () => {
@@ -143,6 +149,33 @@ describe.skipIf(disk === null)('on a small disk', () => {
     const found = node.driver.status().pid;
     await reopen({ hit: () => undefined });
     expect(node.driver.status().pid).toBe(found);
+  });
+});
+
+describe('a way back whose version is gone', () => {
+  it('leaves running what runs, says so, and is gone when the version is there again', async () => {
+    const node = await NodeBench.make();
+    await node.publish({ version: '1.0.0' });
+    await node.open();
+    await node.upgrade('1.0.0');
+    node.policy(['enabled = true', 'boot_health_window_secs = 3']);
+    const archive = await serviceArchive('1.1.0', undefined, false);
+    await node.publish({ version: '1.1.0', archive });
+    const command = node.command('1.1.0');
+    await node.updater.command(command);
+    await node.until(() => {
+      expect(node.state.job?.phase).toBe('probation');
+    });
+    const place = join(node.root, 'versions', '1.0.0');
+    renameSync(place, join(node.folder, 'elsewhere'));
+    await node.until(() => {
+      expect(node.types).toContain('upgrade_rollback_failed');
+    });
+    expect([node.version, node.driver.status().running]).toEqual(['1.1.0', true]);
+    renameSync(join(node.folder, 'elsewhere'), place);
+    expect(await node.outcomeOf(command.command_id)).toBe('upgrade_unhealthy');
+    expect([node.version, node.driver.status().running]).toEqual(['1.0.0', true]);
+    await node.remove();
   });
 });
 

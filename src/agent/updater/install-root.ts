@@ -73,12 +73,45 @@ export class InstallRoot {
     await syncDirectory(this.path);
   }
 
+  /** Points `current` back. Where no link can be made, on a full disk, `previous` itself becomes it. */
+  async linkBack(version: string | null): Promise<void> {
+    try {
+      await this.link('current', version);
+    } catch (error) {
+      if (version === null || (await this.linked('previous')) !== version) throw error;
+      await rename(join(this.path, 'previous'), join(this.path, 'current'));
+      await syncDirectory(this.path);
+    }
+  }
+
   /** Whether all of a version was unpacked: its marker is written last. */
   isWhole(version: string): Promise<boolean> {
     return access(join(this.versionPath(version), MARKER)).then(
       () => true,
       () => false,
     );
+  }
+
+  /** Whether anything lies under that name. */
+  isThere(version: string): Promise<boolean> {
+    return access(this.versionPath(version)).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** What the links lead to, by the markers; null where `current` leads to no version that is there. */
+  async found(): Promise<{
+    readonly current: InstalledVersion;
+    readonly previous: InstalledVersion | null;
+  } | null> {
+    const there = async (link: 'current' | 'previous'): Promise<InstalledVersion | null> => {
+      const version = await this.linked(link);
+      return version !== null && (await this.isThere(version)) ? this.#marked(version) : null;
+    };
+    const [current, previous] = [await there('current'), await there('previous')];
+    if (current === null) return null;
+    return { current, previous: previous?.version === current.version ? null : previous };
   }
 
   async freeBytes(): Promise<number> {

@@ -15,6 +15,7 @@ import {
   type UpdateState,
 } from '../../core/update/index.js';
 import type { ServiceConfig, ServiceDriver } from '../supervisor/index.js';
+import { lockRoot } from './damage.js';
 import { NO_FAULTS } from './faults.js';
 import { InstallRoot } from './install-root.js';
 import { restore } from './swap.js';
@@ -35,6 +36,15 @@ interface Offline extends Pick<UpdaterOptions, 'clock' | 'emit'> {
  * then nothing was changed.
  */
 export async function rollBackOffline(offline: Offline): Promise<string> {
+  const unlock = lockRoot(offline.service.root);
+  try {
+    return await rollBack(offline);
+  } finally {
+    unlock();
+  }
+}
+
+async function rollBack(offline: Offline): Promise<string> {
   const { service, driver, clock, policy } = offline;
   const root = new InstallRoot(service.root);
   await root.prepare();
@@ -46,6 +56,8 @@ export async function rollBackOffline(offline: Offline): Promise<string> {
     await root.saveState(machine.state);
   };
   await take({ type: 'booted', current: await root.linked('current') });
+  const links = await root.found();
+  if (links !== null) await take({ type: 'links_found', ...links });
   await refuseWithoutWay(machine.state, root, policy);
   const id = `hand_${randomBytes(10).toString('hex')}`;
   await take({ type: 'rollback_by_hand', id });

@@ -80,18 +80,42 @@ describe('the local policy', () => {
     expect(node.source.requests).toEqual([]);
   });
 
-  it('that is switched off while a version waits for its permit stops the swap', async () => {
-    await node.publish({ version: '1.6.0' });
-    node.permitLeaseMs = null;
-    const command = node.command('1.6.0');
-    await node.updater.command(command);
-    await node.until(() => {
-      expect(node.state.job?.phase).toBe('staged');
-    });
-    node.policy(['enabled = false']);
-    expect(await node.outcomeOf(command.command_id)).toBe('upgrade_disabled');
-    expect(node.version).toBe('1.5.0');
-  });
+  it.each([
+    ['is switched off', ['enabled = false'], undefined, 'upgrade_disabled'],
+    [
+      'no longer lists who signed it',
+      ['enabled = true'],
+      makeSigningKey().publicKey,
+      'upgrade_identity_not_allowed',
+    ],
+    [
+      'wants a newer one',
+      ['enabled = true', 'min_version = "1.7.0"'],
+      undefined,
+      'upgrade_version_too_old',
+    ],
+    [
+      'wants a smaller one',
+      ['enabled = true', 'max_artifact_bytes = 10'],
+      undefined,
+      'upgrade_artifact_too_large',
+    ],
+  ] as const)(
+    'that %s while a version waits for its permit stops the swap',
+    async (_, lines, key, code) => {
+      await node.publish({ version: '1.6.0' });
+      node.permitLeaseMs = null;
+      const command = node.command('1.6.0');
+      await node.updater.command(command);
+      await node.until(() => {
+        expect(node.state.job?.phase).toBe('staged');
+      });
+      node.policy(lines, key);
+      node.permitLeaseMs = 5_000;
+      expect(await node.outcomeOf(command.command_id)).toBe(code);
+      expect(node.version).toBe('1.5.0');
+    },
+  );
 
   it('that wants a hand is not overruled by a permit that nobody asked for', async () => {
     await node.publish({ version: '1.6.0' });

@@ -24,10 +24,23 @@ export async function swapTo(
   faults.hit('after-service-started');
 }
 
-/** Brings back what ran before the job; with nothing before it, nothing runs. */
-export async function restore(job: Job, root: InstallRoot, { driver }: Parts): Promise<void> {
+/**
+ * Has what ran before the job run again; with nothing before it, nothing runs. Where that version is gone,
+ * what `current` leads to stays and runs as well as it can, and this rejects. Needs no room on the disk.
+ */
+export async function bringBack(job: Job, root: InstallRoot, { driver }: Parts): Promise<void> {
+  if (job.from !== null && !(await root.isThere(job.from.version))) {
+    const current = await root.linked('current');
+    if (current !== null && (await root.isThere(current))) await driver.start();
+    throw new Error(`${root.versionPath(job.from.version)} is gone`);
+  }
   await driver.stop();
-  await root.link('current', job.from?.version ?? null);
-  await root.link('previous', job.from_previous?.version ?? null);
+  await root.linkBack(job.from?.version ?? null);
   if (job.from !== null) await driver.start();
+}
+
+/** The same, and the link behind it. */
+export async function restore(job: Job, root: InstallRoot, parts: Parts): Promise<void> {
+  await bringBack(job, root, parts);
+  await root.link('previous', job.from_previous?.version ?? null);
 }

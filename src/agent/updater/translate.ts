@@ -1,10 +1,12 @@
 import { FleetError } from '../../core/kernel/index.js';
 import {
   judgeFreshness,
+  judgeStanding,
   revocationOf,
   revokedMessage,
   type Indexes,
   type NodePolicy,
+  type Standing,
 } from '../../core/release/index.js';
 import type {
   FailedStep,
@@ -40,6 +42,8 @@ export function judgeStaged(
   const refusal = judgeEarly(policy, job);
   if (refusal !== null) return refusal;
   const { version, channel, artifact } = job;
+  const standing = artifact === null ? null : judgeStanding(policy, standingOf(job, artifact));
+  if (standing?.ok === false) return standing.error;
   const revoked = revocationOf(indexes, { version, sha256: artifact?.sha256 ?? null });
   if (revoked !== null) {
     return { code: 'upgrade_revoked', message: revokedMessage(version, revoked) };
@@ -48,6 +52,16 @@ export function judgeStaged(
   if (!fresh.ok) return fresh.error;
   return policy.dry_run ? { code: 'upgrade_dry_run', message: dryRun(policy, job, nowMs) } : null;
 }
+
+const standingOf = (
+  { version, from }: Job,
+  { size, signers, by_permit }: NonNullable<Job['artifact']>,
+): Standing => ({
+  version,
+  size,
+  signers,
+  installed: by_permit === true ? null : (from?.version ?? null),
+});
 
 /** What would happen now, if it were no dry run. */
 function dryRun(policy: NodePolicy, { version, from, apply_after_ms }: Job, nowMs: number): string {

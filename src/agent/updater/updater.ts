@@ -19,7 +19,7 @@ import type { ServiceDriver } from '../supervisor/index.js';
 import { ControlFile } from '../control-file.js';
 import { obeyHand, tellControl, type HandRequest } from './by-hand.js';
 import { Channels } from './channels.js';
-import { openRoot } from './damage.js';
+import { openRoot, type Opened } from './damage.js';
 import { hitFor, type Faults } from './faults.js';
 import { GuardedDriver } from './guarded-driver.js';
 import { HealthWatch } from './health-watch.js';
@@ -27,13 +27,12 @@ import type { InstallRoot } from './install-root.js';
 import { JobHooks } from './job-hooks.js';
 import { soonerOf } from './sooner-of.js';
 import { askToSwap, extractStep, fetchStep } from './steps.js';
-import { restore, swapTo } from './swap.js';
+import { swapTo } from './swap.js';
 import { endRevoked } from './revoked.js';
 import { factsOf, failureOf, inputOf, judgeStaged, reportOf } from './translate.js';
 import type { Answer, UpdaterOptions } from './updater-options.js';
+import { WayBack } from './way-back.js';
 
-/** A rollback that failed is tried again this often; it is never given up. */
-const ROLLBACK_RETRY_MS = 5_000;
 /** How soon the loop looks again while a version is watched. */
 const WATCH_MS = 100;
 /** A step that failed for want of the disk is tried again this often. */
@@ -52,6 +51,8 @@ export class Updater {
   readonly #control: ControlFile;
   readonly #driver: ServiceDriver;
   readonly #hooks: JobHooks;
+  readonly #wayBack: WayBack;
+  readonly #unlock: () => void;
   readonly #parts: { readonly driver: ServiceDriver; readonly faults: Faults };
   readonly #stopping = new AbortController();
   #machine: Machine;
@@ -62,11 +63,12 @@ export class Updater {
   #kick: () => void = () => undefined;
   #loop: Promise<void> = Promise.resolve();
   #working: AbortController | null = null;
-  #rollbackAtMs = 0;
 
-  private constructor(options: UpdaterOptions, root: InstallRoot, machine: Machine) {
+  private constructor(options: UpdaterOptions, opened: Opened, machine: Machine) {
+    const { root } = opened;
     this.#options = options;
     this.#root = root;
+    this.#unlock = opened.unlock;
     this.#hooks = new JobHooks(options);
     this.#machine = machine;
     this.#saved = machine.state;
@@ -89,14 +91,21 @@ export class Updater {
     this.#watch = new HealthWatch(options, async (healthy) => {
       if (!this.#stopping.signal.aborted) await this.#take({ type: 'health', healthy });
     });
+    const [hooks, watch] = [this.#hooks, this.#watch];
+    this.#wayBack = new WayBack({ ...options, ...this.#parts, root, hooks, watch });
   }
 
   /** Reads the state, repairs it if need be, and takes over or starts the service. */
   static async open(options: UpdaterOptions): Promise<Updater> {
-    const { root, state } = await openRoot(options);
-    const updater = new Updater(options, root, { state, watch: FRESH_WATCH });
-    await updater.#begin();
-    return updater;
+    const opened = await openRoot(options);
+    try {
+      const updater = new Updater(options, opened, { state: opened.state, watch: FRESH_WATCH });
+      await updater.#begin();
+      return updater;
+    } catch (error) {
+      opened.unlock();
+      throw error;
+    }
   }
 
   get name(): string {
@@ -167,6 +176,7 @@ export class Updater {
     await this.#turn;
     if (withService) await this.#driver.stop();
     else this.#driver.release();
+    this.#unlock();
   }
 
   async #begin(): Promise<void> {
@@ -187,6 +197,8 @@ export class Updater {
     // In the middle of a swap the executor itself decides what runs.
     const isMoving = ['swapping', 'rolling_back'].includes(this.#machine.state.job?.phase ?? '');
     await this.#endRevoked();
+    const links = await this.#root.found();
+    if (links !== null) await this.#take({ type: 'links_found', ...links });
     if (!isRunning && current !== null && !isMoving) await driver.start();
     this.#options.set?.join(this.name, () => ({ machine: this.#machine, facts: this.#ownFacts() }));
     faults.hit('after-state-started');
@@ -277,7 +289,15 @@ export class Updater {
     await this.#endRevoked();
     const { job } = this.#machine.state;
     if (job?.phase === 'staged') await this.#judgeAgain(job);
-    await this.#take({ type: 'tick' });
+    if (job?.phase === 'probation' && (await this.#wayBack.hasBeenGone(job))) {
+      await this.#take({ type: 'booted', current: job.from?.version ?? null }, job);
+    }
+    try {
+      await this.#take({ type: 'tick' });
+    } catch (error) {
+      await this.#wayBack.goUnsaved(this.#saved.job, this.#machine.state.job);
+      throw error;
+    }
     return this.#do(nextAction(this.#machine, this.#facts()));
   }
 
@@ -310,7 +330,9 @@ export class Updater {
         });
         return WATCH_MS;
       case 'roll_back':
-        return this.#rollBack(action.job);
+        return (await this.#wayBack.attempt(action.job, (input) => this.#take(input)))
+          ? 0
+          : WATCH_MS;
     }
   }
 
@@ -384,36 +406,9 @@ export class Updater {
       await swapTo(job, this.#root, this.#parts);
       this.#watch.forget();
     } catch (error) {
-      const { code: found, message } = failureOf(error, job);
-      const code = found === 'upgrade_disk_full' ? found : 'upgrade_swap_failed';
-      const back = this.#restore(job).then(() => true);
-      const isBack = await back.catch(() => false);
-      if (isBack) await this.#take({ type: 'failed', step: 'swap', code, message });
-      else await this.#take({ type: 'restore_failed', code, message });
+      await this.#take(await this.#wayBack.afterFailedSwap(job, error));
       return;
     }
     await this.#take({ type: 'swapped' });
-  }
-
-  async #rollBack(job: Job): Promise<number> {
-    const { clock, faults } = this.#options;
-    if (clock.monotonicMs() < this.#rollbackAtMs) return WATCH_MS;
-    try {
-      const problem = await this.#hooks.preRollback(job);
-      if (problem !== null) await this.#take({ type: 'hook_failed', problem });
-      await this.#restore(job);
-      faults.hit('after-rollback-link');
-      await this.#take({ type: 'rolled_back' });
-      return 0;
-    } catch (error) {
-      this.#rollbackAtMs = clock.monotonicMs() + ROLLBACK_RETRY_MS;
-      await this.#take({ type: 'rollback_failed', message: String(error) });
-      return WATCH_MS;
-    }
-  }
-
-  async #restore(job: Job): Promise<void> {
-    await restore(job, this.#root, this.#parts);
-    this.#watch.forget();
   }
 }

@@ -21,7 +21,13 @@ export {
   type ControlErrorCode,
 } from './control.js';
 export { DowngradePermit, judgeDowngradePermit } from './downgrade-permit.js';
-export { judgeRelease, type JudgeInput, type ReleaseErrorCode } from './judge.js';
+export {
+  judgeRelease,
+  judgeStanding,
+  type Standing,
+  type JudgeInput,
+  type ReleaseErrorCode,
+} from './judge.js';
 export {
   Artifact,
   artifactFor,

@@ -3,6 +3,8 @@ import { ok, refuse, type Refusal, type Result } from '../kernel/index.js';
 import { parseManifest, type Artifact, type Manifest } from './manifest.js';
 import type { NodePolicy } from './policy.js';
 import { detourTo } from './reach.js';
+import { whoIs } from './policy-signers.js';
+import { signerMark } from './signed-document.js';
 import { judgeSignatures, type SignatureErrorCode } from './signatures.js';
 import type { SigstoreTrust } from './sigstore-adapter.js';
 
@@ -55,9 +57,13 @@ export interface JudgeInput {
  * wrong is told, in the order: enabled, channel, signatures, manifest, expiry, version, sequence,
  * compatibility, artifact.
  */
-export function judgeRelease(
-  input: JudgeInput,
-): Judged<{ manifest: Manifest; artifact: Artifact; signerNames: string[] }> {
+export function judgeRelease(input: JudgeInput): Judged<{
+  manifest: Manifest;
+  artifact: Artifact;
+  signerNames: string[];
+  /** What `judgeStanding` counts later. */
+  signerMarks: string[];
+}> {
   const { policy, request } = input;
   if (!policy.enabled) return refuse('upgrade_disabled', 'upgrades are switched off in the policy');
   if (!(policy.allowed_channels as readonly string[]).includes(request.channel)) {
@@ -83,7 +89,44 @@ export function judgeRelease(
   if (!fit.ok) return fit;
   const artifact = judgeArtifact(policy, manifest, input.host);
   if (!artifact.ok) return artifact;
-  return ok({ manifest, artifact: artifact.value, signerNames: signers.value });
+  const names = signers.value;
+  const signerMarks = policy.signers.filter(({ name }) => names.includes(name)).map(signerMark);
+  return ok({ manifest, artifact: artifact.value, signerNames: names, signerMarks });
+}
+
+/** What is kept of a release that passed, for as long as it waits. */
+export interface Standing {
+  readonly version: string;
+  readonly size: number;
+  /** Marks of those whose signatures counted; left out where they were not kept. */
+  readonly signers?: readonly string[] | undefined;
+  /** What it takes the place of; null where nothing runs, or a signed permit lets it be older. */
+  readonly installed: string | null;
+}
+
+/**
+ * Whether a release that passed once would pass under the policy of today, as far as that can be said
+ * without its manifest: a signer who is no longer listed does not count any more, and who was listed since
+ * is not asked. Fails closed: what is refused here can be ordered, and judged whole, again.
+ */
+export function judgeStanding(policy: NodePolicy, standing: Standing): Judged<null> {
+  const { version, size, signers, installed } = standing;
+  const listed = policy.signers.filter((one) => signers?.includes(signerMark(one)) === true);
+  const count = new Set(listed.map(whoIs)).size;
+  if (signers !== undefined && count < policy.threshold) {
+    return refuse(
+      'upgrade_identity_not_allowed',
+      `of those who signed ${version}, ${count} are signers of the policy now; ${policy.threshold} needed`,
+    );
+  }
+  // The floor was looked at, and rises at promotion only, which ends what waits.
+  const age = judgeVersion(
+    policy,
+    { version, sequence: 0 },
+    { version: installed, sequenceFloor: 0, stateSchema: null, isDowngradePermitted: false },
+  );
+  if (!age.ok) return age;
+  return size > policy.max_artifact_bytes ? tooLarge(size, policy) : ok(null);
 }
 
 /** Whether it may follow what is installed, today. */
@@ -99,7 +142,7 @@ function judgeFit(manifest: Manifest, input: JudgeInput): Judged<null> {
 
 function judgeVersion(
   policy: NodePolicy,
-  manifest: Manifest,
+  manifest: Pick<Manifest, 'version' | 'sequence'>,
   installed: JudgeInput['installed'] & { readonly isDowngradePermitted: boolean },
 ): Judged<null> {
   const { version, sequence } = manifest;
@@ -173,11 +216,11 @@ function judgeArtifact(
       `no variant ${host.variant} for ${host.os}/${host.arch}; there are: ${variants}`,
     );
   }
-  if (artifact.size > policy.max_artifact_bytes) {
-    return refuse(
-      'upgrade_artifact_too_large',
-      `the artifact has ${artifact.size} bytes; the policy allows ${policy.max_artifact_bytes}`,
-    );
-  }
-  return ok(artifact);
+  return artifact.size > policy.max_artifact_bytes ? tooLarge(artifact.size, policy) : ok(artifact);
 }
+
+const tooLarge = (size: number, { max_artifact_bytes }: NodePolicy): Judged<never> =>
+  refuse(
+    'upgrade_artifact_too_large',
+    `the artifact has ${size} bytes; the policy allows ${max_artifact_bytes}`,
+  );

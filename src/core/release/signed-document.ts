@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { canonicalJson, DAY_MS, ok, refuse, type Refusal, type Result } from '../kernel/index.js';
-import type { ReleaseErrorCode } from './judge.js';
 import { SIGNATURE_BYTES_MAX } from './manifest.js';
 import type { NodePolicy } from './policy.js';
 import type { Signer } from './policy-signers.js';
-import { judgeSignatures } from './signatures.js';
+import { judgeSignatures, type SignatureErrorCode } from './signatures.js';
 import type { SigstoreTrust } from './sigstore-adapter.js';
 
 /** 256 KiB: a channel index with its longest kill list has about 180 KiB. */
@@ -94,7 +93,7 @@ export interface Trust {
 }
 type Read<T extends z.ZodType> = Result<
   { readonly document: z.output<T>; readonly signerMarks: readonly string[] },
-  Refusal<ReleaseErrorCode | 'release_document_invalid'>
+  Refusal<SignatureErrorCode | 'release_document_invalid'>
 >;
 
 /**

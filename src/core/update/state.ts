@@ -58,6 +58,10 @@ export const Job = z.object({
       state_schema: z.int().min(0).nullable(),
       /** What the archive holds when it is decompressed, where the manifest says so. */
       content: z.object({ sha256: Sha256, size: z.int() }).optional(),
+      /** Marks of those who signed it, for a policy that changes while it waits. */
+      signers: z.array(Sha256).max(32).optional(),
+      /** A signed permit let it be older than what is installed. */
+      by_permit: z.boolean().optional(),
     })
     .nullable(),
   /** What lies in `downloads`: by a delta only the content comes, else the artifact. */

@@ -1,5 +1,5 @@
 import type { Channel, IndexMemory, Revocation } from '../release/index.js';
-import type { Job, OutboxEvent, UpdateState } from './state.js';
+import type { InstalledVersion, Job, OutboxEvent, UpdateState } from './state.js';
 
 /** What is only true while this process lives: a restart of the agent starts it anew. */
 export interface Watch {
@@ -156,6 +156,12 @@ export type Input =
   | { readonly type: 'rollback_failed'; readonly message: string }
   | { readonly type: 'spooled'; readonly ids: readonly string[] }
   | IndexInput
+  /** What the links on the disk lead to, when nothing moves them. */
+  | {
+      readonly type: 'links_found';
+      readonly current: InstalledVersion;
+      readonly previous: InstalledVersion | null;
+    }
   /** The agent has started; `current` is what the link on the disk points to. */
   | { readonly type: 'booted'; readonly current: string | null };
 
@@ -183,7 +189,7 @@ export type LinkInput = Extract<Input, { type: 'permit_granted' | 'permit_denied
 /** What only means something while there is a job. */
 export type JobInput = Exclude<
   Input,
-  { type: 'upgrade' | 'withdraw' | 'spooled' | 'rollback_by_hand' } | IndexInput
+  { type: 'upgrade' | 'withdraw' | 'spooled' | 'rollback_by_hand' | 'links_found' } | IndexInput
 >;
 
 /** What the state asks the executor to do next. Each is safe to begin again after a crash. */

@@ -3,9 +3,8 @@ import {
   type PermitDenial,
   type RolloutEvent,
 } from '../../../core/rollout/index.js';
-import { EVENT_CATEGORIES, SEVERITIES } from '../../../protocol/index.js';
 import { ROUTES } from '../../../protocol/api/index.js';
-import { ERRORS } from '../../../protocol/index.js';
+import { ERRORS, EVENT_CATEGORIES, SEVERITIES } from '../../../protocol/index.js';
 import {
   CLOSE,
   Command,
