@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { openDriver, ServiceConfig } from '../../src/agent/supervisor/index.js';
-import { makeDriverRoot } from '../support/driver-root.js';
+import { makeDriverRoot } from '../support/agent/driver-root.js';
 import { describeDriver, type DriverBench } from './driver.contract.js';
 
 /** systemd has the same suite in `test/systemd`, where there is one. */

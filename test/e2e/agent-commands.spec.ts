@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { AgentAtHand } from '../support/agent-at-hand.js';
+import { AgentAtHand } from '../support/agent/agent-at-hand.js';
 import { eventually } from '../support/fleet.js';
 
 /** What a person on the node can do, with a real agent, its real command line, and a real manager. */

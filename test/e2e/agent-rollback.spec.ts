@@ -1,7 +1,7 @@
 import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { AgentAtHand } from '../support/agent-at-hand.js';
+import { AgentAtHand } from '../support/agent/agent-at-hand.js';
 import { eventually } from '../support/fleet.js';
 
 /** By the hand of a person on the node, with an agent and without one. */

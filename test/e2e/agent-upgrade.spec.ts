@@ -13,7 +13,7 @@ import {
   makePayload,
   packRelease,
   publishRelease,
-} from '../support/installer.js';
+} from '../support/agent/installer.js';
 import { startManagerProcess, type ManagerProcess } from '../support/manager-process.js';
 
 /** What its unit says in `StartLimitBurst=`: then the version before gets one try. */

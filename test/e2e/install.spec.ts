@@ -28,7 +28,7 @@ import {
   onlyTools,
   packRelease,
   type Installed,
-} from '../support/installer.js';
+} from '../support/agent/installer.js';
 import { startManagerProcess, type ManagerProcess } from '../support/manager-process.js';
 
 /** The real script, below a root of its own, against a real manager. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { openDriver, ServiceConfig } from '../../src/agent/supervisor/index.js';
 import { describeDriver, type DriverBench } from '../contract/driver.contract.js';
-import { makeDriverRoot } from '../support/driver-root.js';
+import { makeDriverRoot } from '../support/agent/driver-root.js';
 import { systemctl } from './machine.js';
 
 let count = 0;

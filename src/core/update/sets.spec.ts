@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { NAMES, SetNode, settle, type Name } from '../../../test/support/set-node.js';
+import { NAMES, SetNode, settle, type Name } from '../../../test/support/agent/set-node.js';
 import type { Input } from './index.js';
 
 const name = fc.constantFrom(...NAMES);

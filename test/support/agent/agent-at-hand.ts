@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'vitest';
-import { Status } from '../../src/agent/operator/status-schema.js';
-import { agentProgram, buildPrograms } from './built.js';
-import { makeTempDir } from './databases.js';
+import { Status } from '../../../src/agent/operator/status-schema.js';
+import { agentProgram, buildPrograms } from '../built.js';
+import { makeTempDir } from '../databases.js';
 import {
   eventually,
   makeSigningKey,
@@ -13,8 +13,8 @@ import {
   startAgent,
   type SigningKey,
   type TestAgent,
-} from './fleet.js';
-import { startTestManager, type TestManager } from './manager.js';
+} from '../fleet.js';
+import { startTestManager, type TestManager } from '../manager.js';
 
 type Ended = Record<'out' | 'err', string> & { readonly code: number };
 

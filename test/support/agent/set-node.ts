@@ -12,7 +12,7 @@ import {
   type Job,
   type Machine,
   type SetMember,
-} from '../../src/core/update/index.js';
+} from '../../../src/core/update/index.js';
 
 export const NAMES = ['one', 'three', 'two'] as const;
 export type Name = (typeof NAMES)[number];

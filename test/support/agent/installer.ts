@@ -3,9 +3,9 @@ import { chmodSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:f
 import { once } from 'node:events';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { ManagerProcess } from './manager-process.js';
+import type { ManagerProcess } from '../manager-process.js';
 
-export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 export const INSTALLER = join(ROOT, 'deploy', 'install.sh');
 
 /** The Node of the tests goes first: the agent may be a JavaScript file that looks for it. */
