@@ -1,4 +1,4 @@
-import { errorCodeOf, tellsFailure, type EventOrigin, type FleetEvent } from './event.js';
+import { tellsFailure, type EventOrigin, type FleetEvent } from './event.js';
 import { cut, jsonLine, visible, visibleLines } from './text.js';
 
 /** 0 to 10; 9 is "very high". */
@@ -28,11 +28,13 @@ export function toCef(event: FleetEvent, origin: EventOrigin): string {
   ].join('|');
   const pairs: (readonly [string, string | null])[] = [
     ['rt', String(Date.parse(event.at))],
+    ['deviceCustomDate1Label', 'occurred'],
+    ['deviceCustomDate1', String(Date.parse(event.occurred_at))],
     ['externalId', String(event.id)],
     ['cat', event.category],
     ['act', cut(event.type, ACTION_MAX)],
     ['outcome', tellsFailure(event) ? 'failure' : null],
-    ['reason', errorCodeOf(event)],
+    ['reason', event.error_code],
     ['dvchost', new URL(origin.manager).hostname],
     ['destinationServiceName', event.service],
     ...custom(1, 'node', event.node_id),
@@ -40,6 +42,9 @@ export function toCef(event: FleetEvent, origin: EventOrigin): string {
     ...custom(3, 'rollout', event.rollout_id),
     ...custom(4, 'command', event.command_id),
     ...custom(5, 'details', cut(jsonLine(event.details), CUSTOM_MAX)),
+    ...custom(6, 'clock', event.clock),
+    ['cn1Label', 'type version'],
+    ['cn1', String(event.version)],
     ['msg', cut(event.message, MESSAGE_MAX)],
   ];
   const extension = pairs

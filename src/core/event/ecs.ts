@@ -1,4 +1,4 @@
-import { detailOf, errorCodeOf, tellsFailure, type EventOrigin, type FleetEvent } from './event.js';
+import { detailOf, tellsFailure, type EventOrigin, type FleetEvent } from './event.js';
 import { jsonLine } from './text.js';
 
 /** The release of the Elastic Common Schema whose fields and values are used. */
@@ -39,7 +39,7 @@ const outcomeOf = (event: FleetEvent): string => {
 
 /** The event in the Elastic Common Schema; what ECS has no field for is under `bellwether`. */
 export function toEcs(event: FleetEvent, origin: EventOrigin): Readonly<Record<string, unknown>> {
-  const error = errorCodeOf(event);
+  const error = event.error_code;
   const version = detailOf(event, 'version');
   const product = detailOf(event, 'product') ?? event.service;
   return {
@@ -75,6 +75,9 @@ export function toEcs(event: FleetEvent, origin: EventOrigin): Readonly<Record<s
     ...(error === null ? {} : { error: { code: error, message: event.message } }),
     bellwether: {
       manager: origin.manager,
+      occurred_at: event.occurred_at,
+      clock: event.clock,
+      type_version: event.version,
       category: event.category,
       severity: event.severity,
       group_id: event.group_id,

@@ -2,16 +2,24 @@
 export interface FleetEvent {
   /** The one gapless sequence. */
   readonly id: number;
-  /** When it was learned, RFC 3339 in UTC. */
+  /** When the manager learned it, RFC 3339 in UTC. */
   readonly at: string;
+  /** When it happened, by the clock of whoever saw it. */
+  readonly occurred_at: string;
+  /** Whether that clock can be believed: `ok`, `ahead`, `late`, `unset`. */
+  readonly clock: string;
   readonly category: string;
   readonly type: string;
+  /** Of the type. */
+  readonly version: number;
   readonly severity: EventSeverity;
   readonly node_id: string | null;
   readonly group_id: string;
   readonly rollout_id: string | null;
   readonly command_id: string | null;
   readonly service: string | null;
+  /** The code of what went wrong, when it tells of that. */
+  readonly error_code: string | null;
   readonly message: string;
   readonly details: Readonly<Record<string, unknown>>;
 }
@@ -32,9 +40,6 @@ export function detailOf(event: FleetEvent, name: string): string | null {
   return typeof value === 'string' && value !== '' ? value : null;
 }
 
-/** The code of what went wrong, when the event tells of that. */
-export const errorCodeOf = (event: FleetEvent): string | null => detailOf(event, 'error_code');
-
 /** Whether it tells of something that failed. */
 export const tellsFailure = (event: FleetEvent): boolean =>
-  errorCodeOf(event) !== null || /_(failed|rolled_back|lost)$/.test(event.type);
+  event.error_code !== null || /_(failed|rolled_back|lost)$/.test(event.type);

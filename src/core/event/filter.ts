@@ -1,4 +1,4 @@
-import { errorCodeOf, EVENT_SEVERITIES, type EventSeverity, type FleetEvent } from './event.js';
+import { EVENT_SEVERITIES, type EventSeverity, type FleetEvent } from './event.js';
 
 /** What of the log somebody wants; what is null or left out lets everything through. */
 export interface SinkFilter {
@@ -17,6 +17,6 @@ const holds = (list: readonly string[] | null, value: string | null): boolean =>
 export const wants = (filter: SinkFilter, event: FleetEvent): boolean =>
   holds(filter.categories, event.category) &&
   holds(filter.types, event.type) &&
-  holds(filter.error_codes, errorCodeOf(event)) &&
+  holds(filter.error_codes, event.error_code) &&
   (filter.min_severity === null ||
     EVENT_SEVERITIES.indexOf(event.severity) >= EVENT_SEVERITIES.indexOf(filter.min_severity));

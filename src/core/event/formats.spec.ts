@@ -16,16 +16,20 @@ const ORIGIN = { manager: 'https://bellwether.example:8480', version: '0.1.0' };
 const anEvent = (over: Partial<FleetEvent> = {}): FleetEvent => ({
   id: 42,
   at: '2026-11-21T08:00:00.123Z',
+  occurred_at: '2026-11-21T08:00:00.123Z',
+  clock: 'ok',
   category: 'upgrade',
   type: 'upgrade_completed',
+  version: 3,
   severity: 'info',
   node_id: 'nod_one000',
   group_id: 'grp_east00',
   rollout_id: 'rol_one000',
   command_id: null,
   service: 'edge',
+  error_code: null,
   message: 'edge runs 1.1.0',
-  details: { version: '1.1.0', error_code: null },
+  details: { version: '1.1.0' },
   ...over,
 });
 
@@ -46,6 +50,10 @@ const anyEvent = fc
   .record({
     id: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
     at: fc.integer({ min: 0, max: 4e12 }).map((ms) => new Date(ms).toISOString()),
+    occurred_at: fc.integer({ min: 0, max: 4e12 }).map((ms) => new Date(ms).toISOString()),
+    clock: fc.constantFrom('ok', 'ahead', 'late', 'unset'),
+    version: fc.integer({ min: 1, max: 9 }),
+    error_code: fc.option(fc.constantFrom('upgrade_hook_failed', 'service_unhealthy')),
     category: fc.constantFrom(
       ...['upgrade', 'service', 'agent', 'connection', 'release', 'audit', 'alert', 'new_one'],
     ),
@@ -142,7 +150,8 @@ describe('ECS', () => {
   it('tells a failure with its code', () => {
     const event = anEvent({
       type: 'upgrade_failed',
-      details: { error_code: 'upgrade_hook_failed' },
+      error_code: 'upgrade_hook_failed',
+      details: {},
     });
     expect(toObject('ecs', event, ORIGIN)).toMatchObject({
       event: { outcome: 'failure', category: ['package'] },

@@ -23,7 +23,6 @@ export {
 } from './circuit.js';
 export { ECS_VERSION } from './ecs.js';
 export {
-  errorCodeOf,
   EVENT_SEVERITIES,
   type EventOrigin,
   type EventSeverity,

@@ -1,4 +1,4 @@
-import { errorCodeOf, type EventOrigin, type FleetEvent } from './event.js';
+import type { EventOrigin, FleetEvent } from './event.js';
 import { jsonLine, visible, visibleLines } from './text.js';
 
 /** 1 to 10. */
@@ -25,6 +25,9 @@ export function toLeef(event: FleetEvent, origin: EventOrigin): string {
   const pairs: (readonly [string, string | null])[] = [
     ['devTime', event.at],
     ['devTimeFormat', "yyyy-MM-dd'T'HH:mm:ss.SSSX"],
+    ['occurredAt', event.occurred_at],
+    ['clock', event.clock],
+    ['typeVersion', String(event.version)],
     ['sev', String(SEVERITY[event.severity])],
     ['cat', event.category],
     ['identHostName', event.node_id],
@@ -35,7 +38,7 @@ export function toLeef(event: FleetEvent, origin: EventOrigin): string {
     ['rolloutId', event.rollout_id],
     ['commandId', event.command_id],
     ['service', event.service],
-    ['errorCode', errorCodeOf(event)],
+    ['errorCode', event.error_code],
     ['manager', origin.manager],
     ['details', jsonLine(event.details)],
     ['msg', event.message],

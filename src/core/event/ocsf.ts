@@ -1,4 +1,4 @@
-import { detailOf, errorCodeOf, tellsFailure, type EventOrigin, type FleetEvent } from './event.js';
+import { detailOf, tellsFailure, type EventOrigin, type FleetEvent } from './event.js';
 import { jsonLine } from './text.js';
 
 /** The release of the Open Cybersecurity Schema Framework whose classes and numbers are used. */
@@ -103,7 +103,7 @@ export function toOcsf(event: FleetEvent, origin: EventOrigin): Readonly<Record<
   const ocsfClass = classOf(event);
   const [activityId, activityName] = activityOf(event, ocsfClass);
   const [statusId, statusName] = statusOf(event);
-  const error = errorCodeOf(event);
+  const error = event.error_code;
   return {
     ...ocsfClass,
     activity_id: activityId,
@@ -131,6 +131,9 @@ export function toOcsf(event: FleetEvent, origin: EventOrigin): Readonly<Record<
     ...(event.node_id === null ? {} : { device: { uid: event.node_id, type_id: 0 } }),
     ...ownFields(event, ocsfClass),
     unmapped: {
+      occurred_at: event.occurred_at,
+      clock: event.clock,
+      type_version: event.version,
       category: event.category,
       group_id: event.group_id,
       rollout_id: event.rollout_id,

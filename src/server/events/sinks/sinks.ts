@@ -341,14 +341,18 @@ const tryAtOnce = (place: SinkPlace): SinkPlace => ({
 const testEvent = (sink: SinkRecord, now: number): FleetEvent => ({
   id: 0,
   at: toIso(now),
+  occurred_at: toIso(now),
+  clock: 'ok',
   category: 'agent',
   type: 'sink_test',
+  version: 1,
   severity: 'info',
   node_id: null,
   group_id: sink.groupId ?? 'grp_default',
   rollout_id: null,
   command_id: null,
   service: null,
+  error_code: null,
   message: 'A test of this sink; nothing happened',
   details: { test: true, sink_id: sink.id },
 });
