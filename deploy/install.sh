@@ -152,8 +152,8 @@ arch_of() {
 # within BYTES COMMAND...: no file that it writes becomes larger than that by more than some blocks: a server may
 # send without end, and say nothing of a length.
 within() (
-  # A write beyond it fails, in place of a core (SIGXFSZ).
-  trap '' 25
+  # A write beyond it fails, in place of a core.
+  trap '' XFSZ
   ulimit -f "$(($1 / 512 + 2))"
   shift
   "$@"

@@ -69,8 +69,12 @@ fi
 [ -d "$root/$to" ] || fail "$root/$to is gone: nothing to go back to"
 
 # Each step can be repeated after a power cut; sync orders them.
-echo "$to" > "$marker.tmp" && mv "$marker.tmp" "$marker" && sync "$root" || fail "$marker cannot be written"
-ln -sfn "$to" "$current.tmp" && mv -T "$current.tmp" "$current" && sync "$root" || fail "$current cannot be moved"
+if ! { echo "$to" > "$marker.tmp" && mv "$marker.tmp" "$marker" && sync "$root"; }; then
+  fail "$marker cannot be written"
+fi
+if ! { ln -sfn "$to" "$current.tmp" && mv -T "$current.tmp" "$current" && sync "$root"; }; then
+  fail "$current cannot be moved"
+fi
 echo "bellwether rollback: $unit did not stay up on $from: gone back to $to"
 systemctl reset-failed "$unit"
 exec systemctl start --no-block "$unit"

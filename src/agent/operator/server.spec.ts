@@ -100,7 +100,7 @@ describe('the socket for commands', () => {
   });
 
   it('does not hear of peers that say nothing, however many, for long', async () => {
-    const silent = Array.from({ length: 8 }, () => connect(path()));
+    const silent = Array.from({ length: 40 }, () => connect(path()));
     for (const socket of silent) socket.on('error', () => undefined);
     await Promise.all(silent.map((socket) => new Promise((done) => socket.on('close', done))));
     expect(await ask(dir, LOOK)).toHaveLength(1);

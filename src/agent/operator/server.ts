@@ -14,8 +14,8 @@ import {
 
 /** A request is one line; who has not sent it by then sends none. */
 const REQUEST_TIMEOUT_MS = 5_000;
-/** People, and a script or two. */
-const CONNECTIONS_MAX = 8;
+/** People, and scripts that ask many things at once; more are cut off. */
+const CONNECTIONS_MAX = 32;
 const DRAFT = `.${SOCKET_FILE}-`;
 
 export type Handle = (request: LocalRequest) => Promise<readonly Said[]>;

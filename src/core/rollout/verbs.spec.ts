@@ -187,9 +187,9 @@ describe('ends', () => {
   });
 
   it.each<[RolloutStatus, number]>([
-    ['pending', 6],
-    ['in_progress', 8],
-    ['paused', 7],
+    ['pending', 7],
+    ['in_progress', 9],
+    ['paused', 8],
     ['complete', 1],
     ['cancelled', 0],
     ['rolled_back', 0],

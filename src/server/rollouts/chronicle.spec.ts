@@ -148,7 +148,7 @@ describe.each(['sqlite', 'postgres'] as const)('the record of a rollout (%s)', (
       ],
     ]);
     const { body } = await manager.call('events.list', {
-      query: { rollout_id: id, severity: 'critical', limit: 1000 },
+      query: { rollout_id: id, severity: 'critical', category: 'upgrade', limit: 1000 },
     });
     expect(
       body.items.map(({ type, node_id, details }) => [type, node_id, details['error_code']]),

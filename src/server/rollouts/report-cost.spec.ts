@@ -49,6 +49,14 @@ function counting(database: Database): { database: Database; take(): Count } {
       };
       return changed;
     },
+    insertRows: async (...given: Parameters<Tx['insertRows']>): Promise<void> => {
+      await (sql as unknown as Tx).insertRows(...given);
+      count = {
+        statements: count.statements + 1,
+        rows: count.rows + given[1].length,
+        writes: count.writes + 1,
+      };
+    },
   });
   const counted = {
     kind: database.kind,
