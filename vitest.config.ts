@@ -7,8 +7,7 @@ export default defineConfig({
     include: ['src/**/*.spec.ts', 'test/**/*.spec.ts'],
     exclude: ['node_modules/**', 'dist/**', 'src/console/**'],
     pool: 'forks',
-    // Most specs wait for sockets, disks and processes: one more than the two cores of a small machine.
-    maxWorkers: 3,
+    maxWorkers: 2,
     testTimeout: 60_000,
     // What is waited for comes some time; how soon is nothing that a busy machine could promise.
     expect: { poll: { timeout: 15_000 } },

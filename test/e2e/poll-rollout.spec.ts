@@ -67,6 +67,8 @@ describe('nodes behind a proxy take part in rollouts as all others do', () => {
           folder: dir.path,
           name: `edge-0${index + 1}`,
           publicKey: key.publicKey,
+          // Three services of Node start at once: on a busy machine that takes its time.
+          windowSecs: 6,
           enrollOptions: isBehind ? [...ca, ...behind] : ca,
           settings: [
             `manager_ca_file = "${authority.caFile}"`,
