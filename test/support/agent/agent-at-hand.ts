@@ -89,13 +89,16 @@ export class AgentAtHand {
     return { id: await this.upgrade(version), version };
   }
 
-  async upgrade(version: string): Promise<string> {
-    const { status: code, body } = await this.manager.call('nodes.upgrade', {
-      params: { id: this.agent.nodeId },
-      body: { version, product: 'edge' },
+  /** The manager hears a moment later of what was decided by hand, and leaves the node out until then. */
+  upgrade(version: string): Promise<string> {
+    return eventually(async () => {
+      const { status: code, body } = await this.manager.call('nodes.upgrade', {
+        params: { id: this.agent.nodeId },
+        body: { version, product: 'edge' },
+      });
+      expect(code, JSON.stringify(body)).toBe(202);
+      return body.id;
     });
-    expect(code, JSON.stringify(body)).toBe(202);
-    return body.id;
   }
 
   /** Until the target of a rollout is like this. */
