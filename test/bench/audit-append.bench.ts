@@ -8,7 +8,7 @@ import { makeTempDir, silentLog } from '../support/databases.js';
 import { startTestManager } from '../support/manager.js';
 import { connectNode } from '../support/node-link.js';
 import { secretsUnder } from '../support/secrets.js';
-import { ann, aRelease, rolloutsOn } from '../support/rollouts.js';
+import { ann, aRelease, bytesOf, rolloutsOn } from '../support/rollouts.js';
 import { compared, median } from './measure.js';
 
 const NODES = 200;
@@ -73,11 +73,23 @@ describe('one audit entry', () => {
     const link = await connectNode(manager, await manager.node());
     await link.next('welcome');
     const { app } = manager.manager;
-    await app.get(Database).transaction((tx) => insertRelease(tx, aRelease('2.0.0')));
+    const release = aRelease('2.0.0');
+    await app.get(Database).transaction((tx) => insertRelease(tx, release));
+    const { sha256 } = release.manifest.artifacts[0]!;
+    const uploaded = await fetch(`${manager.url}/api/v1/blobs/sha256/${sha256}`, {
+      method: 'PUT',
+      headers: {
+        authorization: `Bearer ${manager.admin}`,
+        'content-type': 'application/octet-stream',
+      },
+      body: bytesOf('2.0.0'),
+    });
+    if (!uploaded.ok) throw new Error(await uploaded.text());
     const made = await manager.call('groups.upgrade', {
       params: { id: 'grp_default' },
       body: { product: 'edge', version: '2.0.0', channel: 'stable' },
     });
+    if (made.status !== 202) throw new Error(JSON.stringify(made.body));
     const params = { id: made.body.id };
     const audit = app.get(AuditLog);
     const append = audit.append.bind(audit);

@@ -49,7 +49,7 @@ export const ann: Caller = {
 };
 
 /** The artifact of a release is as good as any bytes: nobody here unpacks it. */
-const bytesOf = (version: string): Buffer => Buffer.from(`edge ${version}`);
+export const bytesOf = (version: string): Buffer => Buffer.from(`edge ${version}`);
 const digestOf = (version: string): string =>
   createHash('sha256').update(bytesOf(version)).digest('hex');
 
