@@ -1,3 +1,4 @@
+import { ALERT_RULES } from '../../core/event/index.js';
 import type { Answer } from '../../protocol/api/index.js';
 import type { Command } from '../command.js';
 import {
@@ -13,7 +14,6 @@ import { oneOf, present } from '../values.js';
 
 type Alert = Answer<'alerts.list'>['items'][number];
 
-const RULES = ['rolled_back', 'rollout_paused', 'node_silent', 'audit_mismatch'] as const;
 const COLUMNS: readonly Column<Alert>[] = [
   ['id', (alert) => alert.id],
   ['raised', (alert) => alert.raised_at],
@@ -31,13 +31,13 @@ export const listAlerts: Command = {
   operands: [],
   options: {
     state: { value: 'S', help: 'raised or resolved (default: both)' },
-    rule: { value: 'R', help: RULES.join(', ') },
+    rule: { value: 'R', help: ALERT_RULES.join(', ') },
     ...LIST_OPTIONS,
   },
   run: async (given, terminal) => {
     const wanted = present({
       state: given.read('state', oneOf(['raised', 'resolved'])),
-      rule: given.read('rule', oneOf(RULES)),
+      rule: given.read('rule', oneOf(ALERT_RULES)),
     });
     const client = await connect(given, terminal);
     await showList(given, terminal, {

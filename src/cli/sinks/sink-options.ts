@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { SINK_KINDS, type Call } from '../../protocol/api/index.js';
+import { SEVERITIES } from '../../protocol/index.js';
 import { FleetError } from '../../core/kernel/index.js';
 import { usageError, type Given, type OptionSpec } from '../command.js';
 import { oneOf, Pair, Words } from '../values.js';
 
-const SEVERITIES = ['info', 'warning', 'critical'] as const;
 /** Settings that have an option of their own; the others are given with `--set`. */
 const SETTINGS = ['url', 'host', 'port', 'transport', 'path', 'format'] as const;
 

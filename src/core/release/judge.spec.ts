@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { MANIFEST as SMALL } from '../../../test/support/release/manifests.js';
 import {
   formatPublicKey,
   judgeRelease,
@@ -24,22 +25,9 @@ const ALICE_AS_BOB: MinisignSecretKey = { ...ALICE, keyId: BOB.keyId };
 const MALLORY_AS_ALICE: MinisignSecretKey = { ...MALLORY, keyId: ALICE.keyId };
 
 const MANIFEST: Manifest = {
-  schema: 'bellwether.manifest.v1',
-  product: 'edge',
-  version: '1.4.0',
-  channel: 'stable',
-  released_at: '2026-11-20T08:00:00Z',
-  sequence: 14,
+  ...SMALL,
   artifacts: [
-    {
-      os: 'linux',
-      arch: 'x64',
-      variant: 'default',
-      format: 'tar.gz',
-      file: 'a.tar.gz',
-      size: 100,
-      sha256: 'a'.repeat(64),
-    },
+    ...SMALL.artifacts,
     {
       os: 'linux',
       arch: 'x64',

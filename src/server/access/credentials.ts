@@ -26,7 +26,8 @@ const WITHOUT_FACTOR: ReadonlySet<RouteName> = new Set([
   'account.confirm_factor',
 ]);
 
-interface FoundRoute {
+/** A row of `ROUTES` with its name. */
+export interface FoundRoute {
   readonly name: RouteName;
   readonly route: Route;
 }

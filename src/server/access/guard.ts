@@ -10,17 +10,11 @@ import {
   setRoute,
   type Caller,
 } from '../platform/http/index.js';
-import type { Route, RouteName } from '../../protocol/api/index.js';
 import { Attempts } from './attempts.js';
-import { Credentials, NEVER, refusalOf } from './credentials.js';
+import { Credentials, NEVER, refusalOf, type FoundRoute } from './credentials.js';
 import { People } from './people.port.js';
 import { Refusals } from './refusals.js';
 import { Traffic, type Known } from './traffic.js';
-
-interface FoundRoute {
-  readonly name: RouteName;
-  readonly route: Route;
-}
 
 /**
  * The one guard. Each request is refused unless its route is a row of `ROUTES` and the caller

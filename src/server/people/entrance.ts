@@ -68,8 +68,7 @@ export class Entrance implements PeoplePort {
   async grantsNow({ id, sessionId }: Caller): Promise<readonly Grant[] | null> {
     const user = await this.stores.sessions.holderOf(sessionId ?? '');
     if (user === null || user.id !== id) return null;
-    const held = await this.stores.members.grantsOf(user.id);
-    return user.isSuperAdmin ? [{ role: 'super_admin' }, ...held] : held;
+    return this.stores.members.grantsOf(user);
   }
 
   working(sessionIds: readonly string[]): Promise<readonly string[]> {
@@ -82,8 +81,7 @@ export class Entrance implements PeoplePort {
 
   /** What holds is read with each request: what was taken away is gone with the next one. */
   async #caller({ user, session }: FoundSession, stranger: Caller): Promise<Caller> {
-    const held = await this.stores.members.grantsOf(user.id);
-    const grants: Grant[] = user.isSuperAdmin ? [{ role: 'super_admin' }, ...held] : held;
+    const grants = await this.stores.members.grantsOf(user);
     const lacksFactor = user.couldLackFactor && needsFactor(this.config.secondFactorFor, grants);
     return {
       ...stranger,
@@ -126,9 +124,8 @@ export class Entrance implements PeoplePort {
 
   /** What a person is told about himself. */
   async me(user: UserRecord, session: SessionRecord): Promise<Me> {
-    const held = await this.stores.members.grantsOf(user.id);
+    const grants = await this.stores.members.grantsOf(user);
     const codesLeft = await this.stores.factors.recoveryCodesLeft(user.id);
-    const grants: Grant[] = user.isSuperAdmin ? [{ role: 'super_admin' }, ...held] : held;
     return {
       user: {
         id: user.id,

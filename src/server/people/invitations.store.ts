@@ -194,7 +194,6 @@ export class Invitations {
     if (token !== null) return token.expiresAt > nowMs ? [grantOf(token)] : [];
     const user = await this.users.byId(invitedBy, sql);
     if (user === null || !isActive(user, nowMs)) return [];
-    const held = await this.members.grantsOf(user.id, sql);
-    return user.isSuperAdmin ? [{ role: 'super_admin' }, ...held] : held;
+    return await this.members.grantsOf(user, sql);
   }
 }

@@ -49,14 +49,18 @@ export class Members {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** What a user holds now; what has expired grants nothing. */
-  async grantsOf(userId: string, sql: Sql = this.database.read): Promise<Grant[]> {
+  /** What a user holds now, everywhere and on groups; what has expired grants nothing. */
+  async grantsOf(
+    { id, isSuperAdmin }: { readonly id: string; readonly isSuperAdmin: boolean },
+    sql: Sql = this.database.read,
+  ): Promise<Grant[]> {
     const rows = await sql.all<{ group_id: string; role: GroupRole }>(
       `SELECT group_id, role FROM members
        WHERE user_id = ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY group_id, source`,
-      [userId, this.clock.now()],
+      [id, this.clock.now()],
     );
-    return rows.map(({ group_id: groupId, role }) => ({ role, groupId }));
+    const held: Grant[] = rows.map(({ group_id: groupId, role }) => ({ role, groupId }));
+    return isSuperAdmin ? [{ role: 'super_admin' }, ...held] : held;
   }
 
   async ofUser(userId: string, sql: Sql = this.database.read): Promise<MemberRecord[]> {

@@ -39,8 +39,8 @@ export class Sso {
       if (known === null && roles.size === 0) return null;
       const user = known ?? (await this.#create(tx, caller, identity));
       await this.#setRoles(tx, caller, user, roles);
-      const grants = await this.stores.members.grantsOf(user.id, tx);
-      const isIn = isActive(user, this.clock.now()) && (user.isSuperAdmin || grants.length > 0);
+      const grants = await this.stores.members.grantsOf(user, tx);
+      const isIn = isActive(user, this.clock.now()) && grants.length > 0;
       if (!isIn) {
         await this.stores.sessions.endAll(tx, user.id);
         return null;

@@ -45,8 +45,7 @@ export class EventSource {
 
   /** The number of the newest event; 0 when there is none. */
   async head(sql: Sql = this.database.read): Promise<number> {
-    const row = await sql.get<{ value: number }>('SELECT value FROM event_head WHERE id = 1');
-    return row?.value ?? 0;
+    return (await this.log.head(sql)).last;
   }
 
   /** The number of the oldest event that is kept; null when none is. */
