@@ -55,8 +55,19 @@ const buildHash = () =>
     join(root, 'tsconfig.json'),
     join(root, 'package-lock.json'),
     ...[...filesUnder(join(root, 'src')), ...filesUnder(join(root, 'migrations'))].filter(
-      (path) => path.endsWith('.ts') && !path.endsWith('.spec.ts'),
+      (path) =>
+        path.endsWith('.ts') && !path.endsWith('.spec.ts') && !path.includes('/src/console/'),
     ),
+  ]);
+
+/** The console is built from its own files, and from the route table that it is made for. */
+const consoleStamp = join(root, 'dist', '.bellwether-console');
+const consoleHash = () =>
+  hashOf([
+    join(root, 'package-lock.json'),
+    ...['console', 'client', 'protocol', 'core']
+      .flatMap((room) => filesUnder(join(root, 'src', room)))
+      .filter((path) => !path.endsWith('.spec.ts') && !path.endsWith('.md')),
   ]);
 
 /** Where the Node that comes with the packages lies; npm 10 does not link it into `.bin`. */
@@ -125,11 +136,18 @@ const setUp = () => {
     step('building', join(bin, 'tsc'), ['-p', root]);
     writeFileSync(buildStamp, buildHash());
   }
+  if (stampOf(consoleStamp) !== consoleHash()) {
+    const config = join(root, 'src/console/vite.config.ts');
+    step('building the console', 'node', [join(bin, 'vite'), 'build', '--config', config]);
+    writeFileSync(consoleStamp, consoleHash());
+  }
 };
 
 if (Number(process.versions.node.split('.')[0]) < 20) fail('needs Node 20 or newer, and npm');
 const isReady = () =>
-  stampOf(installStamp) === installHash() && stampOf(buildStamp) === buildHash();
+  stampOf(installStamp) === installHash() &&
+  stampOf(buildStamp) === buildHash() &&
+  stampOf(consoleStamp) === consoleHash();
 if (!isReady()) withLock(setUp);
 
 const [command, ...args] = process.argv.slice(2);

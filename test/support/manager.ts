@@ -143,11 +143,12 @@ export async function callRoute(
 /** A whole manager on a free port and in a directory of its own, with its first admin. */
 export async function startTestManager(
   env: Readonly<Record<string, string>> = {},
+  more: { readonly consoleDir?: string } = {},
 ): Promise<TestManager> {
   const dir = makeTempDir();
   const clock = makeClock();
   const config = loadConfig({ BELLWETHER_DATA_DIR: dir.path, BELLWETHER_PORT: '0', ...env });
-  const manager = await startManager({ config, log: silentLog, clock });
+  const manager = await startManager({ config, log: silentLog, clock, ...more });
   const url = manager.config.publicUrl;
 
   const call: TestManager['call'] = (name, given = {}, token = admin) =>

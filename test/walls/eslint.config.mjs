@@ -92,9 +92,35 @@ export default tseslint.config(
     },
   },
   {
+    // The console has a project of its own: a browser is around it, and JSX in it.
+    files: ['src/console/**/*.ts', 'src/console/**/*.tsx'],
+    extends: [tseslint.configs.strictTypeChecked],
+    languageOptions: {
+      parserOptions: { project: 'src/console/tsconfig.json', tsconfigRootDir: ROOT },
+    },
+    rules: {
+      '@typescript-eslint/no-confusing-void-expression': 'off',
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
+      '@typescript-eslint/require-await': 'off',
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
+      'no-restricted-properties': ['error', ENVIRONMENT],
+      // What would make markup or code of a text.
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: "JSXAttribute[name.name='dangerouslySetInnerHTML']",
+          message: 'A text stays a text.',
+        },
+      ],
+    },
+  },
+  {
     files: ['**/*.ts'],
     // A migration is one list of statements.
-    ignores: [...SPECS, 'migrations/**'],
+    ignores: [...SPECS, 'migrations/**', 'src/console/**'],
     rules: {
       'max-lines-per-function': ['error', { max: 70, skipBlankLines: true, skipComments: true }],
       // Constructors count too, with all that is injected.

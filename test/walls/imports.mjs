@@ -83,7 +83,20 @@ export const rulesFor = (root) => [
     name: 'programs-are-strangers',
     severity: 'error',
     from: { path: '^src/(server|agent|cli|console|operator|demo)/' },
-    to: { path: '^src/(?!$1/|core/|protocol/)' },
+    to: { path: '^src/(?!$1/|core/|protocol/|client/)' },
+  },
+  {
+    name: 'client-knows-types-only',
+    severity: 'error',
+    from: { path: '^src/client/', pathNot: SPEC },
+    to: { pathNot: '^src/(client|protocol/api)/' },
+  },
+  {
+    // The manager is what it is a client of.
+    name: 'manager-and-agent-are-no-clients',
+    severity: 'error',
+    from: { path: '^src/(server|agent)/' },
+    to: { path: '^src/client/' },
   },
   {
     // One file names all that is real in the simulator; the rest of it simulates.
@@ -182,6 +195,10 @@ export const optionsFor = (root) => ({
   validate: true,
   tsPreCompilationDeps: true,
   doNotFollow: { path: 'node_modules' },
+  enhancedResolveOptions: {
+    exportsFields: ['exports'],
+    conditionNames: ['import', 'node', 'default', 'types'],
+  },
   // Of the linter's own package the resolver knows no main file; nothing else imports it.
   exclude: { path: ['^dist/', 'eslint[.]config[.]mjs$'] },
 });

@@ -12,6 +12,16 @@ const importing = (specifier: string): string => `import '${specifier}';\n`;
 /** Forbidden imports, at least one for each rule of imports.mjs. */
 export const FORBIDDEN_IMPORTS: readonly Plant[] = [
   {
+    rule: 'client-knows-types-only',
+    file: 'src/client/planted-core.ts',
+    code: importing('../core/kernel/index.js'),
+  },
+  {
+    rule: 'manager-and-agent-are-no-clients',
+    file: 'src/agent/planted-client.ts',
+    code: importing('../client/index.js'),
+  },
+  {
     rule: 'no-circular',
     file: 'src/cli/planted-circle.ts',
     code: `export * from './planted-back.js';\n`,

@@ -1,0 +1,145 @@
+import type { Answer, Call, Problem, RouteName } from '../protocol/api/index.js';
+import type { RouteAddress, RouteAddresses } from './routes.js';
+
+/** Parts that a route has none of need not be written; the others must be. */
+export type Given<N extends RouteName> = {
+  readonly [K in keyof Call<N> as Call<N>[K] extends undefined ? never : K]: Call<N>[K];
+} & { readonly [K in keyof Call<N>]?: Call<N>[K] };
+export type CallArguments<N extends RouteName> =
+  Partial<Given<N>> extends Given<N> ? [given?: Given<N>] : [given: Given<N>];
+
+/** Of one call, beside what the route asks for. */
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+  /** Such as `If-Match` and `Idempotency-Key`. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A problem document that came instead of an answer (RFC 9457 with our `code`). */
+export class ApiProblem extends Error {
+  override readonly name = 'ApiProblem';
+  constructor(readonly problem: Problem) {
+    super(problem.detail);
+  }
+  get code(): Problem['code'] {
+    return this.problem.code;
+  }
+}
+
+/** No answer came, or one that is none of ours. `cause` says more. */
+export class NoAnswer extends Error {
+  override readonly name = 'NoAnswer';
+}
+
+export interface Client {
+  /**
+   * Calls a route. Throws `ApiProblem` for what the manager refused, `NoAnswer` when nothing came or what
+   * came is no answer of a manager, and the reason of `signal` when that ended it. Never tries again.
+   */
+  call<N extends RouteName>(name: N, given: Given<N>, options?: CallOptions): Promise<Answer<N>>;
+  /** The same for an answer of bytes: the response itself, still to be read. */
+  open<N extends RouteName>(name: N, given: Given<N>, options?: CallOptions): Promise<Response>;
+  /** Where a route is to be found, with its parameters put in. */
+  addressOf<N extends RouteName>(name: N, given: Given<N>): URL;
+}
+
+export interface ClientOptions {
+  readonly manager: URL;
+  readonly routes: RouteAddresses;
+  /** Asked before each call: credentials that may change. */
+  readonly headers?: (method: string) => Readonly<Record<string, string>>;
+  readonly fetch?: typeof fetch;
+  /** Milliseconds until an answer must be whole; default one minute. */
+  readonly timeoutMs?: number;
+  /** Checks an answer; it throws what the caller of `call` gets. Default: taken as it is. */
+  readonly read?: (name: RouteName, answer: unknown) => unknown;
+}
+
+/** A rollout of a large group is planned within it. */
+const ANSWER_TIMEOUT_MS = 60_000;
+
+/** A client for one manager. Opens nothing by itself. */
+export function makeClient(options: ClientOptions): Client {
+  const { manager, routes, read = (_name, answer) => answer } = options;
+  const send = options.fetch ?? ((input, init) => fetch(input, init));
+  const open = async (
+    route: RouteAddress,
+    url: URL,
+    body: unknown,
+    given: CallOptions,
+    signal: AbortSignal | undefined,
+  ): Promise<Response> => {
+    const response = await send(url, {
+      method: route.method,
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...options.headers?.(route.method),
+        ...given.headers,
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal === undefined ? {} : { signal }),
+      // A credential must not follow a redirect to somewhere else.
+      redirect: 'error',
+    }).catch((error: unknown) => {
+      throw given.signal?.aborted === true ? error : unreachable(url, error);
+    });
+    if (!response.ok) throw await problemOf(url, response);
+    return response;
+  };
+  return {
+    addressOf: (name, given) => addressOf(manager, routes[name], given),
+    open: async (name, given, more = {}) => {
+      const url = addressOf(manager, routes[name], given);
+      return open(routes[name], url, bodyOf(given), more, more.signal);
+    },
+    call: async (name, given, more = {}) => {
+      const url = addressOf(manager, routes[name], given);
+      const limit = AbortSignal.timeout(options.timeoutMs ?? ANSWER_TIMEOUT_MS);
+      const signal = more.signal === undefined ? limit : AbortSignal.any([limit, more.signal]);
+      const response = await open(routes[name], url, bodyOf(given), more, signal);
+      if (response.status === 204) return undefined as never;
+      return read(name, await jsonOf(url, response, more.signal)) as never;
+    },
+  };
+}
+
+const bodyOf = (given: unknown): unknown => (given as { body?: unknown }).body;
+
+function addressOf(manager: URL, route: RouteAddress, given: unknown): URL {
+  const { params = {}, query = {} } = given as {
+    params?: Readonly<Record<string, string>>;
+    query?: Readonly<Record<string, string | number | boolean | null | undefined>>;
+  };
+  const path = route.path.replace(/:([a-z_]+)/g, (_, key: string) =>
+    encodeURIComponent(params[key] ?? ''),
+  );
+  const url = new URL(`${manager.pathname.replace(/\/$/, '')}${path}`, manager);
+  for (const [key, value] of Object.entries(query)) {
+    if (value !== undefined && value !== null) url.searchParams.set(key, String(value));
+  }
+  return url;
+}
+
+async function jsonOf(url: URL, response: Response, signal?: AbortSignal): Promise<unknown> {
+  try {
+    return await response.json();
+  } catch (error) {
+    if (signal?.aborted === true) throw error;
+    throw new NoAnswer(`${url.origin} answered ${response.status}, not in JSON`, { cause: error });
+  }
+}
+
+async function problemOf(url: URL, response: Response): Promise<Error> {
+  const answer = (await response.json().catch(() => null)) as Partial<Problem> | null;
+  if (typeof answer?.code === 'string' && typeof answer.detail === 'string') {
+    return new ApiProblem(answer as Problem);
+  }
+  return new NoAnswer(`${url.origin} answered ${response.status}, without saying why`);
+}
+
+function unreachable(url: URL, error: unknown): NoAnswer {
+  const isLate = (error as Error).name === 'TimeoutError';
+  return new NoAnswer(`${url.origin} ${isLate ? 'did not answer in time' : 'cannot be reached'}`, {
+    cause: error,
+  });
+}

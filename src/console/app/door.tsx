@@ -1,0 +1,99 @@
+import { useQueryClient } from '@tanstack/react-query';
+import { LogIn } from 'lucide-react';
+import { useState, type ReactNode, type SubmitEvent } from 'react';
+import { ApiProblem, type Answer } from '../../client/index.js';
+import { Button, Problem, TextField } from '../ui/index.js';
+import { api, keyOf } from './api.js';
+import { csrf } from './csrf.js';
+
+/** The frame of all pages before the sign-in. */
+export const Door = ({
+  title,
+  children,
+}: {
+  readonly title: string;
+  readonly children: ReactNode;
+}): ReactNode => (
+  <main className="door">
+    <div className="door-card stack">
+      <div className="row">
+        <img src="/icon.svg" alt="" width={34} height={34} />
+        <strong>Bellwether</strong>
+      </div>
+      <h1>{title}</h1>
+      {children}
+    </div>
+  </main>
+);
+
+/** Takes over a session that was just made. */
+export function useEnter(): (signedIn: Answer<'session.sign_in'>) => void {
+  const client = useQueryClient();
+  return ({ token, ...me }) => {
+    if (token !== null) throw new Error('a browser has no use for a token');
+    csrf.value = me.csrf;
+    client.setQueryData(keyOf('session.show'), me);
+  };
+}
+
+/** Password, and a code for those who have a second factor. */
+export const SignIn = (): ReactNode => {
+  const enter = useEnter();
+  const [login, setLogin] = useState('');
+  const [password, setPassword] = useState('');
+  const [code, setCode] = useState<string | null>(null);
+  const [isBusy, setBusy] = useState(false);
+  const [error, setError] = useState<Error | null>(null);
+  const submit = async (event: SubmitEvent): Promise<void> => {
+    event.preventDefault();
+    setBusy(true);
+    setError(null);
+    try {
+      const body = { login, password, ...(code === null ? {} : { code }) };
+      enter(await api.call('session.sign_in', { body }));
+    } catch (reason) {
+      const needsCode = reason instanceof ApiProblem && reason.code === 'second_factor_required';
+      if (needsCode && code === null) setCode('');
+      else setError(reason as Error);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <Door title="Sign in">
+      <form className="stack" onSubmit={(event) => void submit(event)}>
+        <TextField
+          label="Login"
+          value={login}
+          onChange={setLogin}
+          autoComplete="username"
+          autoFocus
+          isRequired
+        />
+        <TextField
+          label="Password"
+          type="password"
+          value={password}
+          onChange={setPassword}
+          autoComplete="current-password"
+          isRequired
+        />
+        {code === null ? null : (
+          <TextField
+            label="Code"
+            hint="Six digits of your authenticator, or a recovery code"
+            value={code}
+            onChange={setCode}
+            autoComplete="one-time-code"
+            autoFocus
+            isRequired
+          />
+        )}
+        {error === null ? null : <Problem error={error} />}
+        <Button type="submit" kind="primary" isBusy={isBusy} icon={<LogIn aria-hidden />}>
+          Sign in
+        </Button>
+      </form>
+    </Door>
+  );
+};

@@ -1,0 +1,15 @@
+export { Badge, StateBadge, toneOf, type Tone } from './badge.js';
+export { Button, ButtonLink, IconButton } from './button.js';
+export { Chart, PartsBar, SERIES_COLOURS, type Series } from './chart.js';
+export { Copy } from './copy.js';
+export { Confirm, Dialog } from './dialog.js';
+export { Checkbox, Choices, SearchField, Select, Switch, TextField, type Choice } from './field.js';
+export { Menu, type MenuChoice } from './menu.js';
+export { Notices, say, sayProblem } from './notice.js';
+export { Bones, Card, Empty, Facts, Loaded, Note, Page } from './page.js';
+export { Problem, problemAt } from './problem.js';
+export { Table, type Column, type Sorting } from './table.js';
+export { Tabs } from './tabs.js';
+export { ago, Countdown, exactly, spell, Time, useNow } from './time.js';
+export { Tip } from './tip.js';
+export { bytes, count, counted, sentence, words } from './words.js';
