@@ -7,7 +7,7 @@ export default defineConfig({
     include: ['src/**/*.spec.ts', 'test/**/*.spec.ts'],
     exclude: ['node_modules/**', 'dist/**', 'src/console/**'],
     pool: 'forks',
-    maxWorkers: 2,
+    maxWorkers: 3,
     testTimeout: 60_000,
     // What is waited for comes some time; how soon is nothing that a busy machine could promise.
     expect: { poll: { timeout: 15_000 } },

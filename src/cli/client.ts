@@ -6,13 +6,15 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FleetError } from '../core/kernel/index.js';
 import {
-  Problem,
-  ROUTES,
-  type Answer,
-  type Call,
-  type Route,
-  type RouteName,
-} from '../protocol/api/index.js';
+  addressesOf,
+  ApiProblem,
+  makeClient as makeApiClient,
+  NoAnswer,
+  refusalOf,
+  type CallArguments,
+  type Given,
+} from '../client/index.js';
+import { ROUTES, type Answer, type Route, type RouteName } from '../protocol/api/index.js';
 
 /** An answer may take this long; a rollout of a large group is planned within it. */
 const ANSWER_TIMEOUT_MS = 60_000;
@@ -24,12 +26,8 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 const INVITATION_WAIT_MS = 3_000;
 const UPLOAD_CHUNK_BYTES = 1024 * 1024;
 
-/** Parts that a route has none of need not be written; the others must be. */
-type Given<N extends RouteName> = {
-  readonly [K in keyof Call<N> as Call<N>[K] extends undefined ? never : K]: Call<N>[K];
-} & { readonly [K in keyof Call<N>]?: Call<N>[K] };
-type CallArguments<N extends RouteName> =
-  Partial<Given<N>> extends Given<N> ? [given?: Given<N>] : [given: Given<N>];
+/** Where each route is. */
+const ADDRESSES = addressesOf(ROUTES);
 
 /** The HTTP interface of a manager, as typed as the table that it is made from. */
 export interface Client {
@@ -65,49 +63,40 @@ export function makeClient(options: {
   const { manager } = options;
   const credential: Record<string, string> =
     options.token === null ? {} : { authorization: `Bearer ${options.token}` };
+  const api = makeApiClient({
+    manager,
+    routes: ADDRESSES,
+    headers: () => credential,
+    timeoutMs: ANSWER_TIMEOUT_MS,
+    read: (name, answer) => readAnswer(ROUTES[name], manager, answer),
+  });
   return {
     call: async (name, ...[given]) => {
-      const route: Route = ROUTES[name];
-      const url = addressOf(manager, route, given ?? {});
-      const body = (given as { body?: unknown } | undefined)?.body;
-      const response = await sent(url, {
-        method: route.method,
-        headers: {
-          ...credential,
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        },
-        body: body === undefined ? null : JSON.stringify(body),
+      const asked = (given ?? {}) as Given<typeof name>;
+      return api.call(name, asked).catch((error: unknown) => {
+        throw inOurWords(manager, error);
       });
-      return answerOf(route, url, response) as never;
     },
-    download: async (name, given, take) => {
-      const route: Route = ROUTES[name];
-      await received(route, addressOf(manager, route, given), credential, take);
-    },
+    download: (name, given, take) =>
+      received(manager, (signal) => api.open(name, given, { signal }), take),
     upload: async (blob) => {
       const params = { digest: blob.sha256 };
-      const status: Route = ROUTES['releases.upload_status'];
       const append: Route = ROUTES['releases.append'];
-      const url = addressOf(manager, append, { params });
+      const url = api.addressOf('releases.append', { params });
       await goingOn(
-        async () => {
-          const answer = await sent(url, {
-            method: status.method,
-            headers: credential,
-            body: null,
-          });
-          return UploadStatus.parse(answerOf(status, url, answer));
-        },
+        async () =>
+          api.call('releases.upload_status', { params }).catch((error: unknown) => {
+            throw inOurWords(manager, error);
+          }),
         async (offset) => {
           const upload = { ...blob, offset, method: append.method, credential };
-          answerOf(append, url, await sendFile(url, upload));
+          const { status, text } = await sendFile(url, upload);
+          if (status >= 300) throw inOurWords(manager, refusalOf(url, status, text));
         },
       );
     },
   };
 }
-
-const UploadStatus = ROUTES['releases.upload_status'].answer;
 
 /** Tries in a row that brought no byte. */
 const BARREN_TRIES_MAX = 4;
@@ -143,46 +132,10 @@ interface RawAnswer {
   readonly text: string;
 }
 
-function addressOf(
-  manager: URL,
-  route: Route,
-  given: { readonly params?: unknown; readonly query?: unknown },
-): URL {
-  const params = (given.params ?? {}) as Readonly<Record<string, string>>;
-  const path = route.path.replace(/:([a-z]+)/g, (_, key: string) =>
-    encodeURIComponent(params[key] ?? ''),
-  );
-  const url = new URL(`${manager.pathname.replace(/\/$/, '')}${path}`, manager);
-  for (const [key, value] of Object.entries(
-    (given.query ?? {}) as Record<string, string | number | undefined>,
-  )) {
-    if (value !== undefined) url.searchParams.set(key, String(value));
-  }
-  return url;
-}
-
-async function sent(
-  url: URL,
-  init: { readonly method: string; headers: Record<string, string>; body: string | null },
-): Promise<RawAnswer> {
-  try {
-    const response = await fetch(url, {
-      ...init,
-      // A token must not follow a redirect to somewhere else.
-      redirect: 'error',
-      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
-    });
-    return { status: response.status, text: await response.text() };
-  } catch (error) {
-    throw unreachable(url, error);
-  }
-}
-
 /** No bound on the whole, but on how long nothing comes. */
 async function received(
-  route: Route,
-  url: URL,
-  headers: Record<string, string>,
+  manager: URL,
+  open: (signal: AbortSignal) => Promise<Response>,
   take: (chunk: Uint8Array) => Promise<void>,
 ): Promise<void> {
   const stalled = new AbortController();
@@ -195,19 +148,30 @@ async function received(
   };
   wait();
   try {
-    const response = await fetch(url, { headers, redirect: 'error', signal: stalled.signal });
-    if (!response.ok)
-      answerOf(route, url, { status: response.status, text: await response.text() });
+    const response = await open(stalled.signal);
     for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
       wait();
       await take(chunk);
     }
   } catch (error) {
     if ((error as { syscall?: string }).syscall === 'write') throw error;
-    throw unreachable(url, error);
+    throw inOurWords(manager, error);
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** What the client threw, as every command tells it: with a code, and what to do. */
+function inOurWords(manager: URL, error: unknown): FleetError {
+  if (error instanceof FleetError) return error;
+  if (error instanceof ApiProblem) {
+    const { code, detail, fix, request_id, context } = error.problem;
+    return new FleetError(code, detail, { context: { ...context, fix, request_id } });
+  }
+  if (error instanceof NoAnswer && error.kind === 'invalid') {
+    return new FleetError('manager_answer_invalid', error.message);
+  }
+  return unreachable(manager, error instanceof NoAnswer ? error.cause : error);
 }
 
 function unreachable(url: URL, error: unknown): FleetError {
@@ -222,28 +186,16 @@ function unreachable(url: URL, error: unknown): FleetError {
   });
 }
 
-/** The answer of a route, or the problem that came instead, thrown. */
-function answerOf(route: Route, url: URL, { status, text }: RawAnswer): unknown {
-  const notOurs = (why: string): FleetError =>
-    new FleetError('manager_answer_invalid', `${url.origin} answered ${status}: ${why}`);
-  if (status === 204) return undefined;
-  let json: unknown;
-  try {
-    json = JSON.parse(text) as unknown;
-  } catch {
-    throw notOurs('not JSON');
-  }
-  if (status >= 300) {
-    const problem = Problem.safeParse(json);
-    if (!problem.success) throw notOurs('not a problem document');
-    const { code, detail, fix, request_id, context } = problem.data;
-    throw new FleetError(code, detail, { context: { ...context, fix, request_id } });
-  }
+/** Read by its schema: a proxy or another program may answer at this address. */
+function readAnswer(route: Route, manager: URL, answer: unknown): unknown {
   if (route.answer === undefined) return undefined;
-  const parsed = route.answer.safeParse(json);
+  const parsed = route.answer.safeParse(answer);
   if (parsed.success) return parsed.data;
   const where = parsed.error.issues.slice(0, 3).map((issue) => issue.path.join('.') || 'answer');
-  throw notOurs(`not in the expected form at ${where.join(', ')}`);
+  throw new FleetError(
+    'manager_answer_invalid',
+    `${manager.origin} answered, not in the expected form at ${where.join(', ')}`,
+  );
 }
 
 interface Upload {

@@ -26,9 +26,16 @@ export class ApiProblem extends Error {
   }
 }
 
-/** No answer came, or one that is none of ours. `cause` says more. */
+/** Nothing came (`unreachable`; `cause` is what `fetch` threw), or what is no answer of a manager (`invalid`). */
 export class NoAnswer extends Error {
   override readonly name = 'NoAnswer';
+  constructor(
+    readonly kind: 'unreachable' | 'invalid',
+    message: string,
+    cause?: unknown,
+  ) {
+    super(message, { cause });
+  }
 }
 
 export interface Client {
@@ -83,7 +90,9 @@ export function makeClient(options: ClientOptions): Client {
     }).catch((error: unknown) => {
       throw given.signal?.aborted === true ? error : unreachable(url, error);
     });
-    if (!response.ok) throw await problemOf(url, response);
+    if (!response.ok) {
+      throw refusalOf(url, response.status, await textOf(url, response, given.signal));
+    }
     return response;
   };
   return {
@@ -98,7 +107,8 @@ export function makeClient(options: ClientOptions): Client {
       const signal = more.signal === undefined ? limit : AbortSignal.any([limit, more.signal]);
       const response = await open(routes[name], url, bodyOf(given), more, signal);
       if (response.status === 204) return undefined as never;
-      return read(name, await jsonOf(url, response, more.signal)) as never;
+      const text = await textOf(url, response, more.signal);
+      return read(name, jsonIn(url, response.status, text)) as never;
     },
   };
 }
@@ -120,26 +130,38 @@ function addressOf(manager: URL, route: RouteAddress, given: unknown): URL {
   return url;
 }
 
-async function jsonOf(url: URL, response: Response, signal?: AbortSignal): Promise<unknown> {
+async function textOf(url: URL, response: Response, signal?: AbortSignal): Promise<string> {
+  return response.text().catch((error: unknown) => {
+    throw signal?.aborted === true ? error : unreachable(url, error);
+  });
+}
+
+/** JSON, or `NoAnswer`. */
+function jsonIn(url: URL, status: number, text: string): unknown {
   try {
-    return await response.json();
+    return JSON.parse(text) as unknown;
   } catch (error) {
-    if (signal?.aborted === true) throw error;
-    throw new NoAnswer(`${url.origin} answered ${response.status}, not in JSON`, { cause: error });
+    throw notOurs(url, status, 'not JSON', error);
   }
 }
 
-async function problemOf(url: URL, response: Response): Promise<Error> {
-  const answer = (await response.json().catch(() => null)) as Partial<Problem> | null;
-  if (typeof answer?.code === 'string' && typeof answer.detail === 'string') {
-    return new ApiProblem(answer as Problem);
+/** What an answer with a status of 300 and more means: for whoever sends a request in a way of his own. */
+export function refusalOf(url: URL, status: number, text: string): Error {
+  try {
+    const answer = jsonIn(url, status, text) as Partial<Problem> | null;
+    return typeof answer?.code === 'string' && typeof answer.detail === 'string'
+      ? new ApiProblem(answer as Problem)
+      : notOurs(url, status, 'not a problem document');
+  } catch (error) {
+    return error as Error;
   }
-  return new NoAnswer(`${url.origin} answered ${response.status}, without saying why`);
 }
+
+const notOurs = (url: URL, status: number, why: string, cause?: unknown): NoAnswer =>
+  new NoAnswer('invalid', `${url.origin} answered ${status}: ${why}`, cause);
 
 function unreachable(url: URL, error: unknown): NoAnswer {
   const isLate = (error as Error).name === 'TimeoutError';
-  return new NoAnswer(`${url.origin} ${isLate ? 'did not answer in time' : 'cannot be reached'}`, {
-    cause: error,
-  });
+  const words = isLate ? 'did not answer in time' : 'cannot be reached';
+  return new NoAnswer('unreachable', `${url.origin} ${words}`, error);
 }

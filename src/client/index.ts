@@ -2,6 +2,7 @@ export {
   ApiProblem,
   makeClient,
   NoAnswer,
+  refusalOf,
   type CallArguments,
   type CallOptions,
   type Client,

@@ -15,7 +15,7 @@ const files = FOLDERS.flatMap((folder) =>
     .filter((entry) => entry.isFile())
     .map((entry) => relative(ROOT, join(entry.parentPath, entry.name))),
 );
-const sources = files.filter((file) => /[.](ts|mjs)$/.test(file));
+const sources = files.filter((file) => /[.](ts|tsx|mjs)$/.test(file));
 const isSpec = (file: string): boolean => file.endsWith('.spec.ts');
 const linesOf = (file: string): number => readFileSync(join(ROOT, file), 'utf8').split('\n').length;
 

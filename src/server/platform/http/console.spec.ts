@@ -1,6 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { get } from 'node:http';
+import { get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
+import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeTempDir, silentLog } from '../../../../test/support/databases.js';
 import { makeClock } from '../../../../test/support/manager.js';
@@ -76,6 +77,31 @@ describe('the console', () => {
     expect(asset.headers.get('cache-control')).toContain('immutable');
     const head = await fetch(`${url}/assets/a.js`, { method: 'HEAD' });
     expect([head.status, await head.text()]).toEqual([200, '']);
+  });
+
+  it('goes out in fewer bytes to whoever can unpack them', async () => {
+    const sent = async (encoding: string): Promise<readonly [string | null, string]> => {
+      const headers = { 'accept-encoding': encoding };
+      const { headers: told, body } = await new Promise<IncomingMessage & { body: Buffer }>(
+        (resolve, reject) => {
+          get(`${url}/assets/a.js`, { headers }, (response) => {
+            const chunks: Buffer[] = [];
+            response.on('data', (chunk: Buffer) => chunks.push(chunk));
+            response.on('end', () => {
+              resolve(Object.assign(response, { body: Buffer.concat(chunks) }));
+            });
+          }).on('error', reject);
+        },
+      );
+      const how = told['content-encoding'] ?? null;
+      expect(told.vary).toContain('Accept-Encoding');
+      const unpack = { br: brotliDecompressSync, gzip: gunzipSync }[how ?? ''];
+      return [how, (unpack?.(body) ?? body).toString()];
+    };
+    const script = 'document.title = "ready";';
+    expect(await sent('gzip, deflate, br')).toEqual(['br', script]);
+    expect(await sent('gzip')).toEqual(['gzip', script]);
+    expect(await sent('identity')).toEqual([null, script]);
   });
 
   it('leaves what belongs to programs alone: wrong paths there are data', async () => {
