@@ -1,9 +1,11 @@
 import type { Answer, Call, Problem, RouteName } from '../protocol/api/index.js';
 import type { RouteAddress, RouteAddresses } from './routes.js';
 
-/** Parts that a route has none of need not be written; the others must be. */
+/** Whether a part must be given: there is one, and not all that is in it may be left out. */
+type IsNeeded<Part> = [Part] extends [undefined] ? false : object extends Part ? false : true;
+/** Parts that a route has none of, or that may be empty, need not be written; the others must be. */
 export type Given<N extends RouteName> = {
-  readonly [K in keyof Call<N> as Call<N>[K] extends undefined ? never : K]: Call<N>[K];
+  readonly [K in keyof Call<N> as IsNeeded<Call<N>[K]> extends true ? K : never]: Call<N>[K];
 } & { readonly [K in keyof Call<N>]?: Call<N>[K] };
 export type CallArguments<N extends RouteName> =
   Partial<Given<N>> extends Given<N> ? [given?: Given<N>] : [given: Given<N>];
