@@ -13,6 +13,7 @@ import { IndexEvents1763712740000 } from './1763712740000-index-events.js';
 import { CreateSinks1763712750000 } from './1763712750000-create-sinks.js';
 import { CreateMasterKeys1763712760000 } from './1763712760000-create-master-keys.js';
 import { NameMakersOfTokens1763712770000 } from './1763712770000-name-makers-of-tokens.js';
+import { AddNodeFacts1763712900000 } from './1763712900000-add-node-facts.js';
 
 /** Every migration, oldest first. The same classes run on SQLite and PostgreSQL. */
 export const MIGRATIONS = [
@@ -31,4 +32,5 @@ export const MIGRATIONS = [
   CreateSinks1763712750000,
   CreateMasterKeys1763712760000,
   NameMakersOfTokens1763712770000,
+  AddNodeFacts1763712900000,
 ];

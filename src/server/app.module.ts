@@ -7,6 +7,7 @@ import { FindModule } from './find/index.js';
 import { FleetModule } from './fleet/index.js';
 import { GatewayModule } from './gateway/index.js';
 import { HealthController } from './health.controller.js';
+import { OverviewModule } from './overview/index.js';
 import { PeopleModule } from './people/index.js';
 import { PlatformModule, type Platform } from './platform/index.js';
 import { ReleasesModule } from './releases/index.js';
@@ -25,6 +26,7 @@ const MODULES = [
   EnrollmentModule,
   ReleasesModule,
   RolloutsModule,
+  OverviewModule,
   FindModule,
   TelemetryModule,
 ];

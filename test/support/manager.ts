@@ -109,8 +109,8 @@ export function requestOf(
     encodeURIComponent(params[key] ?? `missing_${key}`),
   );
   const query = new URLSearchParams(
-    Object.entries((given.query ?? {}) as Record<string, unknown>).map(
-      ([key, value]): [string, string] => [key, String(value)],
+    Object.entries((given.query ?? {}) as Record<string, unknown>).flatMap(([key, value]) =>
+      (Array.isArray(value) ? value : [value]).map((one): [string, string] => [key, String(one)]),
     ),
   );
   return { method: route.method, path: query.size > 0 ? `${path}?${query.toString()}` : path };

@@ -288,7 +288,7 @@ export function rolloutsOn(
       if (node === null) throw new Error(`no node ${nodeId}`);
       const hello = aHello({ host: node.host, services: [...(services ?? node.services)] });
       await database.transaction(async (tx) => {
-        if (online) await nodes.recordHello(tx, nodeId, hello, clock.now());
+        if (online) await nodes.recordHello(tx, nodeId, hello, { now: clock.now() });
         await nodes.setPresence(tx, nodeId, online, clock.now());
       });
       if (online) await nodeSide.reported(identity(nodeId), hello);
@@ -305,7 +305,7 @@ export function rolloutsOn(
           const now = clock.now();
           const publicKey = 'k'.repeat(43);
           await nodes.create(tx, { id, name: `edge ${id}`, groupId, publicKey, host, now });
-          await nodes.recordHello(tx, id, hello, now);
+          await nodes.recordHello(tx, id, hello, { now });
           await nodes.setPresence(tx, id, true, now);
           groupOf.set(id, groupId);
         }

@@ -15,6 +15,7 @@ export const SERVER_ORDER = [
   'enrollment',
   'releases',
   'rollouts',
+  'overview',
   'find',
   'telemetry',
 ];

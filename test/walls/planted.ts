@@ -170,7 +170,8 @@ export const FORBIDDEN_IMPORTS: readonly Plant[] = [
       ['fleet', 'enrollment'],
       ['enrollment', 'releases'],
       ['releases', 'rollouts'],
-      ['rollouts', 'find'],
+      ['rollouts', 'overview'],
+      ['overview', 'find'],
       ['find', 'telemetry'],
     ] as const
   ).map(([module, neighbour]) => ({

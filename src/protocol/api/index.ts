@@ -37,3 +37,10 @@ export {
   type SinkCredentials,
   type SinkKind,
 } from './sink-schemas.js';
+export {
+  CELL_LETTERS,
+  CELLS_MAX,
+  FLEET_HISTORY_DAYS,
+  FLEET_POINTS_MAX,
+  NEED_KINDS,
+} from './fleet-schemas.js';

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { PERMISSIONS, WHOLE_PERMISSIONS } from '../../core/access/index.js';
 import { ERROR_CODES } from '../errors.js';
 import { Host, Id, Labels, ServiceReport } from '../node/index.js';
-import { PageQuery } from './pages.js';
+import { NodeStatus, UpgradeBadge, Upgrader } from './fleet-schemas.js';
+import { PageQuery, pageOf } from './pages.js';
 import { Support } from './release-schemas.js';
 import { RolloutStatus } from './rollout-schemas.js';
 
@@ -116,7 +117,6 @@ export const TransferNodes = z.object({
 export const Transferred = z.object({ items: z.array(z.object({ id: Id, group_id: Id })) });
 export const CreateGroup = z.object({ name: Name, parent_id: Id.default('grp_default') });
 
-export const NodeStatus = z.enum(['pending', 'online', 'offline', 'revoked']);
 export const Node = z.object({
   id: Id,
   name: z.string(),
@@ -131,14 +131,17 @@ export const Node = z.object({
   services: z.array(ServiceReport),
   /** Of each service that runs something, how far it is behind what its channel has. */
   support: z.array(Support),
+  /** Who upgrades it: its agent by a socket or by polls, an operator of Kubernetes, or nobody. */
+  upgrader: Upgrader,
+  /** What it does now, or how its last upgrade ended; `code` is that of a failure. */
+  upgrade: z.object({ state: UpgradeBadge, code: z.string().nullable() }),
   enrolled_at: Moment,
   last_seen_at: Moment.nullable(),
 });
 export type Node = z.infer<typeof Node>;
-export const NodeQuery = PageQuery.extend({
-  group_id: Id.optional(),
-  status: NodeStatus.optional(),
-});
+/** `total` is null unless it was asked for. */
+export const NodePage = pageOf(Node).extend({ total: Count.nullable() });
+export * from './fleet-schemas.js';
 
 export const CreateEnrollmentToken = z.object({ group_id: Id.default('grp_default') });
 export const EnrollmentTokenCreated = z.object({

@@ -1,5 +1,6 @@
 export { EventLog, type EventFilter, type LogHead } from './event-log.js';
-export type { NewEvent } from './event-rows.js';
+export { searchEvents } from './event-search.js';
+export type { EventRow, NewEvent } from './event-rows.js';
 export { EventsModule } from './events.module.js';
 export { Ingest, type NodeEventObserver, type NodeNews } from './ingest.js';
 export { SinksModule } from './sinks/index.js';

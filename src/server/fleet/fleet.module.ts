@@ -3,9 +3,14 @@ import { AccessModule, Whereabouts } from '../access/index.js';
 import { AuditModule } from '../audit/index.js';
 import { EventsModule, Ingest } from '../events/index.js';
 import { GatewayModule, Links } from '../gateway/index.js';
+import { FleetCensus } from './fleet-census.js';
+import { FleetController } from './fleet.controller.js';
+import { FleetHistory } from './fleet-history.js';
 import { HealthBook } from './health-book.js';
 import { InstalledVersions } from './installed-versions.js';
 import { LiveNodes } from './live-nodes.js';
+import { NodeLists } from './node-lists.js';
+import { NodeSearch } from './node-search.js';
 import { NodesController } from './nodes.controller.js';
 import { Nodes } from './nodes.store.js';
 import { Presence } from './presence.js';
@@ -13,25 +18,33 @@ import { GroupShape } from './group-shape.js';
 import { GroupShapeController } from './group-shape.controller.js';
 import { Quotas } from './quotas.js';
 import { Revocation } from './revocation.js';
+import { SoftwareBook } from './software-book.js';
 import { TransferRecords, Transfers } from './transfers.js';
+import { VisibleNodes } from './visible-nodes.js';
 
 /** The nodes: who they are, what they run, whether they are here. */
 @Module({
   imports: [GatewayModule, AuditModule, AccessModule, EventsModule],
-  controllers: [NodesController, GroupShapeController],
+  controllers: [NodesController, FleetController, GroupShapeController],
   providers: [
     Nodes,
+    FleetCensus,
+    FleetHistory,
     GroupShape,
     HealthBook,
     InstalledVersions,
     LiveNodes,
+    NodeLists,
+    NodeSearch,
     Presence,
     Quotas,
     Revocation,
+    SoftwareBook,
     TransferRecords,
     Transfers,
+    VisibleNodes,
   ],
-  exports: [Nodes, HealthBook, LiveNodes, Quotas, Transfers],
+  exports: [Nodes, HealthBook, LiveNodes, Quotas, SoftwareBook, Transfers, VisibleNodes],
 })
 export class FleetModule {
   constructor(

@@ -1,6 +1,10 @@
+export { FleetHistory } from './fleet-history.js';
 export { HealthBook, type ServicesObserver } from './health-book.js';
 export { FleetModule } from './fleet.module.js';
 export { LiveNodes } from './live-nodes.js';
+export { type Installed } from './node-facts.js';
+export { SoftwareBook } from './software-book.js';
+export { VisibleNodes } from './visible-nodes.js';
 export { Quotas } from './quotas.js';
 export { Transfers, type NodeHolds } from './transfers.js';
 export { Nodes, type FleetNode, type NodeStatus } from './nodes.store.js';

@@ -28,7 +28,7 @@ async function after(database: Database, events: readonly NodeEvent[]): Promise<
     const { nodeId, groupId, publicKey } = NODE;
     await nodes.create(tx, { id: nodeId, name: 'one', groupId, publicKey, host: aHost(), now: 1 });
     const services = [aService(), aService({ name: 'db', product: 'db', version: '9.1.0' })];
-    await nodes.recordHello(tx, nodeId, aHello({ services }), 2);
+    await nodes.recordHello(tx, nodeId, aHello({ services }), { now: 2 });
     await versions.observe(tx, [{ node: NODE, events }]);
   });
   return (await nodes.find(NODE.nodeId))?.services.map((service) => service.version) ?? [];

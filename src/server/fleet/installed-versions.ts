@@ -1,14 +1,31 @@
 import { Injectable } from '@nestjs/common';
+import { isErrorCode } from '../../protocol/index.js';
 import type { NodeEvent, NodeEventType } from '../../protocol/node/index.js';
 import type { NodeEventObserver, NodeNews } from '../events/index.js';
 import type { Tx } from '../platform/database/index.js';
+import { saveBadges } from './facts.store.js';
+import type { Badge } from './node-facts.js';
 import { Nodes } from './nodes.store.js';
 
 /** After these a service runs what `to_version` says. */
 const CHANGES: ReadonlySet<NodeEventType> = new Set(['upgrade_completed', 'upgrade_rolled_back']);
 
+/** What stands on the badge of a node after these; of another, what stood there before. */
+const BADGES: Readonly<Partial<Record<NodeEventType, Badge>>> = {
+  upgrade_started: 'upgrading',
+  upgrade_completed: 'updated',
+  upgrade_rolled_back: 'failed',
+  upgrade_refused: 'failed',
+  upgrade_withdrawn: 'none',
+  upgrade_download_failed: 'failed',
+  upgrade_verify_failed: 'failed',
+  upgrade_stage_failed: 'failed',
+  upgrade_swap_failed: 'failed',
+  upgrade_rollback_failed: 'failed',
+};
+
 /**
- * Keeps the version of each service as fresh as the events: a rollout that is asked for right after
+ * Keeps version and badge of each service as fresh as the events: a rollout that is asked for right after
  * another must not decide on what the last health report said, up to a heartbeat ago.
  */
 @Injectable()
@@ -24,7 +41,28 @@ export class InstalledVersions implements NodeEventObserver {
       const versions = new Map(events.flatMap(versionIn));
       if (versions.size > 0) await this.nodes.recordVersions(tx, node.nodeId, versions);
     }
+    // After the versions: the report that they are written into is older than the event.
+    const nodesByBadge = new Map<string, string[]>();
+    for (const { node, events } of news) {
+      const badge = events.flatMap(badgeIn).at(-1);
+      if (badge === undefined) continue;
+      nodesByBadge.set(badge, [...(nodesByBadge.get(badge) ?? []), node.nodeId]);
+    }
+    for (const [told, nodeIds] of nodesByBadge) {
+      const [badge = 'none', code = ''] = told.split(' ');
+      await saveBadges(tx, nodeIds, { badge: badge as Badge, code });
+    }
   }
+}
+
+/** The badge, and behind a space the code of a failure. */
+function badgeIn({ type, details }: NodeEvent): string[] {
+  const badge = BADGES[type];
+  if (badge === undefined) return [];
+  const code = details['error_code'];
+  return badge === 'failed' && typeof code === 'string' && isErrorCode(code)
+    ? [`${badge} ${code}`]
+    : [badge];
 }
 
 function versionIn({ type, service, details }: NodeEvent): [string, string][] {

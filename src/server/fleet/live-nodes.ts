@@ -8,7 +8,7 @@ import { nodeView } from './node.view.js';
 import { Nodes, type FleetNode } from './nodes.store.js';
 
 /** How far the services of a node are behind what is published. */
-export type SupportOf = (node: FleetNode) => Promise<Node['support']>;
+export type SupportOf = (node: Pick<FleetNode, 'services'>) => Promise<Node['support']>;
 
 /** Nodes with what this process knows of them right now. */
 @Injectable()

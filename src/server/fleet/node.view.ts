@@ -25,6 +25,8 @@ export function nodeView(node: FleetNode, live: Live): Node {
     agent_version: node.agentVersion,
     capabilities: [...node.capabilities],
     services: [...node.services],
+    upgrader: node.upgrader,
+    upgrade: { state: node.badge, code: node.badgeCode === '' ? null : node.badgeCode },
     support: live.support,
     enrolled_at: toIso(node.enrolledAt),
     last_seen_at: seenAt === 0 ? null : toIso(seenAt),

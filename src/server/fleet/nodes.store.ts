@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import type { Hello, Host, ServiceReport } from '../../protocol/node/index.js';
-import { Database, type Sql, type SqlValue, type Tx } from '../platform/database/index.js';
-import type { Cursor } from '../platform/http/index.js';
+import { Database, type Sql, type Tx } from '../platform/database/index.js';
+import { saveHelloFacts, saveServiceFacts } from './facts.store.js';
+import { labelKeyOf, nameKeyOf, type Badge, type Upgrader } from './node-facts.js';
 
 export type NodeStatus = 'online' | 'offline' | 'revoked';
 
@@ -22,6 +23,10 @@ export interface FleetNode {
   readonly enrolledAt: number;
   readonly lastSeenAt: number | null;
   readonly revokedAt: number | null;
+  readonly upgrader: Upgrader;
+  readonly badge: Badge;
+  /** Of a failed upgrade; empty otherwise. */
+  readonly badgeCode: string;
 }
 
 interface NodeRow {
@@ -38,17 +43,30 @@ interface NodeRow {
   enrolled_at: number;
   last_seen_at: number | null;
   revoked_at: number | null;
+  upgrader: Upgrader;
+  badge: Badge;
+  badge_code: string;
 }
 
 const COLUMNS = [
   'id, name, group_id, status, public_key, host, labels, agent_version, capabilities',
-  'services, enrolled_at, last_seen_at, revoked_at',
+  'services, enrolled_at, last_seen_at, revoked_at, upgrader, badge, badge_code',
 ].join(', ');
 
 /** Ids in one statement; both databases take far more. */
 const IDS_PER_STATEMENT = 500;
 
-const marks = (values: readonly unknown[]): string => values.map(() => '?').join(', ');
+export const marks = (values: readonly unknown[]): string => values.map(() => '?').join(', ');
+
+/** Lists of about the same length share a prepared statement: they are filled up to a power of two. */
+export function filledUp(values: readonly string[]): readonly string[] {
+  let size = 1;
+  while (size < values.length) size *= 2;
+  const last = values.at(-1);
+  return last === undefined
+    ? []
+    : [...values, ...Array.from({ length: size - values.length }, () => last)];
+}
 
 function* chunks<T>(items: readonly T[]): Generator<readonly T[]> {
   for (let start = 0; start < items.length; start += IDS_PER_STATEMENT) {
@@ -70,6 +88,9 @@ const toNode = (row: NodeRow): FleetNode => ({
   enrolledAt: row.enrolled_at,
   lastSeenAt: row.last_seen_at,
   revokedAt: row.revoked_at,
+  upgrader: row.upgrader,
+  badge: row.badge,
+  badgeCode: row.badge_code,
 });
 
 /** The table of nodes. */
@@ -95,31 +116,18 @@ export class Nodes {
     return nodes.sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
-  /** Oldest first. */
-  async list(options: {
-    readonly groups: 'all' | readonly string[];
-    readonly status: NodeStatus | 'pending' | undefined;
-    readonly after: Cursor | null;
-    readonly limit: number;
-  }): Promise<FleetNode[]> {
-    const { groups, status, after, limit } = options;
-    if (groups !== 'all' && groups.length === 0) return [];
-    const where = ['(enrolled_at > ? OR (enrolled_at = ? AND id > ?))'];
-    const params: SqlValue[] = [after?.at ?? -1, after?.at ?? -1, after?.id ?? ''];
-    if (status !== undefined) {
-      where.push('status = ?');
-      params.push(status);
+  /** In no order; ids that nobody has are left out. */
+  async findAll(ids: readonly string[]): Promise<FleetNode[]> {
+    const nodes: FleetNode[] = [];
+    for (const some of chunks(ids)) {
+      const filled = filledUp(some);
+      const rows = await this.database.read.all<NodeRow>(
+        `SELECT ${COLUMNS} FROM nodes WHERE id IN (${marks(filled)})`,
+        filled,
+      );
+      nodes.push(...rows.map(toNode));
     }
-    if (groups !== 'all') {
-      where.push(`group_id IN (${marks(groups)})`);
-      params.push(...groups);
-    }
-    const rows = await this.database.read.all<NodeRow>(
-      `SELECT ${COLUMNS} FROM nodes WHERE ${where.join(' AND ')}
-       ORDER BY enrolled_at, id LIMIT ?`,
-      [...params, limit],
-    );
-    return rows.map(toNode);
+    return nodes;
   }
 
   async create(
@@ -134,8 +142,8 @@ export class Nodes {
     },
   ): Promise<void> {
     await tx.run(
-      `INSERT INTO nodes (${COLUMNS}, generation)
-       VALUES (?, ?, ?, 'offline', ?, ?, ?, NULL, '[]', '[]', ?, NULL, NULL, 0)`,
+      `INSERT INTO nodes (${COLUMNS}, generation, software, name_key, label_key)
+       VALUES (?, ?, ?, 'offline', ?, ?, ?, NULL, '[]', '[]', ?, NULL, NULL, 'none', 'none', '', 0, '', ?, ?)`,
       [
         node.id,
         node.name,
@@ -144,12 +152,19 @@ export class Nodes {
         JSON.stringify(node.host),
         JSON.stringify(node.host.labels),
         node.now,
+        nameKeyOf(node.name),
+        labelKeyOf(node.host.labels),
       ],
     );
   }
 
   /** What a node says of itself when it connects. Idempotent; a revoked node is left alone. */
-  async recordHello(tx: Tx, nodeId: string, hello: Hello, now: number): Promise<void> {
+  async recordHello(
+    tx: Tx,
+    nodeId: string,
+    hello: Hello,
+    { now, transport = 'socket' }: { readonly now: number; readonly transport?: 'socket' | 'poll' },
+  ): Promise<void> {
     await tx.run(
       `UPDATE nodes SET host = ?, labels = ?, agent_version = ?, capabilities = ?, services = ?,
          policy_digest = ?, last_seen_at = ?
@@ -165,6 +180,8 @@ export class Nodes {
         nodeId,
       ],
     );
+    await saveServiceFacts(tx, nodeId, hello.services);
+    await saveHelloFacts(tx, nodeId, { ...hello, labels: hello.host.labels, transport });
   }
 
   /** Services and time of a health report; written by `HealthBook`, not once a report. */
@@ -176,6 +193,7 @@ export class Nodes {
       'UPDATE nodes SET services = ?, last_seen_at = ? WHERE id = ? AND revoked_at IS NULL',
       [report.services, report.at, report.nodeId],
     );
+    await saveServiceFacts(tx, report.nodeId, JSON.parse(report.services) as ServiceReport[]);
   }
 
   /** Versions by name of the service; what the node does not have is left out. Idempotent. */
@@ -193,6 +211,7 @@ export class Nodes {
       version: versions.get(service.name) ?? service.version,
     }));
     await tx.run('UPDATE nodes SET services = ? WHERE id = ?', [JSON.stringify(services), nodeId]);
+    await saveServiceFacts(tx, nodeId, services);
   }
 
   /** True when this changed something: a node that was there already does not arrive again. */

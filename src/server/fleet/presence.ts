@@ -72,7 +72,7 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
     this.book.forget(node.nodeId);
     const now = this.clock.now();
     await this.database.transaction(async (tx) => {
-      await this.nodes.recordHello(tx, node.nodeId, hello, now);
+      await this.nodes.recordHello(tx, node.nodeId, hello, { now, transport });
       const isNew = await this.nodes.setPresence(tx, node.nodeId, true, now);
       if (!isNew && before === null) return;
       const details = { session_id: sessionId, agent_version: hello.agent_version, transport };

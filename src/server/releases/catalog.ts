@@ -11,7 +11,7 @@ import {
   type Offerable,
 } from '../../core/release/index.js';
 import type { Answer } from '../../protocol/api/index.js';
-import { LiveNodes, type FleetNode } from '../fleet/index.js';
+import { LiveNodes, SoftwareBook, type FleetNode } from '../fleet/index.js';
 import { CLOCK, Database, type Clock } from '../platform/index.js';
 import { publishedOf, type StoredRelease } from './releases.store.js';
 import { Releases } from './releases.js';
@@ -19,6 +19,7 @@ import { Releases } from './releases.js';
 type NodeItem = Answer<'nodes.upgrades'>['items'][number];
 type GroupItem = Answer<'groups.upgrades'>['items'][number];
 type Service = FleetNode['services'][number];
+type Running = Pick<Service, 'name' | 'product' | 'version'>;
 
 /** Of one product; the newest ones. Older ones are in the list of releases, not among the offers. */
 const RELEASES_MAX = 1_000;
@@ -55,16 +56,20 @@ export class Catalog {
     private readonly database: Database,
     releases: Releases,
     live: LiveNodes,
+    software: SoftwareBook,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {
     releases.onChange((product) => this.#products.delete(product));
-    live.useSupport((node) => this.supportOf(node));
+    live.useSupport(({ services }) => this.supportOf(services));
+    software.useSupport((versions) =>
+      this.supportOf(versions.map((one) => ({ ...one, name: one.product }))),
+    );
   }
 
   /** Of every service: how far it is behind. */
-  async supportOf(node: FleetNode): Promise<Answer<'nodes.show'>['support']> {
+  async supportOf(services: readonly Running[]): Promise<Answer<'nodes.show'>['support']> {
     return Promise.all(
-      node.services.map(async (service) => support(service, await this.#of(service.product))),
+      services.map(async (service) => support(service, await this.#of(service.product))),
     );
   }
 
@@ -141,7 +146,7 @@ const takerOf = ({ host }: FleetNode, service: Service, channel: Channel) => ({
 });
 
 function support(
-  service: Service,
+  service: Running,
   known: readonly Known[],
   wished?: Channel,
 ): Answer<'nodes.show'>['support'][number] {

@@ -1,2 +1,10 @@
+export { CircumstancesBook, type UpgradeMode } from './circumstances.js';
+export { NodeLook } from './node-look.js';
+export { Visible } from './visible.js';
 export { RolloutsModule } from './rollouts.module.js';
-export { newestProven, rolloutNumbers, type RolloutNumbers } from './rollouts.store.js';
+export {
+  findRollout,
+  newestProven,
+  rolloutNumbers,
+  type RolloutNumbers,
+} from './rollouts.store.js';

@@ -80,6 +80,7 @@ import { Yanks } from './yanks.js';
       inject: [CONFIG, CLOCK, LOGGER],
     },
   ],
+  exports: [CircumstancesBook, NodeLook, Visible],
 })
 export class RolloutsModule implements OnApplicationBootstrap, BeforeApplicationShutdown {
   constructor(
