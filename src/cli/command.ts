@@ -12,6 +12,8 @@ export interface OptionSpec {
   readonly short?: string;
   readonly isRequired?: boolean;
   readonly isMultiple?: boolean;
+  /** The only values that it takes; checked before anything is done, and offered by completion. */
+  readonly words?: readonly string[];
 }
 
 /** One command of the program: what it is called, what it takes, what it does. */
@@ -19,12 +21,13 @@ export interface Command {
   /** One or two words, such as `release pack`. */
   readonly name: string;
   readonly summary: string;
-  /** Names of what stands behind the command without dashes; all are needed. */
+  /** Names of what stands behind the command without dashes; needed, unless in brackets. */
   readonly operands: readonly string[];
   readonly options: Readonly<Record<string, OptionSpec>>;
   /** Lines below the options in the help text. */
   readonly notes?: readonly string[];
-  run(given: Given, terminal: Terminal): Promise<void>;
+  /** The exit code, where it is not 0 although all went well. Throws FleetError. */
+  run(given: Given, terminal: Terminal): Promise<number | undefined>;
 }
 
 export const HELP: Readonly<Record<string, OptionSpec>> = {
@@ -60,15 +63,8 @@ export function parseGiven(command: Command, words: readonly string[]): Given {
     if (token.kind !== 'option') continue;
     const spec = options[token.name];
     if (spec === undefined) throw unknownOption(command, options, token.rawName);
-    if (spec.value === undefined && token.value !== undefined) {
-      throw usageError(`--${token.name} takes no value`, fixOf(command));
-    }
-    if (spec.value !== undefined && (token.value === undefined || looksForgotten(token))) {
-      throw usageError(
-        `--${token.name} needs a value: --${token.name} ${spec.value}`,
-        fixOf(command),
-      );
-    }
+    const wrong = wrongValue(spec, token);
+    if (wrong !== null) throw usageError(`--${token.name}${wrong}`, fixOf(command));
     const earlier = values.get(token.name) ?? [];
     if (earlier.length > 0 && spec.isMultiple !== true) {
       throw usageError(`--${token.name} was given twice`, fixOf(command));
@@ -82,6 +78,19 @@ export function parseGiven(command: Command, words: readonly string[]): Given {
 interface OptionToken {
   readonly inlineValue: boolean | undefined;
   readonly value: string | undefined;
+}
+
+/** What is wrong with the value of an option, to stand behind its name; null when nothing is. */
+function wrongValue(
+  spec: OptionSpec,
+  token: OptionToken & { readonly name: string },
+): string | null {
+  if (spec.value === undefined) return token.value === undefined ? null : ' takes no value';
+  if (token.value === undefined || looksForgotten(token)) {
+    return ` needs a value: --${token.name} ${spec.value}`;
+  }
+  if (spec.words === undefined || spec.words.includes(token.value)) return null;
+  return ` ${token.value}: take one of ${spec.words.join(', ')}`;
 }
 
 /** `--out --name x` means a forgotten value; `--out=--name` says that it is meant. */
@@ -126,7 +135,7 @@ function checkComplete(
   values: ReadonlyMap<string, unknown>,
 ): void {
   const missing = [
-    ...command.operands.slice(operands.length),
+    ...command.operands.slice(operands.length).filter((name) => !name.startsWith('[')),
     ...Object.entries(command.options)
       .filter(([name, spec]) => spec.isRequired === true && !values.has(name))
       .map(([name, spec]) => `--${name} ${spec.value ?? ''}`.trimEnd()),

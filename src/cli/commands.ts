@@ -1,3 +1,4 @@
+import { apply, diff } from './apply/index.js';
 import {
   compareCheckpoints,
   exportAudit,
@@ -7,11 +8,14 @@ import {
   verifyAudit,
 } from './audit/index.js';
 import type { Command } from './command.js';
+import { completion } from './completion/index.js';
+import { deleteContext, listContexts, showContext, useContext } from './context/index.js';
 import {
   countEvents,
   exportEvents,
   listEvents,
   listSegments,
+  showEvent,
   tailEvents,
   verifyEvents,
 } from './events/index.js';
@@ -28,11 +32,13 @@ import {
   transferNodes,
   createRollout,
   createToken,
+  enroll,
   freezeGroup,
   listAudit,
   listFreezes,
   listGroups,
   listNodes,
+  listRings,
   listRollouts,
   listTargets,
   listTokens,
@@ -48,9 +54,13 @@ import {
   revokeToken,
   rotateToken,
   setup,
+  showGroup,
   showNode,
+  showRing,
   showRollout,
+  showToken,
   skipWave,
+  startRing,
   startWave,
   switchGroup,
   thawGroup,
@@ -59,6 +69,7 @@ import {
   watch,
   whyNode,
 } from './fleet/index.js';
+import { report, status } from './overview/index.js';
 import {
   changeUser,
   disableUser,
@@ -125,15 +136,27 @@ import {
   testSink,
 } from './sinks/index.js';
 
+import { version } from './version.js';
+
 /** Every command, in the order in which a newcomer meets them. */
 export const COMMANDS: readonly Command[] = [
   setup,
+  status,
+  report,
+  apply,
+  diff,
   createToken,
   listTokens,
+  showToken,
   rotateToken,
   revokeToken,
   login,
   logout,
+  listContexts,
+  useContext,
+  showContext,
+  deleteContext,
+  completion,
   whoami,
   addFactor,
   removeFactor,
@@ -176,6 +199,7 @@ export const COMMANDS: readonly Command[] = [
   listSources,
   refreshSource,
   listGroups,
+  showGroup,
   createGroup,
   renameGroup,
   moveGroup,
@@ -187,6 +211,7 @@ export const COMMANDS: readonly Command[] = [
   listFreezes,
   freezeGroup,
   thawGroup,
+  enroll,
   createEnrollmentToken,
   listNodes,
   showNode,
@@ -202,6 +227,9 @@ export const COMMANDS: readonly Command[] = [
   reportRollout,
   whyNode,
   watch,
+  listRings,
+  showRing,
+  startRing,
   pauseRollout,
   resumeRollout,
   cancelRollout,
@@ -214,6 +242,7 @@ export const COMMANDS: readonly Command[] = [
   revertRollout,
   markRolledBack,
   listEvents,
+  showEvent,
   tailEvents,
   countEvents,
   exportEvents,
@@ -240,4 +269,5 @@ export const COMMANDS: readonly Command[] = [
   verifyAudit,
   compareCheckpoints,
   proveConsistency,
+  version,
 ];

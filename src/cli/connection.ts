@@ -1,131 +1,134 @@
 import { readFile } from 'node:fs/promises';
-import { z } from 'zod';
+import { FleetError } from '../core/kernel/index.js';
 import { makeClient, type Client } from './client.js';
 import { usageError, type Given, type OptionSpec } from './command.js';
-import { table, type Column } from './table.js';
+import { CONTEXT_OPTION, readContext, type Context } from './context/index.js';
+import { OBJECT_OPTIONS, ROWS_OPTIONS } from './output/index.js';
 import type { Terminal } from './terminal.js';
-import { whole } from './values.js';
+import { trustOnly } from './trust.js';
+
+export { OUTPUT_OPTION, show, showList, showOne, showRows } from './output/index.js';
+
+type Options = Readonly<Record<string, OptionSpec>>;
 
 /** Which manager is meant. */
-export const MANAGER_OPTION: Readonly<Record<string, OptionSpec>> = {
+export const MANAGER_OPTION: Options = {
   manager: {
     value: 'URL',
-    help: 'the manager (or BELLWETHER_MANAGER; else http://127.0.0.1:8480)',
+    help: 'the manager (or BELLWETHER_MANAGER; else the context; else http://127.0.0.1:8480)',
   },
+  'ca-file': {
+    value: 'FILE',
+    help: 'whom to trust there, in PEM, and nobody else (or BELLWETHER_CA_FILE)',
+  },
+  ...CONTEXT_OPTION,
 };
 
 /** What every command that talks to a manager takes. */
-export const MANAGER_OPTIONS: Readonly<Record<string, OptionSpec>> = {
+export const MANAGER_OPTIONS: Options = {
   ...MANAGER_OPTION,
-  'token-file': { value: 'FILE', help: 'file with an API token (or BELLWETHER_TOKEN)' },
+  'token-file': {
+    value: 'FILE',
+    help: 'file with an API token (or BELLWETHER_TOKEN; else that of the context)',
+  },
 };
 
-/** What every command that shows something takes. */
-export const OUTPUT_OPTION: Readonly<Record<string, OptionSpec>> = {
-  output: { short: 'o', value: 'FORM', help: 'table for people (default) or json for programs' },
+/** What every command takes that shows one thing of a manager. */
+export const SHOW_OPTIONS: Options = { ...MANAGER_OPTIONS, ...OBJECT_OPTIONS };
+
+/** What every list takes that comes as a whole. */
+export const ITEMS_OPTIONS: Options = { ...MANAGER_OPTIONS, ...ROWS_OPTIONS };
+
+/** What every list takes. */
+export const LIST_OPTIONS: Options = {
+  limit: { value: 'N', help: 'rows at most (default 50)' },
+  ...ITEMS_OPTIONS,
 };
 
 const DEFAULT_MANAGER = 'http://127.0.0.1:8480';
 const LOOPBACK = new Set(['127.0.0.1', '[::1]', 'localhost']);
 
-/** The manager that is meant, without a credential. Throws `cli_usage`. */
-export function managerUrl(given: Given, terminal: Terminal): URL {
-  const text = given.optional('manager') ?? terminal.env['BELLWETHER_MANAGER'] ?? DEFAULT_MANAGER;
+function parsedUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null;
   const isPlain = url !== null && `${url.username}${url.password}${url.search}${url.hash}` === '';
   if (!isPlain || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     throw usageError('the manager is given as http://host:port or https://host:port');
   }
-  if (url.protocol === 'http:' && !LOOPBACK.has(url.hostname)) {
-    terminal.err(`note: ${url.host} is reached without TLS; the token can be read on the way\n`);
-  }
   return url;
+}
+
+/** Where the manager is, and the context that says so or holds the token for it. */
+interface Place {
+  readonly manager: URL;
+  /** Null when there is none, or when it is of another manager: its token must not go there. */
+  readonly context: Context | null;
+}
+
+/** Options hold before the environment, that before the context. */
+async function placeOf(given: Given, terminal: Terminal, mayBeNew = false): Promise<Place> {
+  const context = await readContext(given, terminal, mayBeNew);
+  const said = given.optional('manager') ?? terminal.env['BELLWETHER_MANAGER'];
+  const manager = parsedUrl(said ?? context?.manager ?? DEFAULT_MANAGER);
+  if (manager.protocol === 'http:' && !LOOPBACK.has(manager.hostname)) {
+    terminal.err(
+      `note: ${manager.host} is reached without TLS; the token can be read on the way\n`,
+    );
+  }
+  const isOf = context !== null && parsedUrl(context.manager).href === manager.href;
+  return { manager, context: isOf ? context : null };
+}
+
+/** Whom to trust: the option, else the environment, else the context; left out, whom Node trusts. */
+async function trust(given: Given, terminal: Terminal, context: Context | null): Promise<void> {
+  const file = given.optional('ca-file') ?? terminal.env['BELLWETHER_CA_FILE'];
+  const pem = file === undefined ? context?.ca_pem : await readFile(file, 'utf8');
+  if (pem === undefined) return;
+  if (!pem.includes('-----BEGIN CERTIFICATE-----')) {
+    throw usageError(`${file ?? 'the context'} holds no certificate in PEM`);
+  }
+  trustOnly(pem);
+}
+
+/** A client without a credential, for those who have none yet. Throws `cli_usage`. */
+export async function connectAsNobody(
+  given: Given,
+  terminal: Terminal,
+): Promise<{ readonly client: Client; readonly manager: URL }> {
+  const { manager, context } = await placeOf(given, terminal, true);
+  await trust(given, terminal, context);
+  return { client: makeClient({ manager, token: null }), manager };
+}
+
+const HOW_TO_SIGN_IN =
+  'Sign in with `bellwether login`, give --token-file FILE, or set BELLWETHER_TOKEN.';
+
+async function tokenOf(given: Given, terminal: Terminal, context: Context | null): Promise<string> {
+  const file = given.optional('token-file');
+  const said = file === undefined ? terminal.env['BELLWETHER_TOKEN'] : await readFile(file, 'utf8');
+  const token = (said ?? context?.token ?? '').trim();
+  if (token === '' || /\s/.test(token)) {
+    throw usageError(
+      file === undefined ? 'no token was given' : `${file} does not hold one token`,
+      HOW_TO_SIGN_IN,
+    );
+  }
+  const ends = said === undefined ? context?.expires_at : null;
+  if (ends !== null && ends !== undefined && Date.parse(ends) <= terminal.now()) {
+    throw new FleetError(
+      'unauthenticated',
+      `the session of context ${context?.name ?? ''} has ended`,
+      {
+        context: { fix: 'Sign in again with `bellwether login`.' },
+      },
+    );
+  }
+  return token;
 }
 
 /** A client with the token of the caller. Throws `cli_usage` when there is none. */
 export async function connect(given: Given, terminal: Terminal): Promise<Client> {
-  const file = given.optional('token-file');
-  const text = file === undefined ? terminal.env['BELLWETHER_TOKEN'] : await readFile(file, 'utf8');
-  const token = text?.trim() ?? '';
-  if (token === '' || /\s/.test(token)) {
-    throw usageError(
-      file === undefined ? 'no token was given' : `${file} does not hold one token`,
-      'Give --token-file FILE, or set BELLWETHER_TOKEN.',
-    );
-  }
-  return makeClient({ manager: managerUrl(given, terminal), token });
-}
-
-const Form = z.enum(['table', 'json'], { error: 'take table or json' });
-
-/** Shows a result: JSON with `-o json`, else what `forPeople` makes of it. */
-export function show<T>(
-  given: Given,
-  terminal: Terminal,
-  result: T,
-  forPeople: (result: T) => string,
-): void {
-  const form = given.read('output', Form) ?? 'table';
-  terminal.out(form === 'json' ? `${JSON.stringify(result, null, 2)}\n` : forPeople(result));
-}
-
-const Limit = whole(1, 100_000);
-const PAGE_MAX = 500;
-
-type PageOf<Item> = (query: { limit: number; cursor?: string }) => Promise<{
-  items: readonly Item[];
-  next_cursor: string | null;
-}>;
-
-/**
- * Reads pages until `--limit` rows are there. `more` tells whether there would have been others, so
- * that a cut list can say so.
- */
-async function collect<Item>(
-  given: Given,
-  page: PageOf<Item>,
-  rows = 50,
-): Promise<{ items: Item[]; more: boolean }> {
-  const limit = given.read('limit', Limit) ?? rows;
-  const items: Item[] = [];
-  let cursor: string | null = null;
-  do {
-    const wanted = Math.min(PAGE_MAX, limit - items.length);
-    const answer = await page({ limit: wanted, ...(cursor === null ? {} : { cursor }) });
-    items.push(...answer.items);
-    cursor = answer.next_cursor;
-  } while (cursor !== null && items.length < limit);
-  return { items, more: cursor !== null };
-}
-
-/** The last line of a list that was cut. */
-const moreLine = (more: boolean): string =>
-  more ? '(there are more: give a larger --limit)\n' : '';
-
-/** What every list takes. */
-export const LIST_OPTIONS: Readonly<Record<string, OptionSpec>> = {
-  limit: { value: 'N', help: 'rows at most (default 50)' },
-  ...MANAGER_OPTIONS,
-  ...OUTPUT_OPTION,
-};
-
-/** Shows a list that the manager gives in pages, up to `--limit` rows of it. */
-export async function showList<Item>(
-  given: Given,
-  terminal: Terminal,
-  list: {
-    readonly page: PageOf<Item>;
-    readonly columns: readonly Column<Item>[];
-    readonly whenEmpty: string;
-    /** Shown when no `--limit` says otherwise. */
-    readonly rows?: number;
-  },
-): Promise<void> {
-  const found = await collect(given, list.page, list.rows);
-  show(
-    given,
-    terminal,
-    found,
-    ({ items, more }) => table(items, list.columns, list.whenEmpty) + moreLine(more),
-  );
+  const { manager, context } = await placeOf(given, terminal);
+  const token = await tokenOf(given, terminal, context);
+  await trust(given, terminal, context);
+  return makeClient({ manager, token });
 }

@@ -33,18 +33,25 @@ describe('the command line', () => {
     ['a slip', ['relase', 'pack'], 'Did you mean `bellwether release pack`?'],
     ['a slip in the second word', ['nodes', 'lits'], 'Did you mean `bellwether nodes list`?'],
     ['half a command', ['release'], 'needs a second word: init, keygen, pack, sign'],
+    ['a habit', ['get', 'nodes'], 'Did you mean `bellwether nodes list`?'],
+    ['a habit with a name', ['describe', 'node', 'x'], 'Did you mean `bellwether nodes show x`?'],
+    ['a habit behind its noun', ['node', 'get', 'x'], 'Did you mean `bellwether nodes show x`?'],
+    ['a verb that is another here', ['token', 'rm', 'x'], '`bellwether tokens revoke x`?'],
+    ['a verb in front', ['create', 'group', 'x'], 'Did you mean `bellwether groups create x`?'],
+    ['a form that is none', ['nodes', 'list', '-o', 'xml'], 'take one of table, wide, json, yaml'],
+    ['a column that is none', ['context', 'list', '--columns', 'x'], 'there is no column x'],
     ['nothing near', ['xyzzy'], 'there is no command `xyzzy`'],
     ['an unknown option', ['nodes', 'list', '--statsu', 'x'], 'Did you mean --status?'],
     ['an option far from all', ['nodes', 'list', '--zzzzzzzz'], 'has no option --zzzzzzzz'],
     ['a missing value', ['nodes', 'list', '--status'], '--status needs a value: --status S'],
     ['a forgotten value', ['release', 'keygen', '--out', '--name'], '--out needs a value'],
     ['a value for a switch', ['rollouts', 'watch', 'x', '--through-pauses=1'], 'takes no value'],
-    ['an option twice', ['nodes', 'list', '--status=a', '--status=b'], '--status was given twice'],
+    ['an option twice', ['nodes', 'list', '--group=a', '--group=b'], '--group was given twice'],
     ['a missing operand', ['nodes', 'show'], '`nodes show` needs ID'],
     ['a missing option', ['release', 'sign', 'x'], '`release sign` needs --key FILE'],
     ['too many words', ['nodes', 'show', 'a', 'b'], '`nodes show` does not take `b`'],
     ['a wrong value', ['nodes', 'list', '--status', 'gone'], '--status gone: take one of pending'],
-    ['a wrong form', ['nodes', 'list', '-o', 'xml', '--limit=0'], 'no token was given'],
+    ['no token', ['nodes', 'list', '--limit=0'], 'no token was given'],
     ['a manager that is no address', ['nodes', 'list', '--manager', 'x'], 'http://host:port'],
     ['a password in an address', ['nodes', 'list', '--manager=http://a:b@h'], 'http://host:port'],
     ['waves that are no percents', upgrade('--waves', 'ten'), 'rising percents'],
@@ -76,6 +83,25 @@ describe('the command line', () => {
     expect(err).toContain('[cli_usage]');
     expect(err.trimEnd().split('\n')).toHaveLength(1);
     expect([code, out]).toEqual([2, '']);
+  });
+
+  it.each([
+    [['node', 'list']],
+    [['no', 'ls']],
+    [['group', 'rm']],
+    [['rollout', 'watch']],
+    [['sink', 'rm']],
+    [['releases', 'ls']],
+    [['contexts', 'rm']],
+  ])('knows a command by its other names: %j', async (words) => {
+    const { code, out } = await run([...words, '--help']);
+    expect([code, out]).toEqual([0, expect.stringMatching(/^bellwether \w+ \w+: /)]);
+  });
+
+  it('explains a noun with all its verbs', async () => {
+    const { code, out } = await run(['node', '--help']);
+    expect([code, out]).toEqual([0, expect.stringContaining('  nodes transfer')]);
+    expect((await run(['help', 'nodes'])).out).toBe(out);
   });
 
   it('tells a program what went wrong as JSON', async () => {

@@ -1,13 +1,12 @@
 import { FleetError } from '../core/kernel/index.js';
 import { ERRORS, isErrorCode } from '../protocol/index.js';
-import { helpOf, parseGiven, usageError, type Command } from './command.js';
+import { helpOf, parseGiven } from './command.js';
 import { COMMANDS } from './commands.js';
-import { nearest } from './nearest.js';
-import { plain } from './table.js';
+import { completions } from './completion/index.js';
+import { EXIT, exitCodeOf } from './exit.js';
+import { jsonText, plain } from './output/index.js';
 import type { Terminal } from './terminal.js';
-
-/** What the program ends with; scripts rely on it. */
-export const EXIT = { ok: 0, refused: 1, usage: 2, network: 3 } as const;
+import { familyOf, findCommand } from './words.js';
 
 /**
  * Runs one command line and gives the exit code. Never throws: what goes wrong is told on standard
@@ -15,51 +14,46 @@ export const EXIT = { ok: 0, refused: 1, usage: 2, network: 3 } as const;
  */
 export async function runProgram(words: readonly string[], terminal: Terminal): Promise<number> {
   try {
-    await dispatch(words, terminal);
-    return EXIT.ok;
+    return (await dispatch(words, terminal)) ?? EXIT.ok;
   } catch (error) {
     const told = toldOf(error);
-    terminal.err(wantsJson(words) ? `${JSON.stringify(told)}\n` : lineOf(told));
+    terminal.err(wantsJson(words) ? `${jsonText(told, 0)}\n` : lineOf(told));
     return exitCodeOf(told.code);
   }
 }
 
-async function dispatch(words: readonly string[], terminal: Terminal): Promise<void> {
-  const [first] = words;
-  if (first === undefined || first === '--help' || first === '-h') {
+const asksForHelp = (word: string | undefined): boolean => word === '--help' || word === '-h';
+
+async function dispatch(words: readonly string[], terminal: Terminal): Promise<number | undefined> {
+  const [first, second] = words;
+  if (first === undefined || asksForHelp(first)) {
     terminal.out(overview());
     return;
   }
+  if (first === '--version') return dispatch(['version'], terminal);
   if (first === 'help') {
-    const name = words.slice(1).join(' ');
-    terminal.out(name === '' ? overview() : helpOf(find(words.slice(1))));
+    terminal.out(helpFor(words.slice(1)));
     return;
   }
-  const command = find(words);
-  const taken = command.name === first ? 1 : 2;
+  if (first === '__complete') {
+    terminal.out(await completions(words.slice(1), COMMANDS, terminal));
+    return;
+  }
+  if (asksForHelp(second) && familyOf(first, COMMANDS).length > 0) {
+    terminal.out(familyHelp(first));
+    return;
+  }
+  const { command, taken } = findCommand(words, COMMANDS);
   const given = parseGiven(command, words.slice(taken));
   if (given.isSet('help')) terminal.out(helpOf(command));
-  else await command.run(given, terminal);
+  else return command.run(given, terminal);
 }
 
-function find(words: readonly string[]): Command {
-  const [first = '', second = ''] = words;
-  const found = COMMANDS.find(({ name }) => name === first || name === `${first} ${second}`);
-  if (found !== undefined) return found;
-  const ofFamily = COMMANDS.filter(({ name }) => name.startsWith(`${first} `));
-  if (ofFamily.length > 0 && (second === '' || second.startsWith('-'))) {
-    const rest = ofFamily.map(({ name }) => name.slice(first.length + 1)).join(', ');
-    throw usageError(`\`${first}\` needs a second word: ${rest}`);
-  }
-  const said = second === '' || second.startsWith('-') ? first : `${first} ${second}`;
-  const near = nearest(
-    said,
-    COMMANDS.map(({ name }) => name),
-  );
-  throw usageError(
-    `there is no command \`${plain(said)}\``,
-    near === null ? undefined : `Did you mean \`bellwether ${near}\`?`,
-  );
+function helpFor(words: readonly string[]): string {
+  const [first] = words;
+  if (first === undefined) return overview();
+  if (words.length === 1 && familyOf(first, COMMANDS).length > 0) return familyHelp(first);
+  return helpOf(findCommand(words, COMMANDS).command);
 }
 
 interface Told {
@@ -79,6 +73,8 @@ function toldOf(error: unknown): Told {
   }
   const { fix, request_id: requestId } = error.context;
   const ours = isErrorCode(error.code) ? ERRORS[error.code].fix : '';
+  // The manager does not know that a person sits at a terminal.
+  if (error.code === 'unauthenticated') return signInAgain(error);
   return {
     code: error.code,
     message: error.message,
@@ -98,12 +94,7 @@ const asSystemError = (
 const lineOf = ({ code, message, fix, request_id: requestId }: Told): string => {
   const where =
     requestId === undefined || code !== 'internal_error' ? '' : ` (request ${requestId})`;
-  return `bellwether: ${plain(message)} [${code}]${where}${fix === '' ? '' : `. ${fix}`}\n`;
-};
-
-const exitCodeOf = (code: string): number => {
-  if (code === 'cli_usage') return EXIT.usage;
-  return code === 'manager_unreachable' ? EXIT.network : EXIT.refused;
+  return `bellwether: ${plain(message)} [${code}]${where}${fix === '' ? '' : `. ${plain(fix)}`}\n`;
 };
 
 const wantsJson = (words: readonly string[]): boolean =>
@@ -113,18 +104,37 @@ const wantsJson = (words: readonly string[]): boolean =>
       (word === 'json' && ['-o', '--output'].includes(words[index - 1] ?? '')),
   );
 
+function signInAgain({ code, message, context }: FleetError): Told {
+  const fix = 'The token is unknown or has ended: `bellwether login` makes a new one.';
+  const { request_id: id } = context;
+  return { code, message, fix, ...(typeof id === 'string' ? { request_id: id } : {}) };
+}
+
+const commandLines = (commands: typeof COMMANDS): string[] => {
+  const widest = Math.max(...commands.map(({ name }) => name.length));
+  return commands.map(({ name, summary }) => `  ${name.padEnd(widest)}  ${summary}`);
+};
+
+function familyHelp(noun: string): string {
+  const family = familyOf(noun, COMMANDS);
+  const lines = [...commandLines(family), '', 'Each command explains itself with --help.'];
+  return `${lines.join('\n')}\n`;
+}
+
 function overview(): string {
-  const widest = Math.max(...COMMANDS.map(({ name }) => name.length));
   const lines = [
     'bellwether: releases, nodes and rollouts from the command line',
     '',
     'usage: bellwether COMMAND [options]',
     '',
-    ...COMMANDS.map(({ name, summary }) => `  ${name.padEnd(widest)}  ${summary}`),
+    ...commandLines(COMMANDS),
     '',
-    'Each command explains itself with --help.',
-    'BELLWETHER_MANAGER and BELLWETHER_TOKEN stand in for --manager and --token-file.',
-    'Exit codes: 0 done, 1 refused or failed, 2 command line not understood, 3 no manager reached.',
+    'Each command explains itself with --help, and each noun its commands: `bellwether nodes --help`.',
+    'Singular and plural are the same, and so are `ls` and `list`, `rm` and `delete`.',
+    'A manager and a token come from options, else BELLWETHER_MANAGER and BELLWETHER_TOKEN, else the',
+    'context that `login` wrote. `bellwether completion bash` completes words and names.',
+    'Exit codes: 0 done, 1 refused or failed, 2 command line not understood, 3 no manager reached,',
+    '4 not found, 5 not allowed, 6 conflict, 7 rollout ended badly, 8 time limit, 9 `diff` differs.',
   ];
   return `${lines.join('\n')}\n`;
 }

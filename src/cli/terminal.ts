@@ -11,6 +11,10 @@ export interface Terminal {
   readonly isWatched: boolean;
   /** Asks a person for something that is not shown while it is typed; missing when nobody is there. */
   readonly ask?: (question: string) => Promise<string>;
+  /** The size of the terminal that standard output goes to; missing when that is a file or a pipe. */
+  readonly screen?: { columns(): number; rows(): number };
+  /** All of standard input; missing when a person types there. */
+  readonly input?: () => Promise<string>;
   readonly env: Readonly<Record<string, string | undefined>>;
   now(): number;
   sleep(ms: number): Promise<void>;

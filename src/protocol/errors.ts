@@ -994,6 +994,18 @@ export const ERRORS = {
     'The rollout stopped before it was complete.',
     'Look at its reason and its nodes; resume or cancel it.',
   ),
+  wait_timed_out: row(
+    null,
+    'warning',
+    'What was waited for did not come in the time of --timeout.',
+    'It goes on without you: look at it, or wait again with more time.',
+  ),
+  apply_file_invalid: row(
+    null,
+    'warning',
+    'A file for `apply` or `diff` does not say what it should.',
+    'Mend what is listed; docs/cli.md shows each kind. Nothing was changed.',
+  ),
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof ERRORS;

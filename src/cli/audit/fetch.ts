@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import type { Command, OptionSpec } from '../command.js';
 import { connect, MANAGER_OPTIONS, OUTPUT_OPTION, show } from '../connection.js';
 import { writeNew } from '../new-file.js';
-import { facts } from '../table.js';
+import { facts } from '../output/index.js';
 import { Moment, oneOf, whole } from '../values.js';
 
 const FORMATS = ['ndjson', 'json', 'csv'] as const;

@@ -13,7 +13,7 @@ import {
 import { FleetError, type Refusal, type Result } from '../../core/kernel/index.js';
 import { AuditConsistency } from '../../protocol/api/index.js';
 import { usageError, type Command, type Given, type OptionSpec } from '../command.js';
-import { plain } from '../table.js';
+import { plain } from '../output/index.js';
 
 /** A proof of 64 hashes with its sizes stays far below. */
 const SMALL_FILE_BYTES_MAX = 16 * 1_024;

@@ -93,5 +93,5 @@ it('follows events as they happen, and stops after so many', async () => {
 
 it('says why it cannot follow', async () => {
   const refused = await run(['events', 'tail'], await manager.token('release'));
-  expect([refused.code, refused.err]).toEqual([1, expect.stringContaining('[insufficient_role]')]);
+  expect([refused.code, refused.err]).toEqual([5, expect.stringContaining('[insufficient_role]')]);
 });

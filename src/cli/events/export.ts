@@ -2,10 +2,18 @@ import { createReadStream } from 'node:fs';
 import { appendFile, open, readFile } from 'node:fs/promises';
 import { FleetError } from '../../core/kernel/index.js';
 import { EventsVerifier, linesOfExport } from '../../core/seal/index.js';
+import type { Answer } from '../../protocol/api/index.js';
 import { usageError, type Command } from '../command.js';
-import { connect, LIST_OPTIONS, MANAGER_OPTIONS, OUTPUT_OPTION, show } from '../connection.js';
+import {
+  connect,
+  LIST_OPTIONS,
+  MANAGER_OPTIONS,
+  OUTPUT_OPTION,
+  show,
+  showRows,
+} from '../connection.js';
 import { writeNew } from '../new-file.js';
-import { facts, table } from '../table.js';
+import { type Column, facts } from '../output/index.js';
 import type { Terminal } from '../terminal.js';
 import { whole } from '../values.js';
 import { EventId, FILTER_OPTIONS, filtersOf, isFiltered } from './filters.js';
@@ -148,6 +156,15 @@ export const verifyEvents: Command = {
   },
 };
 
+const SEGMENT_COLUMNS: readonly Column<Answer<'events.segments'>['items'][number]>[] = [
+  ['first', ({ seal }) => seal.firstId],
+  ['last', ({ seal }) => seal.lastId],
+  ['yours', ({ parts }) => parts.reduce((sum, { count }) => sum + count, 0)],
+  ['sealed at', (segment) => segment.sealed_at, 'time'],
+  ['events', ({ pruned }) => (pruned ? 'removed' : 'kept')],
+  ['hash', ({ seal }) => seal.hash],
+];
+
 export const listSegments: Command = {
   name: 'events segments',
   summary: 'the seals of the event log',
@@ -159,25 +176,12 @@ export const listSegments: Command = {
       limit: given.read('limit', whole(1, 200)),
     };
     const client = await connect(given, terminal);
-    const answer = await client.call('events.segments', { query });
-    show(
-      given,
-      terminal,
-      answer,
-      ({ items, next_after: next, sealed_through: sealed, newest, oldest }) =>
-        table(
-          items,
-          [
-            ['first', ({ seal }) => seal.firstId],
-            ['last', ({ seal }) => seal.lastId],
-            ['yours', ({ parts }) => parts.reduce((sum, { count }) => sum + count, 0)],
-            ['sealed at', (segment) => segment.sealed_at],
-            ['events', ({ pruned }) => (pruned ? 'removed' : 'kept')],
-            ['hash', ({ seal }) => seal.hash],
-          ],
-          'nothing is sealed yet',
-        ) +
+    await showRows(given, terminal, {
+      load: () => client.call('events.segments', { query }),
+      columns: SEGMENT_COLUMNS,
+      whenEmpty: 'nothing is sealed yet',
+      after: ({ next_after: next, sealed_through: sealed, newest, oldest }) =>
         `(sealed through ${sealed}, kept from ${oldest} to ${newest}; go on with --after ${next})\n`,
-    );
+    });
   },
 };

@@ -1,6 +1,6 @@
 import { EVENT_CATEGORIES, SEVERITIES } from '../../protocol/index.js';
 import type { Given, OptionSpec } from '../command.js';
-import type { Column } from '../table.js';
+import { type Column } from '../output/index.js';
 import { Moment, oneOf, whole } from '../values.js';
 import type { Event } from '../../protocol/api/index.js';
 
@@ -42,10 +42,13 @@ export const isFiltered = (filters: object): boolean =>
 
 export const EVENT_COLUMNS: readonly Column<Event>[] = [
   ['id', (event) => event.id],
-  ['at', (event) => event.at],
-  ['severity', (event) => event.severity],
+  ['at', (event) => event.at, 'time'],
+  ['severity', (event) => event.severity, 'state'],
   ['type', (event) => event.type],
-  ['node', (event) => event.node_id],
+  ['node', (event) => event.node_id, 'id'],
   ['service', (event) => event.service],
   ['message', (event) => event.message],
+  ['group', (event) => event.group_id, 'wide'],
+  ['rollout', (event) => event.rollout_id, 'wide'],
+  ['happened', (event) => event.occurred_at, 'wide-time'],
 ];

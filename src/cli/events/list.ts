@@ -1,7 +1,15 @@
 import { EVENT_TYPES } from '../../protocol/index.js';
-import type { Command } from '../command.js';
-import { connect, MANAGER_OPTIONS, OUTPUT_OPTION, show } from '../connection.js';
-import { table } from '../table.js';
+import { FleetError } from '../../core/kernel/index.js';
+import { usageError, type Command } from '../command.js';
+import {
+  connect,
+  ITEMS_OPTIONS,
+  MANAGER_OPTIONS,
+  OUTPUT_OPTION,
+  show,
+  showRows,
+} from '../connection.js';
+import { facts, table } from '../output/index.js';
 import { Moment, oneOf, Span, whole } from '../values.js';
 import { EVENT_COLUMNS, EventId, FILTER_OPTIONS, filtersOf } from './filters.js';
 
@@ -19,8 +27,7 @@ export const listEvents: Command = {
     before: { value: 'N', help: 'with --newest: events before this id' },
     ...FILTER_OPTIONS,
     limit: { value: 'N', help: 'rows at most (default 100, 1000 at most)' },
-    ...MANAGER_OPTIONS,
-    ...OUTPUT_OPTION,
+    ...ITEMS_OPTIONS,
   },
   run: async (given, terminal) => {
     const isNewest = given.isSet('newest');
@@ -32,10 +39,44 @@ export const listEvents: Command = {
       ...filtersOf(given),
     };
     const client = await connect(given, terminal);
-    const page = await client.call('events.list', { query });
-    const older = page.next_before === null ? '' : `(older ones: --before ${page.next_before})\n`;
-    const more = isNewest ? older : `(go on with --after ${page.next_after})\n`;
-    show(given, terminal, page, ({ items }) => table(items, EVENT_COLUMNS, 'no events') + more);
+    await showRows(given, terminal, {
+      load: () => client.call('events.list', { query }),
+      columns: EVENT_COLUMNS,
+      whenEmpty: 'no events',
+      after: ({ next_before: before, next_after: after }) => {
+        const older = before === null ? '' : `(older ones: --before ${before})\n`;
+        return isNewest ? older : `(go on with --after ${after})\n`;
+      },
+    });
+  },
+};
+
+export const showEvent: Command = {
+  name: 'events show',
+  summary: 'one event with all its details',
+  operands: ['ID'],
+  options: { ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
+  run: async (given, terminal) => {
+    const read = EventId.safeParse(given.operand(0));
+    if (!read.success) throw usageError('`events show` takes the number of an event');
+    const client = await connect(given, terminal);
+    const query = { after: Math.max(0, read.data - 1), limit: 1 };
+    const { items } = await client.call('events.list', { query });
+    const found = items.find(({ id }) => id === read.data);
+    if (found === undefined) {
+      throw new FleetError('not_found', `there is no event ${read.data}, or you may not see it`);
+    }
+    show(given, terminal, found, ({ details, ...event }) =>
+      facts([
+        ...Object.entries(event).map(
+          ([name, value]) => [name.replaceAll('_', ' '), value] as const,
+        ),
+        ...Object.entries(details).map(
+          ([name, value]) =>
+            [`details ${name}`, typeof value === 'string' ? value : JSON.stringify(value)] as const,
+        ),
+      ]),
+    );
   },
 };
 
@@ -83,7 +124,7 @@ export const countEvents: Command = {
       return table(
         [...rows, ...all],
         [
-          ['from', (row) => row.at],
+          ['from', (row) => row.at, 'time'],
           ['what', (row) => row.what],
           ['events', (row) => row.count],
           ['meaning', ({ what }) => meaningOf(what)],

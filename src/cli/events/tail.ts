@@ -4,9 +4,9 @@ import { Event } from '../../protocol/api/index.js';
 import type { Client } from '../client.js';
 import type { Command } from '../command.js';
 import { connect, MANAGER_OPTIONS, OUTPUT_OPTION } from '../connection.js';
-import { plain } from '../table.js';
+import { formOf, jsonText, plain, yamlText, type Form } from '../output/index.js';
 import type { Terminal } from '../terminal.js';
-import { oneOf, whole } from '../values.js';
+import { whole } from '../values.js';
 import { EventId, FILTER_OPTIONS, filtersOf } from './filters.js';
 
 /** Between two tries to come back; doubled each time, up to the last. */
@@ -27,24 +27,31 @@ export const tailEvents: Command = {
   options: {
     after: { value: 'N', help: 'begin behind this id (default: now)' },
     limit: { value: 'N', help: 'stop after so many' },
+    follow: { short: 'f', help: 'what it always does; there for the habit' },
     ...FILTER_OPTIONS,
     ...MANAGER_OPTIONS,
     ...OUTPUT_OPTION,
   },
   notes: [
-    'With -o json each event is one line. When the connection breaks it goes on where it was, without a gap',
+    'With -o json each event is one line, with -o yaml one document. When the connection breaks it goes on where it was, without a gap',
     'and without a repetition, until you stop it.',
   ],
   run: async (given, terminal) => {
-    const isJson = given.read('output', oneOf(['table', 'json'])) === 'json';
+    const form = formOf(given);
     const limit = given.read('limit', whole(1, Number.MAX_SAFE_INTEGER)) ?? Infinity;
     const client = await connect(given, terminal);
     const tail = new EventTail(client, terminal, (event, line) => {
-      terminal.out(isJson ? `${line}\n` : lineFor(event));
+      terminal.out(eventText(event, line, form));
     });
     await tail.run(filtersOf(given), given.read('after', EventId), limit);
   },
 };
+
+function eventText(event: Event, line: string, form: Form): string {
+  if (form === 'json') return `${jsonText(JSON.parse(line), 0)}\n`;
+  if (form === 'yaml') return `---\n${yamlText(JSON.parse(line))}`;
+  return form === 'name' ? `${event.id}\n` : lineFor(event);
+}
 
 const lineFor = ({ id, at, severity, type, node_id: node, message }: Event): string =>
   `${plain([id, at, severity.padEnd(8), type, node ?? '-', message].join('  '))}\n`;

@@ -1,7 +1,14 @@
 import type { Answer } from '../../protocol/api/index.js';
 import { usageError, type Command } from '../command.js';
-import { connect, MANAGER_OPTIONS, OUTPUT_OPTION, show } from '../connection.js';
-import { facts, table, type Column } from '../table.js';
+import {
+  connect,
+  ITEMS_OPTIONS,
+  MANAGER_OPTIONS,
+  OUTPUT_OPTION,
+  show,
+  showRows,
+} from '../connection.js';
+import { type Block, type Column, facts } from '../output/index.js';
 import { Moment, oneOf } from '../values.js';
 
 type Switch = Answer<'groups.switch'>;
@@ -9,7 +16,7 @@ type Freeze = Answer<'groups.freeze'>;
 
 const MODES = ['enabled', 'suspended', 'disabled'] as const;
 
-const switchText = (found: Switch): string =>
+const switchText = (found: Switch): Block =>
   facts([
     ['group', found.group_id],
     ['upgrades', found.effective_mode],
@@ -52,7 +59,7 @@ export const switchGroup: Command = {
   },
 };
 
-const FREEZE_COLUMNS: readonly Column<Freeze>[] = [
+export const FREEZE_COLUMNS: readonly Column<Freeze>[] = [
   ['id', (freeze) => freeze.id],
   ['name', (freeze) => freeze.name],
   ['from', (freeze) => freeze.from],
@@ -64,11 +71,15 @@ export const listFreezes: Command = {
   name: 'groups freezes',
   summary: 'times in which nothing new starts in a group',
   operands: ['ID'],
-  options: { ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
+  options: ITEMS_OPTIONS,
   run: async (given, terminal) => {
     const client = await connect(given, terminal);
-    const found = await client.call('groups.freezes', { params: { id: given.operand(0) } });
-    show(given, terminal, found, ({ items }) => table(items, FREEZE_COLUMNS, 'no freezes'));
+    const params = { id: given.operand(0) };
+    await showRows(given, terminal, {
+      load: () => client.call('groups.freezes', { params }),
+      columns: FREEZE_COLUMNS,
+      whenEmpty: 'no freezes',
+    });
   },
 };
 

@@ -29,7 +29,7 @@ it('renames, moves and removes groups', async () => {
   expect(await ok('groups', 'rename', hall, 'hall 7')).toBe(`${hall} is hall 7 now\n`);
   expect(await ok('groups', 'move', hall, '--parent', west)).toBe(`${hall} is below ${west}\n`);
   const loop = await run(['groups', 'move', west, '--parent', hall]);
-  expect([loop.code, loop.err]).toEqual([1, expect.stringContaining('[conflict]')]);
+  expect([loop.code, loop.err]).toEqual([6, expect.stringContaining('[conflict]')]);
   const full = await run(['groups', 'remove', west]);
   expect(full.err).toContain('[group_not_empty]');
   expect(await ok('groups', 'remove', hall)).toBe(`removed ${hall}\n`);

@@ -1,4 +1,6 @@
 import type { Answer } from '../../protocol/api/index.js';
+import { FleetError } from '../../core/kernel/index.js';
+import type { Client } from '../client.js';
 import { usageError, type Command } from '../command.js';
 import {
   connect,
@@ -6,9 +8,12 @@ import {
   MANAGER_OPTIONS,
   OUTPUT_OPTION,
   show,
+  SHOW_OPTIONS,
   showList,
+  showOne,
 } from '../connection.js';
-import { plain, type Column } from '../table.js';
+import { facts, plain, table, type Column } from '../output/index.js';
+import { FREEZE_COLUMNS } from './circumstances.js';
 import { whole } from '../values.js';
 
 type Group = Answer<'groups.create'>;
@@ -16,9 +21,9 @@ type Group = Answer<'groups.create'>;
 const COLUMNS: readonly Column<Group>[] = [
   ['id', (group) => group.id],
   ['name', (group) => group.name],
-  ['parent', (group) => group.parent_id],
+  ['parent', (group) => group.parent_id, 'id'],
   ['nodes at most', (group) => group.nodes_max],
-  ['created', (group) => group.created_at],
+  ['created', (group) => group.created_at, 'time'],
 ];
 
 export const listGroups: Command = {
@@ -33,6 +38,62 @@ export const listGroups: Command = {
       columns: COLUMNS,
       whenEmpty: 'no groups',
     });
+  },
+};
+
+/** More groups than any fleet has. */
+const PAGES_MAX = 200;
+
+/** A group by its id. Reads the list: the manager shows no single one. Throws `not_found`. */
+async function findGroup(client: Client, id: string): Promise<Group> {
+  let cursor: string | undefined;
+  for (let page = 0; page < PAGES_MAX; page += 1) {
+    const query = { limit: 500, ...(cursor === undefined ? {} : { cursor }) };
+    const { items, next_cursor: next } = await client.call('groups.list', { query });
+    const found = items.find((group) => group.id === id);
+    if (found !== undefined) return found;
+    if (next === null) break;
+    cursor = next;
+  }
+  throw new FleetError('not_found', `there is no group ${id}, or you may not see it`);
+}
+
+async function wholeGroup(client: Client, id: string) {
+  const group = await findGroup(client, id);
+  const params = { id };
+  const [upgrades, freezes, nodes] = await Promise.all([
+    client.call('groups.switch', { params }),
+    client.call('groups.freezes', { params }),
+    client.call('fleet.summary', { query: { group_id: id } }),
+  ]);
+  return { ...group, upgrades, freezes: freezes.items, nodes };
+}
+
+export const showGroup: Command = {
+  name: 'groups show',
+  summary: 'one group: quota, nodes, upgrade switch and freezes',
+  operands: ['ID'],
+  options: SHOW_OPTIONS,
+  run: async (given, terminal) => {
+    const client = await connect(given, terminal);
+    await showOne(
+      given,
+      terminal,
+      () => wholeGroup(client, given.operand(0)),
+      ({ nodes, upgrades, freezes, ...group }) => [
+        facts([
+          ['id', group.id],
+          ['name', group.name],
+          ['parent', group.parent_id],
+          ['nodes', `${nodes.nodes} here and below, ${nodes.by_status.online ?? 0} online`],
+          ['nodes at most', group.nodes_max],
+          ['upgrades', upgrades.effective_mode],
+          ['set here', upgrades.set_by === null ? null : upgrades.mode],
+          ['created', group.created_at],
+        ]),
+        ...(freezes.length === 0 ? [] : [table(freezes, FREEZE_COLUMNS, '')]),
+      ],
+    );
   },
 };
 

@@ -6,10 +6,13 @@ export {
   removeGroup,
   renameGroup,
   setQuota,
+  showGroup,
 } from './groups.js';
 export { listNodes, revokeNode, showNode, transferNodes } from './nodes.js';
 export { previewRollout } from './preview.js';
+export { enroll } from './enroll.js';
 export { listAudit } from './records.js';
+export { listRings, showRing, startRing } from './rings.js';
 export { reportRollout, whyNode } from './report.js';
 export { listRollouts, listTargets, showRollout } from './rollouts.js';
 export { setup } from './setup.js';
@@ -32,6 +35,9 @@ export {
   listTokens,
   revokeToken,
   rotateToken,
+  showToken,
 } from './tokens.js';
 export { createRollout, upgradeGroup, upgradeNode } from './upgrade.js';
 export { watch } from './watch.js';
+export { planProblems, type Problem } from './plan-file.js';
+export type { RolloutBody } from './plan-options.js';

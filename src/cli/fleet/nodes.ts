@@ -6,25 +6,36 @@ import {
   MANAGER_OPTIONS,
   OUTPUT_OPTION,
   show,
+  SHOW_OPTIONS,
   showList,
+  showOne,
 } from '../connection.js';
-import { facts, table, type Column } from '../table.js';
+import { type Block, type Column, facts, table } from '../output/index.js';
 import { oneOf } from '../values.js';
 
 type Node = Answer<'nodes.show'>;
 
 const STATUSES = ['pending', 'online', 'offline', 'revoked'] as const;
-const Status = oneOf(STATUSES);
+const UPGRADERS = ['none', 'agent', 'poll', 'kubernetes'] as const;
+
+const labelsText = ({ labels }: Node): string | null =>
+  Object.entries(labels)
+    .map((pair) => pair.join('='))
+    .join(' ') || null;
 
 const COLUMNS: readonly Column<Node>[] = [
   ['id', (node) => node.id],
   ['name', (node) => node.name],
-  ['group', (node) => node.group_id],
-  ['status', (node) => node.status],
+  ['group', (node) => node.group_id, 'id'],
+  ['status', (node) => node.status, 'state'],
   ['by', (node) => node.transport],
+  ['upgrader', (node) => node.upgrader, 'wide'],
   ['host', (node) => `${node.host.os}/${node.host.arch}`],
   ['services', (node) => node.services.map((s) => `${s.name}=${s.version ?? '-'}`).join(' ')],
-  ['last seen', (node) => node.last_seen_at],
+  ['last seen', (node) => node.last_seen_at, 'time'],
+  ['agent', (node) => node.agent_version, 'wide'],
+  ['labels', labelsText, 'wide'],
+  ['enrolled', (node) => node.enrolled_at, 'wide-time'],
 ];
 
 export const listNodes: Command = {
@@ -33,11 +44,22 @@ export const listNodes: Command = {
   operands: [],
   options: {
     group: { value: 'ID', help: 'this group only' },
-    status: { value: 'S', help: STATUSES.join(', ') },
+    status: { value: 'S', words: STATUSES, help: STATUSES.join(', ') },
+    upgrader: {
+      value: 'U',
+      words: UPGRADERS,
+      help: 'by who upgrades it: none (nobody: unmanaged), agent, poll, kubernetes',
+    },
+    outdated: { help: 'only those behind the newest release of their channel' },
     ...LIST_OPTIONS,
   },
   run: async (given, terminal) => {
-    const filter = { group_id: given.optional('group'), status: given.read('status', Status) };
+    const filter = {
+      group_id: given.optional('group'),
+      status: given.read('status', oneOf(STATUSES)),
+      upgrader: given.read('upgrader', oneOf(UPGRADERS)),
+      outdated: given.isSet('outdated') ? ('true' as const) : undefined,
+    };
     const client = await connect(given, terminal);
     await showList(given, terminal, {
       page: (page) => client.call('nodes.list', { query: { ...filter, ...page } }),
@@ -76,36 +98,33 @@ const SUPPORT_COLUMNS: readonly Column<Node['support'][number]>[] = [
   ['support', (one) => one.window.replaceAll('_', ' ')],
 ];
 
-const nodeText = (node: Node): string =>
+const nodeText = (node: Node): readonly Block[] => [
   facts([
     ['id', node.id],
     ['name', node.name],
     ['group', node.group_id],
     ['status', node.status],
     ['connected by', node.transport],
+    ['upgraded by', node.upgrader],
     ['host', `${node.host.hostname} (${node.host.os}/${node.host.arch}, ${node.host.kernel})`],
-    [
-      'labels',
-      Object.entries(node.labels)
-        .map((pair) => pair.join('='))
-        .join(' ') || null,
-    ],
+    ['labels', labelsText(node)],
     ['agent', node.agent_version],
     ['enrolled', node.enrolled_at],
     ['last seen', node.last_seen_at],
-  ]) +
-  `\n${table(node.services, SERVICE_COLUMNS, 'no services')}` +
-  (node.support.length === 0 ? '' : `\n${table(node.support, SUPPORT_COLUMNS, '')}`);
+  ]),
+  table(node.services, SERVICE_COLUMNS, 'no services'),
+  ...(node.support.length === 0 ? [] : [table(node.support, SUPPORT_COLUMNS, '')]),
+];
 
 export const showNode: Command = {
   name: 'nodes show',
   summary: 'one node with its services',
   operands: ['ID'],
-  options: { ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
+  options: SHOW_OPTIONS,
   run: async (given, terminal) => {
     const client = await connect(given, terminal);
-    const node = await client.call('nodes.show', { params: { id: given.operand(0) } });
-    show(given, terminal, node, nodeText);
+    const params = { id: given.operand(0) };
+    await showOne(given, terminal, () => client.call('nodes.show', { params }), nodeText);
   },
 };
 

@@ -51,6 +51,15 @@ rest = true
 `;
 
 describe('a plan file', () => {
+  it('is YAML when its name says so', async () => {
+    const path = `${file('')}.yaml`;
+    writeFileSync(
+      path,
+      'product: edge\nversion: 1.4.0\nstrategy: scheduled\nrings: [{ name: all, rest: true }]\n',
+    );
+    expect(await bodyOf('--plan', path)).toMatchObject({ rings: [{ name: 'all', rest: true }] });
+  });
+
   it('is TOML or JSON, and both say the same', async () => {
     const body = await bodyOf('--plan', file(WEEKLY));
     expect(body).toMatchObject({

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { parse as parseToml } from 'smol-toml';
+import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { FleetError } from '../../core/kernel/index.js';
 import { nearest } from '../nearest.js';
@@ -11,14 +12,17 @@ export interface Problem {
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** More repetitions than a plan has; fewer than it takes to fill the memory. */
+const ALIASES_MAX = 100;
+
 const isFields = (value: unknown): value is Fields =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Reads a plan that was written down: JSON when it begins with a brace, else TOML. */
+/** Reads a plan that was written down: JSON when it begins with a brace, YAML by its name, else TOML. */
 export async function readPlanFile(path: string): Promise<Fields> {
   const text = await readFile(path, 'utf8');
   try {
-    const read: unknown = text.trimStart().startsWith('{') ? JSON.parse(text) : parseToml(text);
+    const read = parsed(path, text);
     // A date of TOML becomes its text, which is what the schema reads.
     const plan: unknown = JSON.parse(JSON.stringify(read, withUtc));
     if (isFields(plan)) return plan;
@@ -27,6 +31,11 @@ export async function readPlanFile(path: string): Promise<Fields> {
     throw invalidPlan(path, [{ path: '', message: why }]);
   }
   throw invalidPlan(path, [{ path: '', message: 'is no object' }]);
+}
+
+function parsed(path: string, text: string): unknown {
+  if (/\.ya?ml$/i.test(path)) return parseYaml(text, { maxAliasCount: ALIASES_MAX });
+  return text.trimStart().startsWith('{') ? JSON.parse(text) : parseToml(text);
 }
 
 /** Moments with an offset are moments in UTC; those without any stay as they are, and are refused. */
@@ -40,13 +49,18 @@ const withUtc = (_key: string, value: unknown): unknown =>
  * its path; a key that nobody knows is one too, since it would be passed over without a word.
  */
 export function checkPlan<T extends z.ZodType>(file: string, plan: Fields, schema: T): z.input<T> {
+  const problems = planProblems(plan, schema);
+  if (problems.length > 0) throw invalidPlan(file, problems);
+  return plan as z.input<T>;
+}
+
+/** What is wrong with a plan, each with its path. */
+export function planProblems(plan: Fields, schema: z.ZodType): Problem[] {
   const parsed = schema.safeParse(plan);
   const wrong = parsed.success
     ? []
     : parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }));
-  const problems = [...wrong, ...unknownKeys(plan, schema, '')];
-  if (problems.length > 0) throw invalidPlan(file, problems);
-  return plan as z.input<T>;
+  return [...wrong, ...unknownKeys(plan, schema, '')];
 }
 
 export function invalidPlan(file: string, problems: readonly Problem[]): FleetError {

@@ -36,11 +36,11 @@ const OWN: Readonly<Record<string, (typeof STRATEGIES)[number]>> = {
 
 /** What a release goes to, and how. */
 export const PLAN_OPTIONS: Options = {
-  plan: { value: 'FILE', help: 'the whole plan as JSON or TOML; options change it' },
+  plan: { value: 'FILE', help: 'the whole plan as JSON, TOML or YAML; options change it' },
   product: { value: 'P', help: 'what to upgrade (needed, here or in the plan)' },
   version: { value: 'V', help: 'the release to bring (needed, here or in the plan)' },
   channel: { value: 'C', help: 'its channel (default stable)' },
-  strategy: { value: 'S', help: `${STRATEGIES.join(', ')} (default staged)` },
+  strategy: { value: 'S', words: STRATEGIES, help: `${STRATEGIES.join(', ')} (default staged)` },
   waves: { value: 'P,P,...', help: 'staged: cumulative percents (default 10,50,100)' },
   'step-percent': { value: 'P', help: 'rolling: size of each step (default 25)' },
   'canary-percent': { value: 'P', help: 'canary: how many go first (default 10)' },

@@ -2,7 +2,7 @@ import { durationInWords, SECOND_MS } from '../../core/kernel/index.js';
 import type { Answer } from '../../protocol/api/index.js';
 import type { Command } from '../command.js';
 import { connect, MANAGER_OPTIONS, OUTPUT_OPTION, show } from '../connection.js';
-import { facts, table, type Column } from '../table.js';
+import { type Block, type Column, facts, table } from '../output/index.js';
 import { bytesInWords } from '../terminal.js';
 import {
   PLAN_NOTES,
@@ -53,7 +53,7 @@ const columnsOf = (waves: readonly Wave[], isIndependent: boolean): readonly Col
   ['who', whoText],
   ['opens when', (wave) => opensText(wave, waves, isIndependent)],
   ['passes when', (wave) => wave.passes_when.join('; ') || 'all have ended'],
-  ['earliest', (wave) => wave.opens_at],
+  ['earliest', (wave) => wave.opens_at, 'time'],
 ];
 
 const SKIPPED_COLUMNS: readonly Column<readonly [string, number]>[] = [
@@ -77,19 +77,19 @@ function takesText({ duration_seconds: seconds, duration_from: from }: Preview):
   return `${durationInWords(seconds * SECOND_MS)} at least (${RESTS_ON[from]})`;
 }
 
-function previewText(preview: Preview, asked: RolloutBody): string {
+function previewText(preview: Preview, asked: RolloutBody): readonly Block[] {
   const { waves, skipped } = preview;
   const isIndependent = preview.strategy === 'scheduled' && asked.order === 'independent';
   const nodes = waves.reduce((sum, { size }) => sum + size, 0);
-  return (
+  return [
     facts([
       ['release', `${preview.product} ${preview.version} (${preview.channel})`],
       ['strategy', preview.strategy],
       ['nodes', `${nodes} in ${waves.length} wave${waves.length === 1 ? '' : 's'}`],
       ['takes', takesText(preview)],
       ['downloads', bytesInWords(preview.download_bytes)],
-    ]) +
-    `\n${table(waves, columnsOf(waves, isIndependent), 'no waves')}` +
-    (skipped.length === 0 ? '' : `\n${table(countsOf(skipped), SKIPPED_COLUMNS, '')}`)
-  );
+    ]),
+    table(waves, columnsOf(waves, isIndependent), 'no waves'),
+    ...(skipped.length === 0 ? [] : [table(countsOf(skipped), SKIPPED_COLUMNS, '')]),
+  ];
 }

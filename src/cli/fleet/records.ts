@@ -1,7 +1,7 @@
 import type { Answer } from '../../protocol/api/index.js';
 import type { Command } from '../command.js';
 import { connect, LIST_OPTIONS, showList } from '../connection.js';
-import type { Column } from '../table.js';
+import { type Column } from '../output/index.js';
 import { Moment, oneOf } from '../values.js';
 
 type Entry = Answer<'audit.list'>['items'][number];
@@ -9,11 +9,14 @@ type Entry = Answer<'audit.list'>['items'][number];
 const OUTCOMES = ['allowed', 'refused', 'failed'] as const;
 const AUDIT_COLUMNS: readonly Column<Entry>[] = [
   ['id', (entry) => entry.id],
-  ['at', (entry) => entry.at],
+  ['at', (entry) => entry.at, 'time'],
   ['who', (entry) => `${entry.actor_kind} ${entry.actor_name || entry.actor_id}`.trim()],
   ['action', (entry) => entry.action],
   ['target', (entry) => `${entry.target_kind} ${entry.target_id}`.trim()],
-  ['outcome', (entry) => entry.outcome],
+  ['outcome', (entry) => entry.outcome, 'state'],
+  ['group', (entry) => entry.group_id, 'wide'],
+  ['from', (entry) => entry.ip, 'wide'],
+  ['request', (entry) => entry.request_id, 'wide'],
 ];
 
 export const listAudit: Command = {

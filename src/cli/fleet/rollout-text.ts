@@ -1,5 +1,5 @@
 import type { Answer } from '../../protocol/api/index.js';
-import { facts, table, type Column } from '../table.js';
+import { type Block, type Column, facts, table } from '../output/index.js';
 
 export type Rollout = Answer<'rollouts.show'>;
 type Wave = Rollout['waves'][number];
@@ -11,15 +11,17 @@ export const countsText = ({ counts }: Wave): string =>
     .map(([state, count]) => `${count} ${state}`)
     .join(', ');
 
-const WAVE_COLUMNS: readonly Column<Wave>[] = [
+export const WAVE_COLUMNS: readonly Column<Wave>[] = [
   ['wave', (wave) => wave.index + 1],
   ['name', (wave) => wave.name],
-  ['status', (wave) => wave.status],
+  ['status', (wave) => wave.status, 'state'],
   ['nodes', (wave) => wave.size],
-  ['verdict', (wave) => wave.verdict],
+  ['verdict', (wave) => wave.verdict, 'state'],
   ['states', countsText],
   ['reason', (wave) => wave.reason],
-  ['until', (wave) => wave.until],
+  ['until', (wave) => wave.until, 'time'],
+  ['opened', (wave) => wave.opened_at, 'wide-time'],
+  ['ended', (wave) => wave.ended_at, 'wide-time'],
 ];
 
 const APPROVED_COLUMN: Column<Wave> = ['approved by', (wave) => wave.approved_by.join(', ')];
@@ -39,7 +41,7 @@ const glassText = (glass: NonNullable<Rollout['break_glass']>): string =>
   `by ${glass.by_name} until ${glass.until}: ${glass.reason}`;
 
 /** A rollout with its waves, for people. */
-export const rolloutText = (rollout: Rollout): string =>
+export const rolloutText = (rollout: Rollout): readonly Block[] => [
   facts([
     ['rollout', rollout.id],
     ['release', `${rollout.product} ${rollout.version} (${rollout.channel})`],
@@ -53,6 +55,7 @@ export const rolloutText = (rollout: Rollout): string =>
     ['reason', rollout.reason],
     ['by', rollout.created_by],
     ['since', rollout.created_at],
-  ]) +
-  `\n${table(rollout.waves, columnsOf(rollout), 'no waves')}` +
-  (rollout.skipped.length === 0 ? '' : `\n${table(rollout.skipped, SKIPPED_COLUMNS, '')}`);
+  ]),
+  table(rollout.waves, columnsOf(rollout), 'no waves'),
+  ...(rollout.skipped.length === 0 ? [] : [table(rollout.skipped, SKIPPED_COLUMNS, '')]),
+];

@@ -1,14 +1,7 @@
 import type { Answer } from '../../protocol/api/index.js';
 import type { Command } from '../command.js';
-import {
-  connect,
-  LIST_OPTIONS,
-  MANAGER_OPTIONS,
-  OUTPUT_OPTION,
-  show,
-  showList,
-} from '../connection.js';
-import type { Column } from '../table.js';
+import { connect, LIST_OPTIONS, SHOW_OPTIONS, showList, showOne } from '../connection.js';
+import { type Column } from '../output/index.js';
 import { oneOf } from '../values.js';
 import { rolloutText, type Rollout } from './rollout-text.js';
 
@@ -27,10 +20,13 @@ const COLUMNS: readonly Column<Rollout>[] = [
   ['product', (rollout) => rollout.product],
   ['version', (rollout) => rollout.version],
   ['strategy', (rollout) => rollout.strategy],
-  ['scope', ({ scope }) => `${scope.kind} ${scope.id}`],
-  ['status', (rollout) => rollout.status],
+  ['scope', ({ scope }) => `${scope.kind} ${scope.id}`, 'id'],
+  ['status', (rollout) => rollout.status, 'state'],
   ['reason', (rollout) => rollout.reason],
-  ['since', (rollout) => rollout.created_at],
+  ['since', (rollout) => rollout.created_at, 'time'],
+  ['channel', (rollout) => rollout.channel, 'wide'],
+  ['by', (rollout) => rollout.created_by, 'wide'],
+  ['changed', (rollout) => rollout.updated_at, 'wide-time'],
 ];
 
 export const listRollouts: Command = {
@@ -39,7 +35,7 @@ export const listRollouts: Command = {
   operands: [],
   options: {
     group: { value: 'ID', help: 'this group only' },
-    status: { value: 'S', help: STATUSES.join(', ') },
+    status: { value: 'S', words: STATUSES, help: STATUSES.join(', ') },
     ...LIST_OPTIONS,
   },
   run: async (given, terminal) => {
@@ -57,11 +53,11 @@ export const showRollout: Command = {
   name: 'rollouts show',
   summary: 'one rollout with its waves',
   operands: ['ID'],
-  options: { ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
+  options: SHOW_OPTIONS,
   run: async (given, terminal) => {
     const client = await connect(given, terminal);
-    const rollout = await client.call('rollouts.show', { params: { id: given.operand(0) } });
-    show(given, terminal, rollout, rolloutText);
+    const params = { id: given.operand(0) };
+    await showOne(given, terminal, () => client.call('rollouts.show', { params }), rolloutText);
   },
 };
 
@@ -71,11 +67,11 @@ const TARGET_COLUMNS: readonly Column<Target>[] = [
   ['node', (target) => target.node_id],
   ['name', (target) => target.node_name],
   ['wave', (target) => target.wave + 1],
-  ['state', ({ state, offline }) => (offline ? `${state}, offline` : state)],
+  ['state', ({ state, offline }) => (offline ? `${state}, offline` : state), 'state'],
   ['reason', (target) => target.reason],
   ['from', (target) => target.from_version],
   ['error', (target) => target.error_code],
-  ['updated', (target) => target.updated_at],
+  ['updated', (target) => target.updated_at, 'time'],
 ];
 
 export const listTargets: Command = {

@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { makeClient } from '../client.js';
 import { usageError, type Command } from '../command.js';
-import { MANAGER_OPTION, managerUrl, OUTPUT_OPTION, show } from '../connection.js';
+import { connectAsNobody, MANAGER_OPTION, OUTPUT_OPTION, show } from '../connection.js';
 import { reserveSecretFile } from '../new-file.js';
 
 export const setup: Command = {
@@ -23,7 +22,7 @@ export const setup: Command = {
     if (setupToken === undefined) {
       throw usageError('`setup` needs --setup-token T or --setup-token-file FILE');
     }
-    const client = makeClient({ manager: managerUrl(given, terminal), token: null });
+    const { client } = await connectAsNobody(given, terminal);
     const out = given.optional('token-out');
     const name = given.optional('name') ?? 'first admin';
     const body = { setup_token: setupToken.trim(), name };

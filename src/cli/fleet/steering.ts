@@ -2,7 +2,7 @@ import { FleetError } from '../../core/kernel/index.js';
 import type { Answer } from '../../protocol/api/index.js';
 import type { Command } from '../command.js';
 import { connect, MANAGER_OPTIONS, OUTPUT_OPTION, show } from '../connection.js';
-import { facts, table, type Column } from '../table.js';
+import { type Block, type Column, facts, table } from '../output/index.js';
 import { whole } from '../values.js';
 import type { Rollout } from './rollout-text.js';
 
@@ -129,9 +129,9 @@ const SKIPPED_COLUMNS: readonly Column<Reverted['skipped'][number]>[] = [
   ['reason', (skipped) => skipped.reason],
 ];
 
-const revertedText = ({ items, skipped }: Reverted): string =>
+const revertedText = ({ items, skipped }: Reverted): readonly Block[] =>
   items
-    .map((rollout) => {
+    .map((rollout): Block => {
       const nodes = rollout.waves.reduce((sum, { size }) => sum + size, 0);
       return facts([
         ['rollout', rollout.id],
@@ -140,8 +140,7 @@ const revertedText = ({ items, skipped }: Reverted): string =>
         ['status', rollout.status],
       ]);
     })
-    .concat(skipped.length === 0 ? [] : [table(skipped, SKIPPED_COLUMNS, '')])
-    .join('\n');
+    .concat(skipped.length === 0 ? [] : [table(skipped, SKIPPED_COLUMNS, '')]);
 
 export const revertRollout: Command = {
   name: 'rollouts revert',

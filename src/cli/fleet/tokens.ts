@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Answer, Call } from '../../protocol/api/index.js';
+import { FleetError } from '../../core/kernel/index.js';
 import { PERMISSIONS } from '../../core/access/index.js';
 import type { Command, Given } from '../command.js';
 import {
@@ -8,11 +9,13 @@ import {
   MANAGER_OPTIONS,
   OUTPUT_OPTION,
   show,
+  SHOW_OPTIONS,
   showList,
+  showOne,
 } from '../connection.js';
 import type { Terminal } from '../terminal.js';
 import { reserveSecretFile } from '../new-file.js';
-import { facts, type Column } from '../table.js';
+import { type Column, facts } from '../output/index.js';
 import { oneOf, whole } from '../values.js';
 
 type Token = Answer<'tokens.list'>['items'][number];
@@ -91,10 +94,11 @@ const COLUMNS: readonly Column<Token>[] = [
   ['name', (token) => token.name],
   ['role', (token) => token.role ?? token.permissions?.join(' ') ?? ''],
   ['group', (token) => token.group_id],
-  ['expires', (token) => token.expires_at],
-  ['last used', (token) => token.last_used_at],
-  ['from', (token) => token.last_used_from],
-  ['made by', (token) => token.made_by],
+  ['expires', (token) => token.expires_at, 'time'],
+  ['last used', (token) => token.last_used_at, 'time'],
+  ['from', (token) => token.last_used_from, 'wide'],
+  ['made by', (token) => token.made_by, 'wide'],
+  ['created', (token) => token.created_at, 'wide-time'],
 ];
 
 export const listTokens: Command = {
@@ -109,6 +113,31 @@ export const listTokens: Command = {
       columns: COLUMNS,
       whenEmpty: 'no tokens',
     });
+  },
+};
+
+export const showToken: Command = {
+  name: 'tokens show',
+  summary: 'one API token, without its secret',
+  operands: ['ID'],
+  options: SHOW_OPTIONS,
+  run: async (given, terminal) => {
+    const client = await connect(given, terminal);
+    const load = async (): Promise<Token> => {
+      let cursor: string | null = null;
+      do {
+        const query: { limit: number; cursor?: string } =
+          cursor === null ? { limit: 500 } : { limit: 500, cursor };
+        const page: Answer<'tokens.list'> = await client.call('tokens.list', { query });
+        const found = page.items.find(({ id }) => id === given.operand(0));
+        if (found !== undefined) return found;
+        cursor = page.next_cursor;
+      } while (cursor !== null);
+      throw new FleetError('not_found', `there is no token ${given.operand(0)}`);
+    };
+    await showOne(given, terminal, load, (token) =>
+      facts(COLUMNS.map(([name, value]) => [name, value(token)] as const)),
+    );
   },
 };
 

@@ -12,10 +12,12 @@ import {
   SCOPE_OPTIONS,
 } from './plan-options.js';
 import { rolloutText, type Rollout } from './rollout-text.js';
-import { watchUntilOver } from './watch.js';
+import { checkWait, WAIT_OPTIONS, watchUntilOver } from './watch.js';
 
 const WATCHED: Readonly<Record<string, OptionSpec>> = {
-  watch: { help: 'stay until it is over; the exit code is that of `rollouts watch`' },
+  wait: { help: 'stay until it is over; the exit code tells the end, as of `rollouts watch`' },
+  watch: { help: 'the same as --wait' },
+  ...WAIT_OPTIONS,
   ...MANAGER_OPTIONS,
   ...OUTPUT_OPTION,
 };
@@ -38,6 +40,7 @@ export const upgradeNode: Command = {
     'T is a moment such as 2026-12-01T22:00:00Z; D is seconds, or a time such as 30m, 12h, 7d.',
   ],
   run: async (given, terminal) => {
+    checkWait(given);
     const version = given.need('version', Version);
     const optional = present({
       channel: given.read('channel', Channel),
@@ -63,6 +66,7 @@ export const upgradeGroup: Command = {
   options: { ...PLAN_OPTIONS, ...WATCHED },
   notes: PLAN_NOTES,
   run: async (given, terminal) => {
+    checkWait(given);
     const body = await readGroupPlan(given);
     const client = await connect(given, terminal);
     const rollout = await client.call('groups.upgrade', { params: { id: given.operand(0) }, body });
@@ -77,6 +81,7 @@ export const createRollout: Command = {
   options: { ...SCOPE_OPTIONS, ...PLAN_OPTIONS, ...WATCHED },
   notes: PLAN_NOTES,
   run: async (given, terminal) => {
+    checkWait(given);
     const body = await readRolloutPlan(given);
     const client = await connect(given, terminal);
     await tell(await client.call('rollouts.create', { body }), { given, terminal, client });
@@ -87,6 +92,6 @@ async function tell(
   rollout: Rollout,
   { given, terminal, client }: { given: Given; terminal: Terminal; client: Client },
 ): Promise<void> {
-  if (given.isSet('watch')) await watchUntilOver(rollout.id, { given, terminal, client });
+  if (checkWait(given)) await watchUntilOver(rollout.id, { given, terminal, client });
   else show(given, terminal, rollout, rolloutText);
 }

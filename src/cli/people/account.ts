@@ -1,7 +1,7 @@
 import type { Answer } from '../../protocol/api/index.js';
 import { usageError, type Command } from '../command.js';
-import { connect, MANAGER_OPTIONS, OUTPUT_OPTION, show } from '../connection.js';
-import { table, type Column } from '../table.js';
+import { connect, ITEMS_OPTIONS, MANAGER_OPTIONS, showRows } from '../connection.js';
+import { type Column } from '../output/index.js';
 import { passwordOf } from './login.js';
 
 const PASSWORD_OPTION = {
@@ -73,9 +73,9 @@ const COLUMNS: readonly Column<Session>[] = [
   ['id', (session) => session.id],
   ['kind', (session) => session.kind],
   ['this', (session) => (session.is_this ? 'yes' : '')],
-  ['since', (session) => session.created_at],
-  ['last used', (session) => session.used_at],
-  ['until', (session) => session.expires_at],
+  ['since', (session) => session.created_at, 'time'],
+  ['last used', (session) => session.used_at, 'time'],
+  ['until', (session) => session.expires_at, 'time'],
   ['from', (session) => session.ip],
   ['program', (session) => session.user_agent],
 ];
@@ -84,11 +84,14 @@ export const listSessions: Command = {
   name: 'sessions list',
   summary: 'the own sessions',
   operands: [],
-  options: { ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
+  options: ITEMS_OPTIONS,
   run: async (given, terminal) => {
     const client = await connect(given, terminal);
-    const sessions = await client.call('sessions.list');
-    show(given, terminal, sessions, ({ items }) => table(items, COLUMNS, 'no sessions'));
+    await showRows(given, terminal, {
+      load: () => client.call('sessions.list'),
+      columns: COLUMNS,
+      whenEmpty: 'no sessions',
+    });
   },
 };
 

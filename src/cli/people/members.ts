@@ -8,7 +8,7 @@ import {
   show,
   showList,
 } from '../connection.js';
-import type { Column } from '../table.js';
+import { type Column } from '../output/index.js';
 import { oneOf, present, whole } from '../values.js';
 
 type Member = Answer<'members.set'>;
@@ -18,7 +18,7 @@ const COLUMNS: readonly Column<Member>[] = [
   ['login', (member) => member.login],
   ['role', (member) => member.role],
   ['from', (member) => member.source],
-  ['expires', (member) => member.expires_at],
+  ['expires', (member) => member.expires_at, 'time'],
 ];
 
 export const listMembers: Command = {

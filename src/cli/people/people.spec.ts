@@ -1,4 +1,4 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join as at } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { makeTempDir } from '../../../test/support/databases.js';
@@ -67,9 +67,11 @@ it('takes a password from a file or a person, and never from the command line', 
   const file = at(dir.path, 'password');
   writeFileSync(file, 'not the right one\n');
   const refused = await run(['login', 'ann', '--password-file', file]);
-  expect([refused.code, refused.err]).toEqual([1, expect.stringContaining('[sign_in_failed]')]);
+  expect([refused.code, refused.err]).toEqual([5, expect.stringContaining('[sign_in_failed]')]);
   writeFileSync(file, `${PASSWORD}\n`);
-  expect((await run(['login', 'ann', '--password-file', file])).out).toMatch(/^bwl_\w{40}\n$/);
+  expect((await run(['login', 'ann', '--print', '--password-file', file])).out).toMatch(
+    /^bwl_\w{40}\n$/,
+  );
   expect((await run(['login', 'ann'])).err).toContain('Give --password-file FILE');
   expect((await run(['login', 'ann', '--password', 'x'])).code).toBe(2);
 });
@@ -115,5 +117,80 @@ it('sets up a second factor, asks for it, and takes it away; lists and ends sess
   writeFileSync(next, 'nine-green-owls-sing');
   const change = ['account', 'password', ...given, '--new-password-file', next];
   expect((await run(change, token)).out).toContain('sign in again');
-  expect((await run(['whoami'], token)).code).toBe(1);
+  expect((await run(['whoami'], token)).code).toBe(5);
+});
+
+it('keeps a context for each manager, and sends its token nowhere else', async () => {
+  const home = at(dir.path, 'home');
+  const config = at(home, 'bellwether', 'config.json');
+  const ended = async (words: string[], env: Record<string, string> = {}, more = {}) => {
+    const terminal = recordingTerminal({ XDG_CONFIG_HOME: home, ...env }, more);
+    const code = await runProgram(words, terminal);
+    return { code, out: terminal.outText(), err: terminal.errText() };
+  };
+  await join(manager, 'zoe', { super_admin: true });
+  const ask = async (): Promise<string> => PASSWORD;
+  const signedIn = await ended(['login', 'zoe', '--manager', manager.url], {}, { ask });
+  expect([signedIn.code, signedIn.err]).toEqual([0, '']);
+  const written = JSON.parse(readFileSync(config, 'utf8')) as {
+    current: string;
+    contexts: Record<string, { token: string }>;
+  };
+  const name = `127.0.0.1-${new URL(manager.url).port}`;
+  expect(written.current).toBe(name);
+  expect(statSync(config).mode & 0o777).toBe(0o600);
+  const token = written.contexts[name]?.token ?? '';
+  expect(token).toMatch(/^bwl_/);
+  expect((await ended(['whoami'])).out).toMatch(/login: +zoe\n/);
+
+  const input = async (): Promise<string> => `${manager.admin}\n`;
+  const kept = ['login', '--token', '-', '--manager', manager.url, '--context', 'robot'];
+  expect((await ended(kept, {}, { input })).code).toBe(0);
+  // A token is nobody: what is said by name holds before what is in use, and the environment before that.
+  expect((await ended(['whoami'])).err).toContain('[person_required]');
+  expect((await ended(['whoami', '--context', name])).code).toBe(0);
+  expect((await ended(['whoami'], { BELLWETHER_CONTEXT: name })).code).toBe(0);
+  expect((await ended(['whoami'], { BELLWETHER_TOKEN: token })).code).toBe(0);
+  expect((await ended(['context', 'use', name])).out).toContain(`using ${name}`);
+  expect((await ended(['whoami'])).code).toBe(0);
+
+  const elsewhere = await ended(['whoami'], { BELLWETHER_MANAGER: 'http://127.0.0.1:9' });
+  expect([elsewhere.code, elsewhere.err]).toEqual([2, expect.stringContaining('no token')]);
+  const list = await ended(['context', 'list', '-o', 'yaml']);
+  const shown = await ended(['context', 'show']);
+  for (const { out, err } of [list, shown, signedIn, elsewhere]) {
+    expect(out + err).not.toContain(token);
+    expect(out + err).not.toContain(manager.admin);
+  }
+  const slip = await ended(['context', 'use', 'robt']);
+  expect([slip.code, slip.err]).toEqual([4, expect.stringContaining('Did you mean robot?')]);
+
+  const tomorrow = (): number => Date.now() + 86_400_000;
+  const late = await ended(['whoami'], {}, { now: tomorrow });
+  expect([late.code, late.err]).toEqual([5, expect.stringContaining('`bellwether login`')]);
+  expect((await ended(['logout'])).out).toBe('signed out\n');
+  expect(readFileSync(config, 'utf8')).not.toContain(token);
+  expect((await ended(['whoami'])).code).toBe(2);
+
+  chmodSync(config, 0o644);
+  expect((await ended(['context', 'delete', 'robot'])).err).toContain('others can read');
+  expect(statSync(config).mode & 0o777).toBe(0o600);
+  expect((await ended(['context', 'list', '-o', 'name'])).out).toBe(`${name}\n`);
+  for (const bad of ['{', '{"version":2}', '{"version":1,"current":null,"contexts":{"a":{}}}']) {
+    writeFileSync(config, bad);
+    const refused = await ended(['context', 'list']);
+    expect([refused.code, refused.err]).toEqual([
+      1,
+      expect.stringContaining('[local_file_failed]'),
+    ]);
+  }
+});
+
+it('takes a login or a token, and a token only where one comes', async () => {
+  for (const words of [['login'], ['login', 'ann', '--token', 'x'], ['login', '--token', '-']]) {
+    expect((await run(words)).code).toBe(2);
+  }
+  const file = at(dir.path, 'two-tokens');
+  writeFileSync(file, 'one two\n');
+  expect((await run(['login', '--token', file])).err).toContain('does not hold one token');
 });

@@ -8,7 +8,7 @@ import {
   show,
   showList,
 } from '../connection.js';
-import { facts, type Column } from '../table.js';
+import { type Column, facts } from '../output/index.js';
 import { oneOf, present, whole } from '../values.js';
 
 type User = Answer<'users.list'>['items'][number];
@@ -21,11 +21,12 @@ const COLUMNS: readonly Column<User>[] = [
   ['id', (user) => user.id],
   ['login', (user) => user.login],
   ['name', (user) => user.name],
-  ['status', (user) => user.status],
+  ['status', (user) => user.status, 'state'],
   ['super admin', (user) => (user.super_admin ? 'yes' : '')],
   ['signs in', (user) => user.kind],
   ['2nd factor', (user) => (user.has_second_factor ? 'yes' : 'no')],
-  ['last sign-in', (user) => user.last_sign_in_at],
+  ['last sign-in', (user) => user.last_sign_in_at, 'time'],
+  ['expires', (user) => user.expires_at, 'wide-time'],
 ];
 
 export const listUsers: Command = {
@@ -109,7 +110,7 @@ const INVITATION_COLUMNS: readonly Column<Invitation>[] = [
   ['role', (each) => each.role],
   ['group', (each) => each.group_id],
   ['super admin', (each) => (each.super_admin ? 'yes' : '')],
-  ['expires', (each) => each.expires_at],
+  ['expires', (each) => each.expires_at, 'time'],
 ];
 
 export const listInvitations: Command = {

@@ -14,9 +14,16 @@ import {
 } from '../../core/release/index.js';
 import type { Answer } from '../../protocol/api/index.js';
 import { usageError, type Command, type Given, type OptionSpec } from '../command.js';
-import { connect, MANAGER_OPTIONS, OUTPUT_OPTION, show } from '../connection.js';
+import {
+  connect,
+  ITEMS_OPTIONS,
+  MANAGER_OPTIONS,
+  OUTPUT_OPTION,
+  show,
+  showRows,
+} from '../connection.js';
 import { writeNew } from '../new-file.js';
-import { table, type Column } from '../table.js';
+import { type Column } from '../output/index.js';
 import type { Terminal } from '../terminal.js';
 import { present, Span, whole } from '../values.js';
 import { readReleaseFolder } from './folder.js';
@@ -243,8 +250,8 @@ const COLUMNS: readonly Column<Announced>[] = [
   ['channel', ({ channel }) => channel],
   ['document', ({ kind, version }) => (kind === 'channel' ? 'index' : `leave to ${version ?? ''}`)],
   ['sequence', ({ sequence }) => sequence],
-  ['ends', ({ expires_at: at, expired }) => (expired ? `${at} (it has)` : at)],
-  ['announced', ({ stored_at }) => stored_at],
+  ['ends', ({ expires_at: at }) => at, 'time'],
+  ['announced', ({ stored_at }) => stored_at, 'time'],
 ];
 
 export const listDocuments: Command = {
@@ -253,8 +260,7 @@ export const listDocuments: Command = {
   operands: [],
   options: {
     product: { value: 'P', help: 'of this product only' },
-    ...MANAGER_OPTIONS,
-    ...OUTPUT_OPTION,
+    ...ITEMS_OPTIONS,
   },
   notes: [
     'An index that ends is to be signed anew before: nodes that want one stop upgrading then.',
@@ -262,7 +268,10 @@ export const listDocuments: Command = {
   run: async (given, terminal) => {
     const client = await connect(given, terminal);
     const query = present({ product: given.read('product', ProductName) });
-    const answer = await client.call('documents.list', { query });
-    show(given, terminal, answer, ({ items }) => table(items, COLUMNS, 'nothing was announced'));
+    await showRows(given, terminal, {
+      load: () => client.call('documents.list', { query }),
+      columns: COLUMNS,
+      whenEmpty: 'nothing was announced',
+    });
   },
 };

@@ -2,7 +2,7 @@ import { Channel, ProductName } from '../../core/release/index.js';
 import type { Answer } from '../../protocol/api/index.js';
 import type { Command } from '../command.js';
 import { connect, LIST_OPTIONS, showList } from '../connection.js';
-import type { Column } from '../table.js';
+import { type Column } from '../output/index.js';
 import { oneOf } from '../values.js';
 
 const State = oneOf(['draft', 'published', 'yanked']);
@@ -14,9 +14,10 @@ const COLUMNS: readonly Column<Release>[] = [
   ['version', (release) => release.version],
   ['channel', (release) => release.channel],
   ['sequence', (release) => release.sequence],
-  ['state', (release) => release.state],
+  ['state', (release) => release.state, 'state'],
   ['hosts', ({ artifacts }) => artifacts.map((a) => `${a.os}/${a.arch}/${a.variant}`).join(' ')],
-  ['published', (release) => release.published_at],
+  ['published', (release) => release.published_at, 'time'],
+  ['id', (release) => release.id, 'wide'],
 ];
 
 export const list: Command = {

@@ -400,6 +400,6 @@ describe('release publish and list', () => {
       ...env,
       BELLWETHER_TOKEN: viewer,
     });
-    expect([code, err]).toEqual([1, expect.stringContaining('[insufficient_role]')]);
+    expect([code, err]).toEqual([5, expect.stringContaining('[insufficient_role]')]);
   });
 });

@@ -1,7 +1,7 @@
 import { claimsOf, differencesOf, manifestJsonSchema } from '../../core/release/index.js';
 import type { Command } from '../command.js';
 import { connect, MANAGER_OPTIONS, OUTPUT_OPTION, show } from '../connection.js';
-import { facts, table, type Column } from '../table.js';
+import { type Column, facts, table } from '../output/index.js';
 import { findRelease, REFERENCE_NOTE, type Found } from './reference.js';
 
 const stateOf = ({ known }: Found): [string, string][] => {

@@ -1,8 +1,15 @@
 import { FleetError } from '../../core/kernel/index.js';
 import type { Answer } from '../../protocol/api/index.js';
 import type { Command } from '../command.js';
-import { connect, MANAGER_OPTIONS, OUTPUT_OPTION, show } from '../connection.js';
-import { plain, table, type Column } from '../table.js';
+import {
+  connect,
+  ITEMS_OPTIONS,
+  MANAGER_OPTIONS,
+  OUTPUT_OPTION,
+  show,
+  showRows,
+} from '../connection.js';
+import { type Column, plain } from '../output/index.js';
 
 type Source = Answer<'sources.refresh'>;
 
@@ -13,21 +20,24 @@ const COLUMNS: readonly Column<Source>[] = [
   ['name', ({ name }) => name],
   ['kind', ({ kind }) => kind],
   ['location', ({ location }) => location],
-  ['last look', ({ last_result: last }) => last?.at ?? null],
+  ['last look', ({ last_result: last }) => last?.at ?? null, 'time'],
   ['ok', ({ last_result: last }) => (last === null ? null : last.ok ? 'yes' : 'no')],
   ['result', ({ last_result: last }) => last?.message ?? null],
-  ['next look', ({ next_at: at, refreshing }) => (refreshing ? 'now' : at)],
+  ['next look', ({ next_at: at, refreshing }) => (refreshing ? 'now' : at), 'time'],
 ];
 
 export const listSources: Command = {
   name: 'sources list',
   summary: 'where the manager pulls releases from',
   operands: [],
-  options: { ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
+  options: ITEMS_OPTIONS,
   run: async (given, terminal) => {
     const client = await connect(given, terminal);
-    const answer = await client.call('sources.list');
-    show(given, terminal, answer, ({ items }) => table(items, COLUMNS, 'no sources'));
+    await showRows(given, terminal, {
+      load: () => client.call('sources.list'),
+      columns: COLUMNS,
+      whenEmpty: 'no sources',
+    });
   },
 };
 

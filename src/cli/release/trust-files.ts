@@ -13,7 +13,7 @@ import {
   type SigstoreTrust,
 } from '../../core/release/index.js';
 import { usageError } from '../command.js';
-import { plain } from '../table.js';
+import { plain } from '../output/index.js';
 import type { Terminal } from '../terminal.js';
 import { readSmall } from './folder.js';
 

@@ -2,7 +2,7 @@ import { Channel, ProductName } from '../../core/release/index.js';
 import type { Answer } from '../../protocol/api/index.js';
 import type { Command, Given, OptionSpec } from '../command.js';
 import { connect, MANAGER_OPTIONS, OUTPUT_OPTION, show } from '../connection.js';
-import { plain, table, type Column } from '../table.js';
+import { type Block, type Column, plain, table } from '../output/index.js';
 import { bytesInWords } from '../terminal.js';
 import { present, whole } from '../values.js';
 
@@ -25,14 +25,14 @@ const NODE_COLUMNS: readonly Column<NodeRow>[] = [
   ['version', ({ version }) => version],
   ['channel', ({ channel }) => channel],
   ['size', ({ bytes }) => bytesInWords(bytes)],
-  ['published', ({ published_at: at }) => at],
+  ['published', ({ published_at: at }) => at, 'time'],
   ['at once', ({ direct, requires }) => (direct ? 'yes' : requires)],
 ];
 const GROUP_COLUMNS: readonly Column<GroupRow>[] = [
   ['', ({ way }) => way],
   ['version', ({ version }) => version],
   ['channel', ({ channel }) => channel],
-  ['published', ({ published_at: at }) => at],
+  ['published', ({ published_at: at }) => at, 'time'],
   ['nodes at once', ({ direct }) => direct],
   ['after another', ({ detour }) => detour],
 ];
@@ -48,17 +48,21 @@ const bothWays = <T extends object>({
   ...downgrades.map((one) => ({ ...one, way: 'down' })),
 ];
 
-const nodeText = (item: NodeItem): string =>
-  plain(
+const nodeText = (item: NodeItem, at: number): readonly Block[] => [
+  `${at === 0 ? '' : '\n'}${plain(
     `${item.service}: ${item.product} ${item.version ?? '-'} on ${item.channel}, ` +
       `newest ${item.newest ?? '-'}: ${item.window.replaceAll('_', ' ')}`,
-  ) + `\n${table(bothWays(item), NODE_COLUMNS, 'nothing it could come to')}`;
+  )}\n`,
+  table(bothWays(item), NODE_COLUMNS, 'nothing it could come to'),
+];
 
-const groupText = (item: GroupItem): string =>
-  plain(
+const groupText = (item: GroupItem, at: number): readonly Block[] => [
+  `${at === 0 ? '' : '\n'}${plain(
     `${item.product} on ${item.nodes} node(s): ` +
       item.running.map(({ version, nodes }) => `${nodes} x ${version ?? '-'}`).join(', '),
-  ) + `\n${table(bothWays(item), GROUP_COLUMNS, 'nothing they could come to')}`;
+  )}\n`,
+  table(bothWays(item), GROUP_COLUMNS, 'nothing they could come to'),
+];
 
 const queryOf = (given: Given) =>
   present({
@@ -78,7 +82,7 @@ export const nodeUpgrades: Command = {
     const params = { id: given.operand(0) };
     const answer = await client.call('nodes.upgrades', { params, query });
     show(given, terminal, answer, ({ items }) =>
-      items.length === 0 ? 'no services\n' : items.map(nodeText).join('\n'),
+      items.length === 0 ? 'no services\n' : items.flatMap(nodeText),
     );
   },
 };
@@ -94,7 +98,7 @@ export const groupUpgrades: Command = {
     const params = { id: given.operand(0) };
     const answer = await client.call('groups.upgrades', { params, query });
     show(given, terminal, answer, ({ items }) =>
-      items.length === 0 ? 'no services\n' : items.map(groupText).join('\n'),
+      items.length === 0 ? 'no services\n' : items.flatMap(groupText),
     );
   },
 };

@@ -1,6 +1,6 @@
 import type { Command } from '../command.js';
 import { connect, MANAGER_OPTIONS, OUTPUT_OPTION, show } from '../connection.js';
-import { table, type Column } from '../table.js';
+import { type Column, table } from '../output/index.js';
 import { bytesInWords } from '../terminal.js';
 import { idOf, REFERENCE_NOTE } from './reference.js';
 
@@ -31,7 +31,7 @@ type Blob = { readonly sha256: string; readonly size: number; readonly stored_at
 const COLUMNS: readonly Column<Blob>[] = [
   ['sha256', ({ sha256 }) => sha256],
   ['size', ({ size }) => bytesInWords(size)],
-  ['stored', ({ stored_at: at }) => at],
+  ['stored', ({ stored_at: at }) => at, 'time'],
 ];
 
 export const collect: Command = {
@@ -53,7 +53,7 @@ export const collect: Command = {
       const rest = more ? '; there are more' : '';
       const last =
         blobs.length === 0 ? '' : `${isDry ? 'not needed' : 'removed'}: ${what}${rest}\n`;
-      return table(blobs, COLUMNS, 'every artifact is needed') + last;
+      return [table(blobs, COLUMNS, 'every artifact is needed'), last];
     });
   },
 };

@@ -9,19 +9,19 @@ import {
   show,
   showList,
 } from '../connection.js';
-import type { Column } from '../table.js';
+import { type Column } from '../output/index.js';
 import { oneOf, present } from '../values.js';
 
 type Alert = Answer<'alerts.list'>['items'][number];
 
 const COLUMNS: readonly Column<Alert>[] = [
   ['id', (alert) => alert.id],
-  ['raised', (alert) => alert.raised_at],
-  ['resolved', (alert) => alert.resolved_at],
-  ['severity', (alert) => alert.severity],
+  ['raised', (alert) => alert.raised_at, 'time'],
+  ['resolved', (alert) => alert.resolved_at, 'time'],
+  ['severity', (alert) => alert.severity, 'state'],
   ['rule', (alert) => alert.rule],
-  ['node', (alert) => alert.node_id],
-  ['rollout', (alert) => alert.rollout_id],
+  ['node', (alert) => alert.node_id, 'id'],
+  ['rollout', (alert) => alert.rollout_id, 'id'],
   ['message', (alert) => alert.message],
 ];
 

@@ -7,10 +7,12 @@ import {
   MANAGER_OPTIONS,
   OUTPUT_OPTION,
   show,
+  SHOW_OPTIONS,
   showList,
+  showOne,
 } from '../connection.js';
 import { reserveSecretFile } from '../new-file.js';
-import { facts, type Column } from '../table.js';
+import { type Block, type Column, facts } from '../output/index.js';
 import type { Terminal } from '../terminal.js';
 import { Moment, oneOf, present, whole, Words } from '../values.js';
 import { configOf, credentialsOf, filterOf, Kind, SETTING_OPTIONS } from './sink-options.js';
@@ -23,7 +25,7 @@ const COLUMNS: readonly Column<Sink>[] = [
   ['name', (sink) => sink.name],
   ['kind', (sink) => sink.kind],
   ['group', (sink) => sink.group_id ?? 'all'],
-  ['state', (sink) => sink.state],
+  ['state', (sink) => sink.state, 'state'],
   ['behind', (sink) => sink.lag.events],
   ['dead', (sink) => sink.dead_letters],
   ['health', (sink) => sink.health],
@@ -31,7 +33,7 @@ const COLUMNS: readonly Column<Sink>[] = [
 
 const listText = (list: readonly string[] | null): string => list?.join(',') ?? 'all';
 
-const sinkText = (sink: Sink): string =>
+const sinkText = (sink: Sink): Block =>
   facts([
     ['id', sink.id],
     ['name', sink.name],
@@ -82,11 +84,11 @@ export const showSink: Command = {
   name: 'sinks show',
   summary: 'one sink: settings, place in the log, health',
   operands: ['SINK'],
-  options: { ...MANAGER_OPTIONS, ...OUTPUT_OPTION },
+  options: SHOW_OPTIONS,
   run: async (given, terminal) => {
     const client = await connect(given, terminal);
     const params = { id: given.operand(0) };
-    show(given, terminal, await client.call('sinks.show', { params }), sinkText);
+    await showOne(given, terminal, () => client.call('sinks.show', { params }), sinkText);
   },
 };
 
@@ -130,7 +132,7 @@ async function withSecret<T extends { readonly secret: string | null }>(
   given: Given,
   terminal: Terminal,
   make: () => Promise<T>,
-  textOf: (made: T) => string,
+  textOf: (made: T) => Block,
 ): Promise<void> {
   const path = given.optional('secret-out');
   const file = path === undefined ? null : await reserveSecretFile(path);
@@ -143,7 +145,7 @@ async function withSecret<T extends { readonly secret: string | null }>(
   const shown = file === null ? made : { ...made, secret: null };
   show(given, terminal, shown, (result) => {
     const secret = result.secret === null ? [] : [['secret (shown once)', result.secret] as const];
-    return textOf(result) + (secret.length === 0 ? '' : facts(secret));
+    return [textOf(result), ...(secret.length === 0 ? [] : [facts(secret)])];
   });
 }
 
@@ -259,7 +261,7 @@ const LETTER_COLUMNS: readonly Column<Letter>[] = [
   ['tries', (letter) => letter.tries],
   ['code', (letter) => letter.code],
   ['why', (letter) => letter.message],
-  ['at', (letter) => letter.at],
+  ['at', (letter) => letter.at, 'time'],
   ['replaying', (letter) => (letter.replaying ? 'yes' : 'no')],
 ];
 

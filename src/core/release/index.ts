@@ -64,7 +64,7 @@ export {
   type MinisignSecretKey,
   type MinisignSignature,
 } from './minisign.js';
-export { Arch, Channel, Os, ProductName, Sha256, Variant, Version } from './names.js';
+export { Arch, Channel, isOlder, Os, ProductName, Sha256, Variant, Version } from './names.js';
 export { detourTo, type Detour } from './reach.js';
 export { isWider, seenOn, widestOf } from './channels.js';
 export { claimsOf, differencesOf, type Difference } from './compare.js';

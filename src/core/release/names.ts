@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { valid } from 'semver';
+import { lt, valid } from 'semver';
 
 /** Product and service names: they become directory names on nodes, so nothing clever. */
 export const ProductName = z
@@ -23,3 +23,6 @@ export const Os = z.enum(['linux', 'darwin']);
 export const Arch = z.enum(['x64', 'arm64']);
 /** A build flavour such as `default` or `full`; the node knows which one it runs. */
 export const Variant = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,31}$/);
+
+/** Whether a version comes before another, by the order of Semantic Versioning. */
+export const isOlder = (version: string, other: string): boolean => lt(version, other);

@@ -1,0 +1,1 @@
+export { apply, diff } from './apply.js';

@@ -1,0 +1,2 @@
+export { completions } from './complete.js';
+export { completion } from './scripts.js';

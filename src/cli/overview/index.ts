@@ -1,0 +1,2 @@
+export { report } from './report.js';
+export { status } from './status.js';
