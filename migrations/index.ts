@@ -14,6 +14,7 @@ import { CreateSinks1763712750000 } from './1763712750000-create-sinks.js';
 import { CreateMasterKeys1763712760000 } from './1763712760000-create-master-keys.js';
 import { NameMakersOfTokens1763712770000 } from './1763712770000-name-makers-of-tokens.js';
 import { AddNodeFacts1763712900000 } from './1763712900000-add-node-facts.js';
+import { CreateIdempotency1763712910000 } from './1763712910000-create-idempotency.js';
 
 /** Every migration, oldest first. The same classes run on SQLite and PostgreSQL. */
 export const MIGRATIONS = [
@@ -33,4 +34,5 @@ export const MIGRATIONS = [
   CreateMasterKeys1763712760000,
   NameMakersOfTokens1763712770000,
   AddNodeFacts1763712900000,
+  CreateIdempotency1763712910000,
 ];

@@ -20,6 +20,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = join(root, 'node_modules', '.bin');
 const installStamp = join(root, 'node_modules', '.bellwether-install');
 const buildStamp = join(root, 'dist', '.bellwether-build');
+const docsStamp = join(root, 'dist', '.bellwether-docs');
 const lock = join(root, '.setup-lock');
 const NODE_MAJOR_MIN = 24;
 
@@ -69,6 +70,16 @@ const consoleHash = () =>
       .flatMap((room) => filesUnder(join(root, 'src', room)))
       .filter((path) => !path.endsWith('.spec.ts') && !path.endsWith('.md')),
   ]);
+/** The documentation is made of its pages and of the lists that the build holds. */
+const DOCS = ['README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md'];
+const docsHash = () =>
+  hashOf([
+    join(root, 'scripts/build-docs.mjs'),
+    join(root, 'src/protocol/README.md'),
+    join(root, 'deploy/README.md'),
+    ...DOCS.map((name) => join(root, name)),
+    ...filesUnder(join(root, 'docs')),
+  ]) + stampOf(buildStamp);
 
 /** Where the Node that comes with the packages lies; npm 10 does not link it into `.bin`. */
 const nodeBin = join(root, 'node_modules', `node-linux-${process.arch}`, 'bin');
@@ -141,13 +152,18 @@ const setUp = () => {
     step('building the console', 'node', [join(bin, 'vite'), 'build', '--config', config]);
     writeFileSync(consoleStamp, consoleHash());
   }
+  if (stampOf(docsStamp) !== docsHash()) {
+    step('building the documentation', 'node', [join(root, 'scripts/build-docs.mjs')]);
+    writeFileSync(docsStamp, docsHash());
+  }
 };
 
 if (Number(process.versions.node.split('.')[0]) < 20) fail('needs Node 20 or newer, and npm');
 const isReady = () =>
   stampOf(installStamp) === installHash() &&
   stampOf(buildStamp) === buildHash() &&
-  stampOf(consoleStamp) === consoleHash();
+  stampOf(consoleStamp) === consoleHash() &&
+  stampOf(docsStamp) === docsHash();
 if (!isReady()) withLock(setUp);
 
 const [command, ...args] = process.argv.slice(2);

@@ -57,6 +57,24 @@ export const ERRORS = {
     'The thing exists already or changed meanwhile.',
     'Read it again and repeat.',
   ),
+  precondition_failed: row(
+    412,
+    'warning',
+    'It was changed since you read it; `context.current` has it as it is now.',
+    'Look at what changed, then repeat with the new ETag in If-Match.',
+  ),
+  idempotency_key_reused: row(
+    409,
+    'warning',
+    'This Idempotency-Key came with another request before.',
+    'Take a new key for each new request.',
+  ),
+  idempotency_in_progress: row(
+    409,
+    'warning',
+    'The first request with this Idempotency-Key has no answer yet.',
+    'Wait a moment and repeat; when it stays so, look whether the thing was made.',
+  ),
   rate_limited: row(429, 'warning', 'Too many requests.', 'Wait as long as Retry-After says.'),
   unavailable: row(
     503,

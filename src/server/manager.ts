@@ -11,6 +11,7 @@ import { LinkAdapter } from './gateway/index.js';
 import { choosePort, listenProblem } from './listening.js';
 import {
   consoleMiddleware,
+  docsMiddleware,
   firstMiddleware,
   ManagerHttpAdapter,
   nestLogger,
@@ -31,6 +32,9 @@ const STOP_GRACE_MS = 5_000;
 
 /** Where the build puts the console: `dist/console`. There may be none. */
 const CONSOLE_DIR = fileURLToPath(new URL('../../console', import.meta.url));
+
+/** Where the build puts the documentation: `dist/docs`. */
+const DOCS_DIR = fileURLToPath(new URL('../../docs', import.meta.url));
 
 /** A running manager. */
 export interface Manager {
@@ -87,7 +91,7 @@ async function makeApp(platform: Platform, consoleDir: string): Promise<NestExpr
     bodyParser: false,
   });
   app.disable('x-powered-by');
-  // Only releases have ETags, and they make their own.
+  // Some routes have ETags, and they make their own.
   app.set('etag', false);
   app.use(
     firstMiddleware({
@@ -97,6 +101,8 @@ async function makeApp(platform: Platform, consoleDir: string): Promise<NestExpr
       now: () => platform.clock.now(),
     }),
   );
+  const docs = readConsole(DOCS_DIR);
+  if (docs.has('/index.html')) app.use(docsMiddleware(docs));
   const pages = readConsole(consoleDir);
   if (pages.size > 0) app.use(consoleMiddleware(pages));
   app.useWebSocketAdapter(new LinkAdapter(app, app.getHttpServer()));

@@ -164,6 +164,7 @@ export const CALLS: Readonly<Record<RouteName, CallOf>> = {
   },
   'tokens.revoke': { give: async (spot, world) => ({ params: { id: await aToken(spot, world) } }) },
   'groups.list': listOf(({ group }) => `"id":"${group}"`),
+  'groups.show': ofGroup(),
   'groups.create': {
     give: ({ group }, { fresh }) => ({ body: { name: `below ${fresh()}`, parent_id: group } }),
   },

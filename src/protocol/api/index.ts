@@ -1,3 +1,4 @@
+export { CURRENT, isShown, makesSomething, type Shown } from './conditions.js';
 export {
   PERMISSIONS,
   ROUTES,

@@ -417,6 +417,16 @@ export const ROUTES = {
     answer: s.pageOf(s.Group),
     errors: [],
   }),
+  'groups.show': route({
+    method: 'GET',
+    path: '/api/v1/groups/:id',
+    permission: 'group.view',
+    summary: 'One group',
+    status: 200,
+    params: byId,
+    answer: s.Group,
+    errors: ['not_found'],
+  }),
   'groups.create': route({
     method: 'POST',
     path: '/api/v1/groups',

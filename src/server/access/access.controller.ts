@@ -95,6 +95,17 @@ export class GroupsController {
     return pageFrom(rows, query.limit, ({ createdAt: at, id }) => ({ at, id }), groupView);
   }
 
+  @Endpoint('groups.show')
+  async show(
+    @Given() { params }: Input<'groups.show'>,
+    @Who() caller: Caller,
+  ): Promise<Answer<'groups.show'>> {
+    await this.access.require(caller, 'group.view', params.id);
+    const group = await this.groups.find(params.id);
+    if (group === null) throw new FleetError('not_found', 'no such group');
+    return groupView(group);
+  }
+
   @Endpoint('groups.create')
   async create(
     @Given() { body }: Input<'groups.create'>,

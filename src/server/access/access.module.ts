@@ -3,6 +3,7 @@ import { APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
 import { AuditModule } from '../audit/index.js';
 import { GatewayModule, Links } from '../gateway/index.js';
 import { GroupsController, TokensController } from './access.controller.js';
+import { Conditional, Idempotency } from '../platform/requests/index.js';
 import { Access } from './access.js';
 import { Attempts } from './attempts.js';
 import { AuditController } from './audit.controller.js';
@@ -39,7 +40,10 @@ import { Whereabouts } from './whereabouts.js';
     Tokens,
     Whereabouts,
     { provide: APP_GUARD, useClass: Guard },
+    Idempotency,
     { provide: APP_INTERCEPTOR, useExisting: Attempts },
+    // Behind it: what was refused is noted in a transaction of its own, which makes nothing.
+    { provide: APP_INTERCEPTOR, useClass: Conditional },
   ],
   exports: [
     Access,

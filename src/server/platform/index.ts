@@ -18,6 +18,7 @@ export {
 export {
   callerOf,
   consoleMiddleware,
+  docsMiddleware,
   Endpoint,
   firstMiddleware,
   Given,

@@ -18,6 +18,7 @@ export class Database {
   readonly #engine: Engine;
   readonly #log: Logger;
   readonly #current = new AsyncLocalStorage<OpenTx>();
+  readonly #beginnings = new AsyncLocalStorage<Beginning>();
   readonly #running = new Set<Promise<unknown>>();
   #closing: Promise<void> | null = null;
 
@@ -44,6 +45,14 @@ export class Database {
     } finally {
       this.#running.delete(run);
     }
+  }
+
+  /**
+   * Runs `work`; the first transaction that it commits began with `check`, and is rolled back with what that
+   * throws. Work that makes no transaction is not checked.
+   */
+  async beginningWith<T>(check: (tx: Tx) => Promise<void>, work: () => Promise<T>): Promise<T> {
+    return await this.#beginnings.run({ check, isDone: false }, work);
   }
 
   /** Waits for running transactions, refuses new ones, closes the connections. Idempotent. */
@@ -106,10 +115,13 @@ export class Database {
     const tx = new OpenTx(inner);
     let result: T;
     try {
+      const beginning = this.#beginnings.getStore();
+      if (beginning?.isDone === false) await beginning.check(tx);
       result = await this.#current.run(tx, () => work(tx));
       await this.#current.run(tx, () => tx.runBeforeCommit());
       tx.end();
       await inner.commit();
+      if (beginning !== undefined) beginning.isDone = true;
     } catch (error) {
       tx.end();
       await inner.rollback();
@@ -132,6 +144,11 @@ export class Database {
 
 const closed = (): FleetError =>
   new FleetError('unavailable', 'the database is closed', { kind: 'operational' });
+
+interface Beginning {
+  readonly check: (tx: Tx) => Promise<void>;
+  isDone: boolean;
+}
 
 interface Hook {
   readonly work: () => Promise<void>;

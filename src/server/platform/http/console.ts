@@ -49,7 +49,7 @@ const PACKS = new Set(['.html', '.js', '.css', '.json', '.svg', '.txt']);
 /** A tenth of a second for a megabyte, at the start, once; two levels more take ten times as long for a twentieth less. */
 const BROTLI = { params: { [constants.BROTLI_PARAM_QUALITY]: 8 } };
 
-interface Page {
+export interface Page {
   readonly type: string;
   readonly body: Buffer;
   /** The same in fewer bytes: browsers take Brotli over TLS, and gzip from anywhere. */
@@ -121,14 +121,19 @@ export function consoleMiddleware(
       response.status(304).end();
       return;
     }
-    const packing = PACKINGS.find((one) => request.acceptsEncodings(one) === one);
-    const packed = packing === undefined ? undefined : page.packed?.[packing];
-    const body = packed ?? page.body;
-    response.vary('Accept-Encoding');
-    if (packing !== undefined && packed !== undefined) {
-      response.setHeader('Content-Encoding', packing);
-    }
-    response.setHeader('Content-Length', body.length);
-    response.end(request.method === 'HEAD' ? undefined : body);
+    sendPage(request, response, page);
   };
+}
+
+/** In the fewest bytes that the reader can unpack. */
+export function sendPage(request: Request, response: Response, page: Page): void {
+  const packing = PACKINGS.find((one) => request.acceptsEncodings(one) === one);
+  const packed = packing === undefined ? undefined : page.packed?.[packing];
+  const body = packed ?? page.body;
+  response.vary('Accept-Encoding');
+  if (packing !== undefined && packed !== undefined) {
+    response.setHeader('Content-Encoding', packing);
+  }
+  response.setHeader('Content-Length', body.length);
+  response.end(request.method === 'HEAD' ? undefined : body);
 }

@@ -9,6 +9,7 @@ import {
   Put,
   SetMetadata,
   type ExecutionContext,
+  type Type,
 } from '@nestjs/common';
 import type { Request } from 'express';
 import type { z } from 'zod';
@@ -45,11 +46,24 @@ const MOUNT = { GET: Get, POST: Post, PUT: Put, PATCH: Patch, DELETE: Delete } a
  */
 export function Endpoint<N extends RouteName>(name: N): EndpointDecorator<N> {
   const route: Route = ROUTES[name];
+  const note: MethodDecorator = (target, key) => {
+    HANDLERS.set(name, { controller: target.constructor as Type, key: String(key) });
+  };
   return applyDecorators(
     MOUNT[route.method](route.path),
     HttpCode(route.status),
     SetMetadata(ROUTE, name),
+    note,
   );
+}
+
+const HANDLERS = new Map<RouteName, { readonly controller: Type; readonly key: string }>();
+
+/** The method that serves a row, of a controller that was loaded. */
+export function handlerOf(name: RouteName): { readonly controller: Type; readonly key: string } {
+  const found = HANDLERS.get(name);
+  invariant(found !== undefined, `nothing serves ${name}`);
+  return found;
 }
 
 /** The row that a handler serves, or null when it was mounted by other means. */
@@ -88,16 +102,13 @@ export const Given = createParamDecorator(async (_: unknown, context: ExecutionC
     }
     return undefined;
   };
-  const bytesMax = BODY_BYTES_MAX[route.permission] ?? JSON_BODY_BYTES_MAX;
-  // What a node tells has happened, whatever is in it: refused, it would be told again for ever.
-  const nul = route.permission === 'node' ? 'taken' : 'refused';
   const given = {
     params: parse('params', route.params, request.params),
     query: parse('query', route.query, request.query),
     body:
       route.body === undefined
         ? undefined
-        : parse('body', route.body, await readJsonBody(request, bytesMax, nul)),
+        : parse('body', route.body, await bodyOf(request, route)),
   };
   if (problems.length > 0) {
     const list = problems.map(({ path, message }) => `${path}: ${message}`).join('; ');
@@ -105,6 +116,20 @@ export const Given = createParamDecorator(async (_: unknown, context: ExecutionC
   }
   return given;
 });
+
+const bodies = new WeakMap<Request, Promise<unknown>>();
+
+/** The body as JSON, read once, not yet parsed by a schema. Throws as `readJsonBody` does. */
+export function bodyOf(request: Request, route: Route): Promise<unknown> {
+  const known = bodies.get(request);
+  if (known !== undefined) return known;
+  const bytesMax = BODY_BYTES_MAX[route.permission] ?? JSON_BODY_BYTES_MAX;
+  // What a node tells has happened, whatever is in it: refused, it would be told again for ever.
+  const nul = route.permission === 'node' ? 'taken' : 'refused';
+  const body = readJsonBody(request, bytesMax, nul);
+  bodies.set(request, body);
+  return body;
+}
 
 /** Of what an address can carry: texts, and lists of texts. */
 const holdsNul = (part: unknown): boolean =>

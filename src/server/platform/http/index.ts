@@ -1,7 +1,8 @@
 export { consoleMiddleware, readConsole } from './console.js';
+export { docsMiddleware } from './docs-site.js';
 export { networkOf, TrustedProxies } from './caller-address.js';
 export { personBehind, systemCaller, type Caller } from './caller.js';
-export { Endpoint, Given, routeOf, Who } from './endpoint.js';
+export { bodyOf, Endpoint, Given, handlerOf, routeOf, Who } from './endpoint.js';
 export { JSON_BODY_BYTES_MAX } from './json-body.js';
 export { firstMiddleware } from './middleware.js';
 export { openApiDocument } from './openapi.js';

@@ -1,6 +1,15 @@
 import { z } from 'zod';
-import { Problem, ROUTES, type Route } from '../../../protocol/api/index.js';
+import {
+  CURRENT,
+  isShown,
+  makesSomething,
+  Problem,
+  ROUTES,
+  type Route,
+  type RouteName,
+} from '../../../protocol/api/index.js';
 import { ERRORS, type ErrorCode } from '../../../protocol/index.js';
+import { answerExample, bodyExample } from './examples.js';
 
 type Json = Record<string, unknown>;
 
@@ -15,7 +24,7 @@ const schemaOf = (schema: z.ZodType, io: 'input' | 'output'): Json => {
 };
 
 /** Codes that a route may answer whatever it does. */
-function errorsOf(route: Route): ErrorCode[] {
+function errorsOf(name: RouteName, route: Route): ErrorCode[] {
   const codes: ErrorCode[] = [...route.errors, 'internal_error', 'unavailable'];
   if (route.params !== undefined || route.query !== undefined || route.body !== undefined) {
     codes.push('invalid_request');
@@ -28,6 +37,8 @@ function errorsOf(route: Route): ErrorCode[] {
   } else if (route.permission !== 'public') {
     codes.push('unauthenticated', 'insufficient_role', 'rate_limited');
   }
+  if (CURRENT[name] !== undefined) codes.push('precondition_failed');
+  if (makesSomething(name)) codes.push('idempotency_key_reused', 'idempotency_in_progress');
   return [...new Set(codes)];
 }
 
@@ -50,17 +61,58 @@ function parametersOf(route: Route): Json[] {
   });
 }
 
-function responsesOf(route: Route): Json {
+/** Headers that change what a request means; all may be left out. */
+function headersOf(name: RouteName): Json[] {
+  const header = (title: string, description: string): Json => ({
+    name: title,
+    in: 'header',
+    required: false,
+    description,
+    schema: { type: 'string' },
+  });
+  return [
+    ...(makesSomething(name)
+      ? [
+          header(
+            'Idempotency-Key',
+            'Any text of 1 to 255 visible characters, best a random UUID. The same request with the same key ' +
+              'makes one thing and gets one answer, for 24 hours.',
+          ),
+        ]
+      : []),
+    ...(CURRENT[name] === undefined
+      ? []
+      : [
+          header(
+            'If-Match',
+            `The ETag of \`${CURRENT[name]}\`: the change is made when the thing is still as it was then.`,
+          ),
+        ]),
+  ];
+}
+
+const ETAG = {
+  description: 'Stands for what people can change of it; give it back in If-Match.',
+  schema: { type: 'string' },
+};
+
+function responsesOf(name: RouteName, route: Route): Json {
   const responses: Json = {
     [route.status]:
       route.answer === undefined
         ? { description: route.summary }
         : {
             description: route.summary,
-            content: { 'application/json': { schema: schemaOf(route.answer, 'output') } },
+            ...(isShown(name) ? { headers: { ETag: ETAG } } : {}),
+            content: {
+              'application/json': {
+                schema: schemaOf(route.answer, 'output'),
+                example: answerExample(route.answer),
+              },
+            },
           },
   };
-  const codesOf = errorsOf(route);
+  const codesOf = errorsOf(name, route);
   for (const status of new Set(codesOf.map((code) => ERRORS[code].http))) {
     if (status === null) continue;
     const codes = codesOf.filter((code) => ERRORS[code].http === status);
@@ -75,7 +127,7 @@ function responsesOf(route: Route): Json {
   return responses;
 }
 
-function operationOf(name: string, route: Route): Json {
+function operationOf(name: RouteName, route: Route): Json {
   const security: Readonly<Partial<Record<string, object[]>>> = {
     public: [],
     node: [{ node: [] }],
@@ -86,23 +138,28 @@ function operationOf(name: string, route: Route): Json {
     tags: [name.slice(0, name.indexOf('.'))],
     security: security[route.permission] ?? [{ bearer: [] }],
     'x-permission': route.permission,
-    parameters: parametersOf(route),
+    parameters: [...parametersOf(route), ...headersOf(name)],
     ...(route.body === undefined
       ? {}
       : {
           requestBody: {
             required: true,
-            content: { 'application/json': { schema: schemaOf(route.body, 'input') } },
+            content: {
+              'application/json': {
+                schema: schemaOf(route.body, 'input'),
+                example: bodyExample(name, route.body),
+              },
+            },
           },
         }),
-    responses: responsesOf(route),
+    responses: responsesOf(name, route),
   };
 }
 
 /** The whole HTTP interface as OpenAPI 3.1, made from `ROUTES` and from nothing else. */
 export function openApiDocument(): Json {
   const paths: Record<string, Json> = {};
-  for (const [name, route] of Object.entries(ROUTES) as [string, Route][]) {
+  for (const [name, route] of Object.entries(ROUTES) as [RouteName, Route][]) {
     const path = route.path.replace(/:([a-z_]+)/g, '{$1}');
     paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(name, route) };
   }

@@ -1,0 +1,2 @@
+export { Conditional } from './conditional.js';
+export { Idempotency } from './idempotency.js';
