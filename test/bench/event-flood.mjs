@@ -1,5 +1,6 @@
 // A process of its own that plays nodes: each sends its batches over a real link, one in flight, and
-// waits for the acknowledgement. Told on standard input, answers with one line of JSON.
+// waits for the acknowledgement. Told on standard input; says when all links are open, and answers with a line
+// of JSON.
 import { WebSocket } from 'ws';
 
 let input = '';
@@ -49,6 +50,7 @@ const send = (socket) =>
 
 const sockets = [];
 for (const token of tokens) sockets.push(await open(token));
+console.log('open');
 const startedAt = performance.now();
 await Promise.all(sockets.map(send));
 const ms = performance.now() - startedAt;

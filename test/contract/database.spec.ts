@@ -241,6 +241,37 @@ describeOnBothDatabases('a database', (openTestDatabase) => {
     expect(await amountOf(database, 'none')).toBeUndefined();
   });
 
+  it('takes many rows at once, in whatever runs the same values come', async () => {
+    const database = await openTestDatabase();
+    await database.transaction(async (tx) => {
+      await tx.run(
+        'CREATE TABLE told (id bigint PRIMARY KEY, kind text, at bigint, code text, word text)',
+      );
+    });
+    // Runs of 1 to 60 rows that are alike in two columns, of which one is sometimes null.
+    const rows: [number, string, number, string | null, string][] = [];
+    for (const [run, length] of [1, 60, 4, 5, 6, 19, 20, 21, 1, 1, 40, 2].entries()) {
+      for (let at = 0; at < length; at += 1) {
+        const id = rows.length + 1;
+        rows.push([id, `kind ${run}`, id * 3, run % 3 === 0 ? null : `code ${run}`, `word ${id}`]);
+      }
+    }
+    const table = 'told (id, kind, at, code, word)';
+    for (const alike of [[1, 3], [], undefined, [0, 1, 2, 3, 4]]) {
+      await database.transaction(async (tx) => {
+        await tx.run('DELETE FROM told');
+        await tx.insertRows(table, [], alike);
+        await tx.insertRows(table, rows, alike);
+      });
+      const found = await database.read.all<Record<string, unknown>>(
+        'SELECT id, kind, at, code, word FROM told ORDER BY id',
+      );
+      expect(found.map(Object.values)).toEqual(rows);
+    }
+    const twice = database.transaction((tx) => tx.insertRows(table, rows.slice(0, 20), [1, 3]));
+    await expect(twice).rejects.toThrow();
+  });
+
   it('says how many rows changed, also with RETURNING', async () => {
     const database = await withTable(await openTestDatabase());
     await database.transaction(async (tx) => {

@@ -1,22 +1,19 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { seededRandom, type Random } from '../../src/core/kernel/index.js';
 import type { RouteName } from '../../src/protocol/api/index.js';
 import { makeNodeToken } from '../../src/protocol/node/index.js';
 import { newId } from '../../src/server/platform/index.js';
-import { makePostgresDatabase, makeTempDir } from '../support/databases.js';
+import { makeTempDir } from '../support/databases.js';
 import { eventually, freePort } from '../support/fleet.js';
+import { Mortal, startManagerCrew, strike, type ManagerCrew } from '../support/manager-crew.js';
 import { callRoute, enrollBody, type TestNode } from '../support/manager.js';
 import { Feeder } from './feeder.js';
 
 const RECEIVER = fileURLToPath(new URL('receiver.mjs', import.meta.url));
-/** Keys that managers on one database share. */
-const SHARED = /\.key$|sealed\.json$/;
 
 export interface KillPlan {
   readonly database: 'sqlite' | 'postgres';
@@ -26,6 +23,7 @@ export interface KillPlan {
   readonly seed: string;
   /** Where `tsc` put the programs. */
   readonly programs: string;
+  readonly onProgress?: (line: string) => void;
 }
 
 /** What one sink brought, and what was there to bring. */
@@ -35,36 +33,7 @@ export interface KillOutcome {
     Record<string, readonly { readonly id: number; readonly message: string }[]>
   >;
   readonly kills: number;
-}
-
-/** Something that runs, can be killed, and comes back. */
-class Mortal {
-  #child: ChildProcess | null = null;
-
-  constructor(
-    private readonly spawn: () => ChildProcess,
-    private readonly isUp: () => Promise<boolean>,
-  ) {}
-
-  async start(): Promise<void> {
-    const child = this.spawn();
-    this.#child = child;
-    for (let tries = 0; tries < 1_200; tries += 1) {
-      if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`);
-      if (await this.isUp().catch(() => false)) return;
-      await sleep(25);
-    }
-    throw new Error('it does not come up');
-  }
-
-  async kill(): Promise<void> {
-    const child = this.#child;
-    this.#child = null;
-    if (child === null || child.exitCode !== null) return;
-    const exited = once(child, 'exit');
-    child.kill('SIGKILL');
-    await exited;
-  }
+  readonly killedManagers: number;
 }
 
 /** Kills managers and receiver at random while events flow, and tells what came of it. */
@@ -80,10 +49,8 @@ export async function killAtRandom(plan: KillPlan): Promise<KillOutcome> {
 class KillBench {
   readonly #cleanUps: (() => Promise<void> | void)[] = [];
   readonly #random: Random;
-  readonly #managers: Mortal[] = [];
-  readonly #urls: string[] = [];
+  #crew: ManagerCrew | null = null;
   #receiver: Mortal | null = null;
-  #admin = '';
   #files = '';
   #taken = '';
 
@@ -106,32 +73,15 @@ class KillBench {
     this.#files = join(dir.path, 'files');
     this.#taken = join(dir.path, 'taken');
     mkdirSync(this.#taken);
-    const env: Record<string, string> = {
-      BELLWETHER_SINK_ALLOWED_NETWORKS: '127.0.0.1',
-      BELLWETHER_SINK_FILES_DIR: this.#files,
-      BELLWETHER_LOG_LEVEL: 'silent',
-    };
-    if (this.plan.database === 'postgres') {
-      const made = await makePostgresDatabase();
-      this.#cleanUps.push(() => made.drop());
-      env['DATABASE_URL'] = made.url;
-    }
-    const dataDirs = Array.from({ length: this.plan.managers }, (_, index) =>
-      join(dir.path, `${index}`),
-    );
-    for (const [index, dataDir] of dataDirs.entries()) {
-      const first = dataDirs[0] ?? '';
-      if (index > 0) shareKeys(first, dataDir);
-      await this.#addManager(dataDir, env);
-      if (index === 0) {
-        // It answers a moment before it has written that.
-        const token = await eventually(async () =>
-          readFileSync(join(first, 'setup-token'), 'utf8').trim(),
-        );
-        const body = { setup_token: token, name: 'first admin' };
-        this.#admin = (await this.#call('setup.finish', { body }, null))['secret'] as string;
-      }
-    }
+    this.#crew = await startManagerCrew({
+      programs: this.plan.programs,
+      database: this.plan.database,
+      count: this.plan.managers,
+      env: {
+        BELLWETHER_SINK_ALLOWED_NETWORKS: '127.0.0.1',
+        BELLWETHER_SINK_FILES_DIR: this.#files,
+      },
+    });
     const port = await freePort();
     const taken = this.#taken;
     this.#receiver = new Mortal(
@@ -154,44 +104,30 @@ class KillBench {
     });
   }
 
-  async #addManager(dataDir: string, env: Readonly<Record<string, string>>): Promise<void> {
-    const port = await freePort();
-    const url = `http://127.0.0.1:${port}`;
-    this.#urls.push(url);
-    const program = join(this.plan.programs, 'server', 'main.js');
-    const manager = new Mortal(
-      () =>
-        spawn(process.execPath, [program], {
-          env: {
-            ...process.env,
-            ...env,
-            BELLWETHER_DATA_DIR: dataDir,
-            BELLWETHER_PORT: `${port}`,
-            BELLWETHER_PUBLIC_URL: this.#urls[0] ?? url,
-          },
-          stdio: 'ignore',
-        }),
-      async () => (await fetch(`${url}/healthz`)).ok,
-    );
-    await manager.start();
-    this.#managers.push(manager);
-  }
-
   async run(): Promise<KillOutcome> {
     const { kills, events } = this.plan;
     let done = 0;
     const node = await this.#enroll();
     const allowed = (): number => Math.ceil((events * (done + 1)) / kills);
-    const feeder = new Feeder(node, this.#urls, events, allowed);
+    const crew = this.#started();
+    const feeder = new Feeder(node, crew.urls, events, allowed);
     const feeding = feeder.run();
-    while (done < kills) {
-      await sleep(50 + this.#random.below(400));
-      const victim = this.#victim();
-      await victim.kill();
-      await sleep(this.#random.below(200));
-      await victim.start();
-      done += 1;
-    }
+    const startedMs = performance.now();
+    const killed = await strike({
+      victims: [...crew.managers, this.#receiver as Mortal],
+      kills,
+      hands: Math.min(3, crew.managers.length + 1),
+      random: this.#random,
+      pauseMsMax: 900,
+      onKill: (count) => {
+        done = count;
+        if (count % 20 > 0 && count < kills) return;
+        const seconds = Math.round((performance.now() - startedMs) / 1_000);
+        this.plan.onProgress?.(
+          `${count}/${kills} kills, ${feeder.through}/${events} events, ${seconds} s`,
+        );
+      },
+    });
     await feeding;
     const stored = await this.#stored();
     const head = stored.at(-1)?.id ?? 0;
@@ -208,6 +144,7 @@ class KillBench {
     return {
       stored,
       kills: done,
+      killedManagers: crew.managers.reduce((sum, one) => sum + (killed.get(one) ?? 0), 0),
       arrived: {
         wide: upToHead(linesOf(join(this.#taken, 'wide'))),
         narrow: upToHead(linesOf(join(this.#taken, 'narrow'))),
@@ -218,17 +155,17 @@ class KillBench {
 
   async stop(): Promise<void> {
     await this.#receiver?.kill();
-    for (const manager of this.#managers) await manager.kill();
+    await this.#crew?.stop();
     for (const cleanUp of this.#cleanUps.splice(0).reverse()) await cleanUp();
   }
 
-  #victim(): Mortal {
-    const all = [...this.#managers, this.#receiver as Mortal];
-    return all[this.#random.below(all.length)] as Mortal;
+  #started(): ManagerCrew {
+    if (this.#crew === null) throw new Error('no managers');
+    return this.#crew;
   }
 
   async #enroll(): Promise<TestNode> {
-    const origin = this.#urls[0] ?? '';
+    const origin = this.#started().url;
     const made = await this.#call('enrollment.create', { body: {} });
     const { privateKey: key } = generateKeyPairSync('ed25519');
     const body = enrollBody({ token: made['secret'] as string, origin, key });
@@ -251,18 +188,11 @@ class KillBench {
   async #call(
     name: RouteName,
     given: { body?: unknown; query?: unknown },
-    token: string | null = this.#admin,
+    token: string | null = this.#started().admin,
   ): Promise<Record<string, unknown>> {
-    const { status, body } = await callRoute(this.#urls[0] ?? '', name, given, token);
+    const { status, body } = await callRoute(this.#started().url, name, given, token);
     if (status >= 300) throw new Error(`${name}: ${status} ${JSON.stringify(body)}`);
     return body;
-  }
-}
-
-function shareKeys(from: string, to: string): void {
-  mkdirSync(to, { mode: 0o700 });
-  for (const name of readdirSync(from).filter((file) => SHARED.test(file))) {
-    cpSync(join(from, name), join(to, name));
   }
 }
 

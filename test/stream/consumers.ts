@@ -2,14 +2,14 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
-  existsSync,
+  fstatSync,
   openSync,
   readFileSync,
+  readSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import type { ManagerApi } from '../support/fleet.js';
 
 /** Something that takes events somewhere, and can be killed at any moment. A new one is a class here. */
 export interface Consumer {
@@ -50,6 +50,35 @@ class Killable {
 }
 
 const LINE_FEED = '\n';
+/** Longer than any line. */
+const TAIL_BYTES = 256 * 1024;
+
+/** Where a consumer may go: any of the managers, another one each time. */
+export interface Reach {
+  readonly admin: string;
+  nextUrl(): string;
+}
+
+/**
+ * The last whole line of a file that grows by lines, '' when it has none; a line that was cut off in its
+ * middle is taken away: it comes again.
+ */
+function lastLine(path: string): string {
+  const file = openSync(path, 'r+');
+  try {
+    const { size } = fstatSync(file);
+    const tail = Buffer.alloc(Math.min(size, TAIL_BYTES));
+    readSync(file, tail, 0, tail.length, size - tail.length);
+    const end = tail.lastIndexOf(LINE_FEED) + 1;
+    if (end < tail.length) truncateSync(path, size - tail.length + end);
+    return tail.toString('utf8', tail.lastIndexOf(LINE_FEED, end - 2) + 1, Math.max(0, end - 1));
+  } finally {
+    closeSync(file);
+  }
+}
+
+const wholeLines = (path: string): string[] =>
+  readFileSync(path, 'utf8').split(LINE_FEED).slice(0, -1);
 
 /** `bellwether events tail -o json` into a file: goes on after the last whole line of it. */
 export class TailingFile implements Consumer {
@@ -60,7 +89,7 @@ export class TailingFile implements Consumer {
 
   constructor(
     private readonly programs: string,
-    private readonly manager: ManagerApi,
+    private readonly reach: Reach,
     folder: string,
   ) {
     this.#file = join(folder, 'tail.ndjson');
@@ -69,12 +98,13 @@ export class TailingFile implements Consumer {
 
   async start(): Promise<void> {
     if (this.#process.isRunning) return;
-    const after = this.ids().at(-1) ?? 0;
+    const last = lastLine(this.#file);
+    const after = last === '' ? 0 : idOf(last);
     const main = join(this.programs, 'cli', 'main.js');
     const words = ['events', 'tail', '--after', String(after), '-o', 'json'];
     this.#process.start([main, ...words], this.#file, {
-      BELLWETHER_MANAGER: this.manager.url,
-      BELLWETHER_TOKEN: this.manager.admin,
+      BELLWETHER_MANAGER: this.reach.nextUrl(),
+      BELLWETHER_TOKEN: this.reach.admin,
     });
   }
 
@@ -82,20 +112,12 @@ export class TailingFile implements Consumer {
     return this.#process.kill();
   }
 
-  /** A line that was cut off in its middle is taken away: it comes again. */
   ids(): number[] {
-    const text = existsSync(this.#file) ? readFileSync(this.#file, 'utf8') : '';
-    const end = text.lastIndexOf(LINE_FEED) + 1;
-    if (end < text.length && !this.#process.isRunning) {
-      truncateSync(this.#file, Buffer.byteLength(text.slice(0, end)));
-    }
-    return text
-      .slice(0, end)
-      .split(LINE_FEED)
-      .filter((line) => line !== '')
-      .map((line) => (JSON.parse(line) as { id: number }).id);
+    return wholeLines(this.#file).map(idOf);
   }
 }
+
+const idOf = (line: string): number => (JSON.parse(line) as { id: number }).id;
 
 /** The WebSocket with credit, as `ws-consumer.mjs` reads it: an id a line. */
 export class CreditedFile implements Consumer {
@@ -106,7 +128,7 @@ export class CreditedFile implements Consumer {
 
   constructor(
     private readonly root: string,
-    private readonly manager: ManagerApi,
+    private readonly reach: Reach,
     folder: string,
   ) {
     this.#file = join(folder, 'websocket.ids');
@@ -115,10 +137,10 @@ export class CreditedFile implements Consumer {
 
   async start(): Promise<void> {
     if (this.#process.isRunning) return;
-    const after = this.ids().at(-1) ?? 0;
+    const after = Number(lastLine(this.#file));
     const script = join(this.root, 'test/stream/ws-consumer.mjs');
-    const url = this.manager.url.replace('http', 'ws');
-    this.#process.start([script, url, this.manager.admin, String(after)], this.#file, {});
+    const url = this.reach.nextUrl().replace('http', 'ws');
+    this.#process.start([script, url, this.reach.admin, String(after)], this.#file, {});
   }
 
   kill(): Promise<void> {
@@ -126,13 +148,6 @@ export class CreditedFile implements Consumer {
   }
 
   ids(): number[] {
-    const text = readFileSync(this.#file, 'utf8');
-    const end = text.lastIndexOf(LINE_FEED) + 1;
-    if (end < text.length && !this.#process.isRunning) truncateSync(this.#file, end);
-    return text
-      .slice(0, end)
-      .split(LINE_FEED)
-      .filter((line) => line !== '')
-      .map(Number);
+    return wholeLines(this.#file).map(Number);
   }
 }

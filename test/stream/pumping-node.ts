@@ -11,6 +11,7 @@ import type { TestNode } from '../support/manager.js';
 import { aHello } from '../support/node-link.js';
 
 const COME_BACK_MS = 200;
+const LOOK_MS = 30;
 
 const eventOf = (seq: number): NodeEvent => ({
   seq,
@@ -37,11 +38,17 @@ export class PumpingNode {
     private readonly url: () => string,
     private readonly node: TestNode,
     total: number,
-    private readonly batchMs: number,
+    /** How many may be sent at this moment. */
+    private readonly allowed: () => number,
   ) {
     this.id = node.id;
     this.total = total;
     this.#running = this.#run();
+  }
+
+  /** As many as a manager has made durable. */
+  get through(): number {
+    return this.#through;
   }
 
   get isDone(): boolean {
@@ -77,7 +84,7 @@ export class PumpingNode {
       else if (message.type === 'events_ack') this.#through = message.through;
       else return;
       if (this.isDone) socket.close();
-      else setTimeout(() => this.#sendNext(socket), this.batchMs);
+      else this.#sendNext(socket);
     });
     socket.on('error', () => undefined);
     return new Promise((resolve) => socket.once('close', () => resolve()));
@@ -85,7 +92,12 @@ export class PumpingNode {
 
   #sendNext(socket: WebSocket): void {
     if (socket.readyState !== socket.OPEN) return;
-    const count = Math.min(EVENTS_PER_BATCH_MAX, this.total - this.#through);
+    const most = Math.min(this.total, this.allowed());
+    const count = Math.min(EVENTS_PER_BATCH_MAX, most - this.#through);
+    if (count <= 0) {
+      setTimeout(() => this.#sendNext(socket), LOOK_MS);
+      return;
+    }
     const events = Array.from({ length: count }, (_, at) => eventOf(this.#through + 1 + at));
     socket.send(JSON.stringify({ type: 'events', spool_id: 'spl_000001', events }));
   }

@@ -5,13 +5,13 @@ import { writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { seededRandom, type Random } from '../../src/core/kernel/index.js';
+import { seededRandom } from '../../src/core/kernel/index.js';
 import { makeNodeToken } from '../../src/protocol/node/index.js';
 import { buildPrograms } from '../support/built.js';
 import { EventLog } from '../../src/server/events/index.js';
 import { openDatabase } from '../../src/server/platform/database/index.js';
 import { makePostgresDatabase, makeTempDir, silentLog } from '../support/databases.js';
-import { startManagerProcess, type ManagerProcess } from '../support/manager-process.js';
+import { startManagerCrew, strike, type ManagerCrew } from '../support/manager-crew.js';
 import { enrollBody, type TestNode } from '../support/manager.js';
 import { ROOT } from '../walls/tree.js';
 import { CreditedFile, TailingFile, type Consumer } from './consumers.js';
@@ -24,33 +24,39 @@ const SEED = process.env['STREAM_SEED'] ?? '1';
 const IS_POSTGRES = process.env['STREAM_DATABASE'] === 'postgres';
 const IS_LONG = process.env['STREAM_KILLS'] !== undefined;
 const NODES = 5;
+/** On one PostgreSQL several managers write, and nodes and consumers come to any of them. */
+const MANAGERS = IS_POSTGRES ? 3 : 1;
 /** All of it may take so long for each kill, and the whole a while besides. */
 const MS_PER_KILL = 20_000;
 const TIMEOUT_MS = 300_000 + KILLS * MS_PER_KILL;
 
 let programs: ReturnType<typeof buildPrograms>;
-let manager: ManagerProcess;
-let database: Awaited<ReturnType<typeof makePostgresDatabase>> | null = null;
+let manager: ManagerCrew;
 let consumers: readonly Consumer[] = [];
 const nodes: PumpingNode[] = [];
 const dir = makeTempDir();
 
+let comings = 0;
+/** Whoever comes, and comes back, takes the next manager. */
+const nextUrl = (): string => manager.urls[(comings += 1) % manager.urls.length] ?? '';
+
 beforeAll(async () => {
   programs = buildPrograms();
-  database = IS_POSTGRES ? await makePostgresDatabase() : null;
-  manager = await startManagerProcess(programs.path, {
-    ...(database === null ? {} : { DATABASE_URL: database.url }),
+  manager = await startManagerCrew({
+    programs: programs.path,
+    database: IS_POSTGRES ? 'postgres' : 'sqlite',
+    count: MANAGERS,
   });
+  const reach = { admin: manager.admin, nextUrl };
   consumers = [
-    new TailingFile(programs.path, manager, dir.path),
-    new CreditedFile(ROOT, manager, dir.path),
+    new TailingFile(programs.path, reach, dir.path),
+    new CreditedFile(ROOT, reach, dir.path),
   ];
 }, 240_000);
 afterAll(async () => {
   for (const node of nodes) await node.stop();
   for (const consumer of consumers) await consumer.kill();
   await manager.stop();
-  await database?.drop();
   programs.remove();
   dir.remove();
 }, 60_000);
@@ -71,20 +77,6 @@ async function enroll(index: number): Promise<TestNode> {
       jti: `jti_${index}x${(count += 1)}x${Date.now()}`,
     });
   return { id, key, token };
-}
-
-/** Kills one of them, the manager as often as all consumers together, and starts it again. */
-async function strike(random: Random): Promise<void> {
-  if (random.next() < 0.5) {
-    await manager.kill();
-    await sleep(random.below(300));
-    await manager.start();
-    return;
-  }
-  const consumer = consumers[random.below(consumers.length)];
-  await consumer?.kill();
-  await sleep(random.below(300));
-  await consumer?.start();
 }
 
 /** Every id and node event that the manager has, in pages. */
@@ -108,23 +100,32 @@ async function stored(): Promise<{ ids: number[]; told: Map<string, string[]> }>
 it(
   `what is stored is what came, and what consumers have is what is stored, after ${KILLS} kills`,
   async () => {
-    const random = seededRandom(SEED);
     const each = Math.ceil(EVENTS / NODES);
+    let done = 0;
     // So slow that there is something to kill in the middle of, all the way.
-    const batchMs = Math.min(2_000, Math.ceil((KILLS * 1_000) / Math.ceil(each / 100)));
+    const allowed = (): number => Math.ceil((each * (done + 1)) / KILLS);
     for (const consumer of consumers) await consumer.start();
     for (let index = 0; index < NODES; index += 1) {
-      nodes.push(new PumpingNode(() => manager.url, await enroll(index), each, batchMs));
+      nodes.push(new PumpingNode(nextUrl, await enroll(index), each, allowed));
     }
-    for (let kills = 1; kills <= KILLS; kills += 1) {
-      await sleep(random.below(1_000));
-      await strike(random);
-      if (IS_LONG)
-        writeSync(
-          2,
-          `\r${kills}/${KILLS} kills, ${nodes.filter((n) => n.isDone).length}/${NODES} nodes done`,
-        );
-    }
+    const startedMs = performance.now();
+    const { managers } = manager;
+    const killed = await strike({
+      // Managers as often as all consumers together, or more often.
+      victims:
+        MANAGERS === 1 ? [...managers, ...managers, ...consumers] : [...managers, ...consumers],
+      kills: KILLS,
+      hands: 3,
+      random: seededRandom(SEED),
+      pauseMsMax: 1_200,
+      onKill: (kills) => {
+        done = kills;
+        if (!IS_LONG || kills % 20 !== 0) return;
+        const through = nodes.reduce((sum, node) => sum + node.through, 0);
+        const seconds = Math.round((performance.now() - startedMs) / 1_000);
+        writeSync(2, `${kills}/${KILLS} kills, ${through}/${each * NODES} events, ${seconds} s\n`);
+      },
+    });
     for (const node of nodes) while (!node.isDone) await sleep(100);
     // The last links go, which is told too; then it is quiet.
     for (const node of nodes) await node.stop();
@@ -140,7 +141,7 @@ it(
     }
     for (const consumer of consumers) {
       await consumer.start();
-      while ((consumer.ids().at(-1) ?? 0) < ids.length) await sleep(200);
+      while ((consumer.ids().at(-1) ?? 0) < ids.length) await sleep(500);
       await consumer.kill();
       const found = consumer.ids();
       expect([consumer.name, consumer.mayRepeat ? [...new Set(found)] : found]).toEqual([
@@ -148,6 +149,13 @@ it(
         ids,
       ]);
     }
+    if (!IS_LONG) return;
+    const count = (victims: readonly object[]): number =>
+      [...killed].reduce((sum, [victim, n]) => sum + (victims.includes(victim) ? n : 0), 0);
+    console.info(
+      `${ids.length} events stored, each with every consumer once and in order; killed: ` +
+        `managers ${count(managers)}, consumers ${count(consumers)}`,
+    );
   },
   TIMEOUT_MS,
 );

@@ -39,7 +39,7 @@ const aggregationsIn = (expression: string): string[] =>
     .filter(([name]) => {
       const uses = [...expression.matchAll(new RegExp(`\\b${name}\\b`, 'g'))];
       return !uses.every(({ index }) =>
-        /\bmax(?: by \(\w+\))? ?\($/.test(expression.slice(0, index)),
+        /\bmax(?: by \([\w, ]+\))? ?\($/.test(expression.slice(0, index)),
       );
     })
     .map(([name]) => `${name} in ${expression}`);

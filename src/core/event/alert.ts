@@ -1,4 +1,4 @@
-import { MINUTE_MS } from '../kernel/index.js';
+import { durationInWords, MINUTE_MS } from '../kernel/index.js';
 import { detailOf, type EventSeverity, type FleetEvent } from './event.js';
 
 export const ALERT_RULES = [
@@ -6,11 +6,17 @@ export const ALERT_RULES = [
   'rollout_paused',
   'node_silent',
   'audit_mismatch',
+  'sink_behind',
 ] as const;
 export type AlertRule = (typeof ALERT_RULES)[number];
 
 /** A node whose link broke gets this long to come back before anybody is told. */
 export const SILENT_AFTER_MS = 10 * MINUTE_MS;
+
+/** A sink whose oldest undelivered event is this old is behind, whatever the cause. */
+export const SINK_BEHIND_MS = 10 * MINUTE_MS;
+/** It has caught up when that event is younger than this: in between nothing changes. */
+export const SINK_CAUGHT_UP_MS = MINUTE_MS;
 
 /** What one event means for one alert. The same key is the same trouble, however often it is told. */
 export type AlertNews = {
@@ -56,6 +62,13 @@ const goesOn: Rule = (event) => [
   { rule: 'rollout_paused', key: rolloutKey(event), news: 'resolve', message: event.message },
 ];
 
+/** Reasons of a link that ended for a while that somebody decided. */
+const EXPECTED_ENDS: ReadonlySet<string> = new Set([
+  'goodbye_shutdown',
+  'goodbye_decommission',
+  'revoked',
+]);
+
 /** What a paused rollout is called when a person paused it: that is no alert, somebody knows. */
 const BY_HAND = 'paused_by_operator';
 
@@ -93,10 +106,11 @@ const RULE_OF_TYPE: Readonly<Record<string, Rule>> = {
   rollout_rolled_back: goesOn,
   target_silent: (event) => [silent(event, event.message, 0)],
   node_disconnected: (event) =>
-    // Whoever said goodbye is not silent; whose heartbeat stopped is, when it does not come back.
-    detailOf(event, 'reason') === 'heartbeat_lost'
-      ? [silent(event, 'Node is silent: its link broke and it did not come back', SILENT_AFTER_MS)]
-      : [],
+    // Whoever said goodbye for good is not silent; everybody else is, when he does not come back: whether
+    // his heartbeat stopped, his process died, or the manager itself went away.
+    EXPECTED_ENDS.has(String(detailOf(event, 'reason')))
+      ? []
+      : [silent(event, 'Node is silent: its link broke and it did not come back', SILENT_AFTER_MS)],
   node_connected: (event) => [heard(event, event.message)],
   node_revoked: (event) => [heard(event, event.message)],
   audit_checkpoint_refused: (event) => [
@@ -112,8 +126,41 @@ const RULE_OF_TYPE: Readonly<Record<string, Rule>> = {
   ],
 };
 
+export const sinkKey = (sinkId: string): string => `sink_behind:${sinkId}`;
+
+/**
+ * What the lag of a sink means. A sink that a person paused is not in trouble, and neither is one
+ * with nothing to deliver. Null: nothing changes.
+ */
+export function lagNews(sink: {
+  readonly id: string;
+  readonly name: string;
+  readonly isPaused: boolean;
+  readonly events: number;
+  /** Age of the oldest event that it has still to look at; null when there is none. */
+  readonly oldestMs: number | null;
+}): AlertNews | null {
+  const about = { rule: 'sink_behind', key: sinkKey(sink.id) } as const;
+  const { name, isPaused, events, oldestMs } = sink;
+  if (isPaused) return { ...about, news: 'resolve', message: 'the sink is paused' };
+  if (oldestMs === null || oldestMs < SINK_CAUGHT_UP_MS) {
+    return { ...about, news: 'resolve', message: 'the sink has caught up' };
+  }
+  if (oldestMs < SINK_BEHIND_MS) return null;
+  return {
+    ...about,
+    news: 'raise',
+    severity: 'critical',
+    message: `Sink ${name} is behind: ${events} events, the oldest waits for ${durationInWords(oldestMs)}`,
+    afterMs: 0,
+  };
+}
+
 /** Category of the events that tell of alerts; they make no alerts themselves. */
 export const ALERT_CATEGORY = 'alert';
+
+/** Types of which an event can mean anything for alerts; of all others `alertNewsOf` is empty. */
+export const ALERTING_TYPES: readonly string[] = Object.keys(RULE_OF_TYPE);
 
 /** What an event means for alerts; mostly nothing. */
 export function alertNewsOf(event: FleetEvent): readonly AlertNews[] {

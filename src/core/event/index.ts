@@ -1,6 +1,11 @@
 export {
   ALERT_CATEGORY,
   ALERT_RULES,
+  ALERTING_TYPES,
+  lagNews,
+  SINK_BEHIND_MS,
+  SINK_CAUGHT_UP_MS,
+  sinkKey,
   alertNewsOf,
   SILENT_AFTER_MS,
   stepAlert,

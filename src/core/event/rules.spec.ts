@@ -195,7 +195,7 @@ describe('alerts', () => {
 
   it('are not made of what somebody did on purpose, nor of alerts', () => {
     expect(newsOf('rollout_paused', { details: { reason: 'paused_by_operator' } })).toEqual([]);
-    expect(newsOf('node_disconnected', { details: { reason: 'goodbye' } })).toEqual([]);
+    expect(newsOf('node_disconnected', { details: { reason: 'goodbye_shutdown' } })).toEqual([]);
     expect(newsOf('upgrade_rolled_back', { category: 'alert' })).toEqual([]);
     expect(newsOf('constructor')).toEqual([]);
   });

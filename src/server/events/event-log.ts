@@ -3,7 +3,7 @@ import type { Event } from '../../protocol/api/index.js';
 import type { Sql, Tx } from '../platform/index.js';
 import { meters } from '../platform/telemetry/index.js';
 import { noteEvents } from './event-index.js';
-import { COLUMNS, toEvent, toValues, type NewEvent } from './event-rows.js';
+import { ALIKE, COLUMNS, toEvent, toValues, type NewEvent } from './event-rows.js';
 import { groupsIn, SCAN_MAX, stretchOf, whereOf, type EventWanted } from './event-search.js';
 
 /** What a reader may see and wants to see, after a number. */
@@ -93,7 +93,7 @@ export class EventLog {
     );
     const firstId = (head?.value ?? 0) - events.length + 1;
     const rows = events.map((event, index) => toValues(firstId + index, event));
-    await tx.insertRows(`events (${COLUMNS})`, rows);
+    await tx.insertRows(`events (${COLUMNS})`, rows, ALIKE);
     await noteEvents(tx, firstId, events);
   }
 }

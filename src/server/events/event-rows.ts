@@ -50,6 +50,20 @@ export const COLUMNS =
   'id, at, occurred_at, category, type, version, severity, node_id, group_id, rollout_id, ' +
   'command_id, service, error_code, message, details';
 
+/** Places in `COLUMNS` of what neighbours mostly share: those of one node, or of one decision. */
+export const ALIKE = [
+  'at',
+  'category',
+  'version',
+  'severity',
+  'node_id',
+  'group_id',
+  'rollout_id',
+  'command_id',
+  'service',
+  'error_code',
+].map((column) => COLUMNS.split(', ').indexOf(column));
+
 /** PostgreSQL takes no NUL in a text; SQLite tools stop at one. */
 const NUL = '\u0000';
 const withoutNul = (text: string): string =>
@@ -79,10 +93,17 @@ export const toValues = (id: number, event: NewEvent): SqlValue[] => [
   JSON.stringify(event.details),
 ];
 
+let lastAt = { ms: 0, text: toIso(0) };
+/** Events that were stored together have the same moment, and writing it out is half of what a row costs. */
+function receivedAt(ms: number): string {
+  if (lastAt.ms !== ms) lastAt = { ms, text: toIso(ms) };
+  return lastAt.text;
+}
+
 const timesOf = (row: EventRow) => {
   const occurredAt = row.occurred_at ?? row.at;
   return {
-    at: toIso(row.at),
+    at: receivedAt(row.at),
     occurred_at: toIso(occurredAt),
     clock: clockOf(occurredAt, row.at),
   };

@@ -3,4 +3,4 @@ export { searchEvents } from './event-search.js';
 export type { EventRow, NewEvent } from './event-rows.js';
 export { EventsModule } from './events.module.js';
 export { Ingest, type NodeEventObserver, type NodeNews } from './ingest.js';
-export { SinksModule } from './sinks/index.js';
+export { deadLettersByKind, sinkLags, SinksModule, type SinkLag } from './sinks/index.js';

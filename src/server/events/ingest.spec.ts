@@ -185,11 +185,11 @@ describeOnBothDatabases('what nodes report', (openTestDatabase) => {
 
   it('shares commits when it arrives together, of a bounded size', async () => {
     const { database, ingest, follower } = await setUp();
-    const nodes = Array.from({ length: 12 }, (_, index) => aNode(`nod_${index + 100_000}`));
+    const nodes = Array.from({ length: 42 }, (_, index) => aNode(`nod_${index + 100_000}`));
     await Promise.all(nodes.map((node) => ingest.ingest(node, aBatch(1, 100))));
-    // 1000 events close a commit.
-    expect(follower.groups.map((group) => group.length)).toEqual([10, 2]);
-    expect(await stored(database)).toHaveLength(1_200);
+    // 4000 events close a commit.
+    expect(follower.groups.map((group) => group.length)).toEqual([40, 2]);
+    expect(await stored(database)).toHaveLength(4_200);
   });
 
   it('of one node cannot hold up the others, and is not lost by a failure', async () => {

@@ -25,8 +25,11 @@ import type { NewEvent } from './event-rows.js';
 import { Pace } from './pace.js';
 import { WaitingBatches, type Waiting } from './waiting-batches.js';
 
-/** A group commit closes with this many events, or as soon as the one before it has ended. */
-const EVENTS_PER_COMMIT_MAX = 1_000;
+/**
+ * A group commit closes with about this many events, or as soon as the one before it has ended. Each
+ * waits for the disk once, whatever its size; this many are some ten ms of work in one go.
+ */
+const EVENTS_PER_COMMIT_MAX = 4_000;
 /** While every node that waits is over its pace: looked again no later than this. */
 const PACE_LOOK_MS_MAX = 250;
 

@@ -2,6 +2,8 @@ import type { Events } from '../../protocol/node/index.js';
 import type { IngestResult, NodeIdentity } from '../gateway/index.js';
 import type { Pace } from './pace.js';
 
+/** Each batch costs some statements of its own, whatever is in it: so many in one commit. */
+const BATCHES_PER_COMMIT_MAX = 1_000;
 /** Batches of one node that wait; an honest agent has one in flight. */
 export const BATCHES_WAITING_MAX = 8;
 
@@ -50,11 +52,12 @@ export class WaitingBatches {
     const taken: Waiting[] = [];
     let count = 0;
     let hasMoved = true;
-    while (hasMoved && count < eventsMax) {
+    const isFull = (): boolean => count >= eventsMax || taken.length >= BATCHES_PER_COMMIT_MAX;
+    while (hasMoved && !isFull()) {
       hasMoved = false;
       // A node whose turn was goes behind the others: the Map keeps the order of insertion.
       for (const [nodeId, queue] of [...this.#ofNode]) {
-        if (count >= eventsMax) break;
+        if (isFull()) break;
         if (this.#pace.waitMs(nodeId, nowMs) > 0) continue;
         const one = queue.shift();
         this.#ofNode.delete(nodeId);

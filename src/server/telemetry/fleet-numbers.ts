@@ -1,7 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { AuditLog, Checkpoints } from '../audit/index.js';
-import { EventLog } from '../events/index.js';
+import { deadLettersByKind, EventLog, sinkLags, type SinkLag } from '../events/index.js';
+import { SINK_KINDS } from '../../protocol/api/index.js';
 import { CLOCK, Database, LOGGER, type Clock } from '../platform/index.js';
 import { meters } from '../platform/telemetry/index.js';
 import { rolloutNumbers, type RolloutNumbers } from '../rollouts/index.js';
@@ -13,6 +14,8 @@ interface Numbers {
   readonly rollouts: RolloutNumbers;
   readonly eventHead: number;
   readonly auditHead: number;
+  readonly sinks: readonly SinkLag[];
+  readonly deadLetters: ReadonlyMap<string, number>;
   readonly signed: { readonly size: number; readonly madeAt: number } | null;
 }
 
@@ -74,9 +77,28 @@ export class FleetNumbers {
     const overdueMs = Math.max(0, this.clock.now() - first);
     meters.set('bellwether_wakeup_overdue_seconds', overdueMs / 1_000);
     meters.set('bellwether_event_head', eventHead);
+    this.#tellSinks(numbers);
     meters.set('bellwether_audit_head', auditHead);
     meters.set('bellwether_audit_unsigned_entries', Math.max(0, auditHead - (signed?.size ?? 0)));
     meters.set('bellwether_audit_checkpoint_timestamp_seconds', (signed?.madeAt ?? 0) / 1_000);
+  }
+
+  #tellSinks({ sinks, deadLetters }: Pick<Numbers, 'sinks' | 'deadLetters'>): void {
+    const now = this.clock.now();
+    for (const kind of SINK_KINDS) {
+      const ofKind = sinks.filter((sink) => sink.kind === kind);
+      const awake = ofKind.filter(({ isPaused }) => !isPaused);
+      for (const state of ['closed', 'open', 'half_open'] as const) {
+        const count = awake.filter(({ circuit }) => circuit === state).length;
+        meters.set('bellwether_sinks', count, kind, state);
+      }
+      meters.set('bellwether_sinks', ofKind.length - awake.length, kind, 'paused');
+      const events = Math.max(0, ...awake.map((sink) => sink.events));
+      const ages = awake.map(({ oldestAt }) => (oldestAt === null ? 0 : now - oldestAt));
+      meters.set('bellwether_sink_lag_events', events, kind);
+      meters.set('bellwether_sink_lag_seconds', Math.max(0, ...ages) / 1_000, kind);
+      meters.set('bellwether_sink_dead_letters', deadLetters.get(kind) ?? 0, kind);
+    }
   }
 
   async #read(): Promise<Numbers> {
@@ -85,6 +107,8 @@ export class FleetNumbers {
       rollouts: await rolloutNumbers(sql),
       eventHead: (await this.events.head(sql)).last,
       auditHead: await this.audit.head(sql),
+      sinks: await sinkLags(sql),
+      deadLetters: await deadLettersByKind(sql),
       signed: await this.checkpoints.newest(sql),
     };
   }
@@ -98,6 +122,10 @@ const FLEET = [
   'bellwether_wakeups_pending',
   'bellwether_wakeup_overdue_seconds',
   'bellwether_event_head',
+  'bellwether_sinks',
+  'bellwether_sink_lag_events',
+  'bellwether_sink_lag_seconds',
+  'bellwether_sink_dead_letters',
   'bellwether_audit_head',
   'bellwether_audit_unsigned_entries',
   'bellwether_audit_checkpoint_timestamp_seconds',

@@ -202,6 +202,33 @@ describe.each(SETTINGS)('metrics on $kind, with $queue', ({ kind, queue }) => {
     );
   });
 
+  it('tell how far sinks are behind, and what became of what they sent', async () => {
+    const before = await now();
+    const file = { name: 'good', kind: 'file', config: { path: 'metrics-good' } } as const;
+    const good = await manager.call('sinks.create', { body: { ...file, from: 'beginning' } });
+    const hook = { url: 'http://127.0.0.1:9/' };
+    const body = { name: 'lost', kind: 'webhook', config: hook, from: 'beginning' } as const;
+    const { body: lost } = await manager.call('sinks.create', { body });
+    const webhook = { kind: 'webhook' };
+    const failed = { ...webhook, code: 'sink_address_forbidden' };
+    const after = await until(
+      (seen) =>
+        seen.of('bellwether_sink_lag_events', webhook) > 0 &&
+        seen.of('bellwether_sinks', { kind: 'file', state: 'closed' }) === 1 &&
+        grown([before, seen], 'bellwether_sink_failures_total', failed) > 0 &&
+        grown([before, seen], 'bellwether_sink_events_delivered_total', { kind: 'file' }) > 0,
+    );
+    expect(after.of('bellwether_sink_lag_seconds', webhook)).toBeGreaterThan(0);
+    expect(after.of('bellwether_sink_dead_letters', webhook)).toBe(0);
+    expect(after.of('bellwether_sink_delivery_seconds_count', { kind: 'file' })).toBeGreaterThan(0);
+    await manager.call('sinks.pause', { params: { id: lost.id } });
+    const paused = await until(
+      (seen) => seen.of('bellwether_sinks', { ...webhook, state: 'paused' }) === 1,
+    );
+    expect(paused.of('bellwether_sink_lag_events', webhook)).toBe(0);
+    for (const { id } of [good.body, lost]) await manager.call('sinks.remove', { params: { id } });
+  });
+
   it('ring alarms, and say how late', async () => {
     const seen = await until(
       (one) => one.of('bellwether_wakeups_rung_total', { queue: 'rollouts', result: 'done' }) > 0,

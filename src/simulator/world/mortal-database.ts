@@ -152,7 +152,7 @@ export class MortalDatabase {
       all: (sql, params) => this.#statement(() => tx.all(sql, params)),
       get: (sql, params) => this.#statement(() => tx.get(sql, params)),
       run: (sql, params) => this.#statement(() => tx.run(sql, params)),
-      insertRows: (into, rows) => this.#statement(() => tx.insertRows(into, rows)),
+      insertRows: (into, rows, alike) => this.#statement(() => tx.insertRows(into, rows, alike)),
       beforeCommit: (key, work, rank) => {
         tx.beforeCommit(key, work, rank);
       },

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { SILENT_AFTER_MS } from '../../../core/event/index.js';
+import { SILENT_AFTER_MS, SINK_BEHIND_MS, SINK_CAUGHT_UP_MS } from '../../../core/event/index.js';
 import { describeOnBothDatabases } from '../../../../test/support/databases.js';
 import { ann, startSinkBench, type SinkBench } from '../../../../test/support/sink-bench.js';
 import { listAlerts } from './alerts.store.js';
@@ -65,6 +65,29 @@ describeOnBothDatabases('alerts', (openTestDatabase) => {
     expect(await told()).toEqual(['alert_raised node_silent', 'alert_resolved node_silent']);
   });
 
+  it('of a node that is gone are told however its link ended, and not when it said so', async () => {
+    const { add, alerts, list, clock } = await setUp();
+    const ends = {
+      heartbeat_lost: 'raised',
+      connection_lost: 'raised',
+      going_away: 'raised',
+      goodbye_restart: 'raised',
+      goodbye_shutdown: null,
+      goodbye_decommission: null,
+      revoked: null,
+    } as const;
+    const names = Object.keys(ends) as (keyof typeof ends)[];
+    await add(
+      ...names.map((reason, at) => ({ ...lost, nodeId: `nod_${at}00000`, details: { reason } })),
+    );
+    await alerts.look();
+    clock.advance(SILENT_AFTER_MS + 5_000);
+    await alerts.look();
+    const states = new Map((await list()).map(({ nodeId, state }) => [nodeId, state]));
+    const found = names.map((reason, at) => [reason, states.get(`nod_${at}00000`) ?? null]);
+    expect(Object.fromEntries(found)).toEqual(ends);
+  });
+
   it('are told once by several managers that look at the same time', async () => {
     const { database, add, alerts, told, dataDir } = await setUp();
     const other: SinkBench = startSinkBench(database, { idle: true, dataDir });
@@ -86,6 +109,55 @@ describeOnBothDatabases('alerts', (openTestDatabase) => {
     await alerts.resolve(alert!.id, ann);
     expect(await told()).toEqual(['alert_raised audit_mismatch', 'alert_resolved audit_mismatch']);
     await expect(alerts.resolve('alr_none0000', ann)).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  it('of a sink that is behind are raised once, and resolved when it has caught up', async () => {
+    const { add, addMany, alerts, told, list, clock, create, database, log, sinks, stop } =
+      await setUp();
+    const { id } = await create({ config: { url: 'http://127.0.0.1:9/' } });
+    const moveTo = (cursor: number) =>
+      database.transaction((tx) =>
+        tx.run('UPDATE sinks SET cursor_id = ? WHERE id = ?', [cursor, id]),
+      );
+    await addMany(3);
+    clock.advance(SINK_BEHIND_MS - 60_000);
+    await alerts.look();
+    expect(await told()).toEqual([]);
+    clock.advance(61_000);
+    await alerts.look();
+    clock.advance(60_000);
+    await alerts.look();
+    expect(await told()).toEqual(['alert_raised sink_behind']);
+    expect((await list())[0]).toMatchObject({
+      message: 'Sink a sink is behind: 3 events, the oldest waits for 10 min 1 s',
+      groupId: 'grp_default',
+      severity: 'critical',
+    });
+    // Nearly there is not there: it would be raised and resolved again and again.
+    await add({});
+    const { last } = await log.head(database.read);
+    await moveTo(last - 1);
+    clock.advance(SINK_CAUGHT_UP_MS + 1_000);
+    await alerts.look();
+    expect(await told()).toEqual(['alert_raised sink_behind']);
+    await moveTo(last);
+    await alerts.look();
+    await alerts.look();
+    expect(await told()).toEqual(['alert_raised sink_behind', 'alert_resolved sink_behind']);
+    // Behind again; a person who pauses it knows, and one that is deleted is nobody's trouble.
+    clock.advance(SINK_BEHIND_MS + 1_000);
+    await alerts.look();
+    await sinks.pause(id, ann);
+    await alerts.look();
+    await sinks.resume(id, ann);
+    await alerts.look();
+    await sinks.remove(id, ann);
+    await alerts.look();
+    await alerts.look();
+    expect((await told()).slice(2)).toEqual(
+      ['raised', 'resolved', 'raised', 'resolved'].map((what) => `alert_${what} sink_behind`),
+    );
+    await stop();
   });
 
   it('begin where the log stood, and go on over many events', async () => {

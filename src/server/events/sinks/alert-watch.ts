@@ -7,7 +7,10 @@ import {
 import type { Logger } from 'pino';
 import {
   ALERT_CATEGORY,
+  ALERTING_TYPES,
   alertNewsOf,
+  lagNews,
+  sinkKey,
   stepAlert,
   type AlertNews,
   type FleetEvent,
@@ -21,9 +24,12 @@ import {
   Database,
   LOGGER,
   newId,
+  type Sql,
   type Tx,
 } from '../../platform/index.js';
 import { EventLog } from '../event-log.js';
+import { ROOT_GROUP } from '../root-group.js';
+import { sinkLags } from './sinks.store.js';
 import {
   alertCursor,
   dueAlerts,
@@ -31,11 +37,18 @@ import {
   holdAlertCursor,
   insertAlert,
   openAlert,
+  raisedAlerts,
   removeAlert,
   saveAlertCursor,
   updateAlert,
   type AlertRecord,
 } from './alerts.store.js';
+
+interface LagNews {
+  readonly before: AlertRecord | null;
+  readonly told: AlertNews;
+  readonly groupId: string;
+}
 
 const PAGE_EVENTS = 500;
 const DUE_MAX = 100;
@@ -112,7 +125,8 @@ export class AlertWatch implements OnApplicationBootstrap, BeforeApplicationShut
     let after = Math.max(saved, this.#seen);
     for (;;) {
       if (this.#isStopping) return;
-      const filter = { after, limit: PAGE_EVENTS, groups: 'all' } as const;
+      // The database passes over the others: most of the log means nothing here.
+      const filter = { after, limit: PAGE_EVENTS, groups: 'all', type: ALERTING_TYPES } as const;
       const { items, nextAfter } = await this.events.read(this.database.read, filter);
       const news = items.filter((event) => alertNewsOf(event).length > 0);
       const isLate =
@@ -123,6 +137,7 @@ export class AlertWatch implements OnApplicationBootstrap, BeforeApplicationShut
       after = nextAfter;
     }
     await this.#raiseDue();
+    await this.#watchLags();
   }
 
   async #take(news: readonly FleetEvent[], through: number): Promise<void> {
@@ -180,6 +195,66 @@ export class AlertWatch implements OnApplicationBootstrap, BeforeApplicationShut
         this.#tell(tx, raised, 'alert_raised', raised.message, now);
       }
     });
+  }
+
+  /** Sinks that are behind tell nothing into the log by themselves: they are looked at. */
+  async #watchLags(): Promise<void> {
+    const { read } = this.database;
+    const newsIn = async (sql: Sql): Promise<LagNews[]> => {
+      const raised = new Map((await raisedAlerts(sql, 'sink_behind')).map((one) => [one.key, one]));
+      const now = this.clock.now();
+      const news: LagNews[] = [];
+      for (const lag of await sinkLags(sql)) {
+        const oldestMs = lag.oldestAt === null ? null : now - lag.oldestAt;
+        const told = lagNews({ ...lag, oldestMs });
+        const before = raised.get(sinkKey(lag.id)) ?? null;
+        raised.delete(sinkKey(lag.id));
+        if (told === null || (told.news === 'raise') === (before !== null)) continue;
+        news.push({ before, told, groupId: lag.groupId ?? ROOT_GROUP });
+      }
+      // What is left is of sinks that are gone.
+      for (const before of raised.values()) {
+        const { rule, key, groupId } = before;
+        const told = { rule, key, news: 'resolve', message: 'the sink was deleted' } as const;
+        news.push({ before, told, groupId });
+      }
+      return news;
+    };
+    if ((await newsIn(read)).length === 0) return;
+    await this.database.transaction(async (tx) => {
+      await holdAlertCursor(tx);
+      // Asked again: another manager may have told it meanwhile.
+      for (const { before, told, groupId } of await newsIn(tx)) {
+        const now = this.clock.now();
+        if (told.news === 'raise') await this.#raiseLag(tx, told, groupId, now);
+        else if (before !== null) await this.#resolve(tx, before, told.message, now);
+      }
+    });
+  }
+
+  async #raiseLag(
+    tx: Tx,
+    news: AlertNews & { readonly news: 'raise' },
+    groupId: string,
+    now: number,
+  ): Promise<void> {
+    const alert: AlertRecord = {
+      id: newId('alr'),
+      rule: news.rule,
+      key: news.key,
+      state: 'raised',
+      severity: news.severity,
+      groupId,
+      nodeId: null,
+      rolloutId: null,
+      service: null,
+      message: news.message,
+      dueAt: null,
+      raisedAt: now,
+      resolvedAt: null,
+    };
+    await insertAlert(tx, alert);
+    this.#tell(tx, alert, 'alert_raised', news.message, now);
   }
 
   async #resolve(tx: Tx, alert: AlertRecord, how: string, at: number): Promise<AlertRecord> {

@@ -137,6 +137,15 @@ export async function dueAlerts(sql: Sql, now: number, limit: number): Promise<A
   return rows.map(toRecord);
 }
 
+/** Alerts of one rule that are raised and not resolved. */
+export async function raisedAlerts(sql: Sql, rule: AlertRule): Promise<AlertRecord[]> {
+  const rows = await sql.all<Row>(
+    `SELECT ${COLUMNS} FROM alerts WHERE rule = ? AND resolved_at IS NULL ORDER BY id`,
+    [rule],
+  );
+  return rows.map(toRecord);
+}
+
 /** Newest first; those that wait are not told to anybody. */
 export async function listAlerts(
   sql: Sql,

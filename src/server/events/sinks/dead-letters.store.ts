@@ -56,6 +56,15 @@ export async function putDeadLetter(
   );
 }
 
+/** By kind of sink; kinds without any are left out. */
+export async function deadLettersByKind(sql: Sql): Promise<ReadonlyMap<string, number>> {
+  const rows = await sql.all<{ kind: string; count: number }>(
+    `SELECT kind, count(*) AS count FROM sink_dead_letters
+     JOIN sinks ON sinks.id = sink_dead_letters.sink_id GROUP BY kind`,
+  );
+  return new Map(rows.map(({ kind, count }) => [kind, count]));
+}
+
 export async function countDeadLetters(sql: Sql, sinkId: string): Promise<number> {
   const row = await sql.get<{ count: number }>(
     'SELECT count(*) AS count FROM sink_dead_letters WHERE sink_id = ?',

@@ -45,6 +45,7 @@ export const openElasticsearch: OpenReceiver<'elasticsearch'> = (opening) => {
     tls: { ca_pem: config.ca_pem, pin_sha256: config.pin_sha256 },
     guard: opening.guard,
     now: opening.now,
+    answerMs: opening.patience?.answerMs,
   });
   const path = `${new URL(config.url).pathname.replace(/\/+$/, '')}/${config.data_stream}/_bulk`;
   const [type = '', dataset = '', namespace = ''] = config.data_stream.split('-');

@@ -24,6 +24,8 @@ export interface PosterOptions {
   readonly tls: TlsSettings;
   readonly guard: NetworkGuard;
   readonly now: () => number;
+  /** ANSWER_TIMEOUT_MS when left out. */
+  readonly answerMs?: number | undefined;
 }
 
 /**
@@ -34,16 +36,18 @@ export class HttpPoster {
   readonly #base: URL;
   readonly #agent: Agent;
   readonly #now: () => number;
+  readonly #answerMs: number;
 
-  constructor({ url, tls, guard, now }: PosterOptions) {
+  constructor({ url, tls, guard, now, answerMs = ANSWER_TIMEOUT_MS }: PosterOptions) {
     this.#base = new URL(url);
     this.#now = now;
+    this.#answerMs = answerMs;
     const { hostname, protocol } = this.#base;
     const isTls = protocol === 'https:';
     const port = Number(this.#base.port) || (isTls ? 443 : 80);
     this.#agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 });
     this.#agent.createConnection = (_, done): undefined => {
-      const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+      const signal = AbortSignal.timeout(answerMs);
       openSocket({ host: hostname, port, tls: isTls ? tls : null }, guard, signal).then(
         (socket) => {
           // HTTP is not used half open: when the receiver has closed there is no answer to wait for.
@@ -72,7 +76,7 @@ export class HttpPoster {
     },
     signal: AbortSignal,
   ): Promise<HttpAnswer> {
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]);
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(this.#answerMs)]);
     const once = async (): Promise<HttpAnswer> => this.#once(asked, limit);
     try {
       return await once().catch(async (error: unknown) => {

@@ -1,4 +1,7 @@
 import { createHash, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -14,7 +17,7 @@ import {
 import { mountSmallDisk } from '../../../../test/support/small-disk.js';
 import { SINK_CONFIGS, type SinkKind } from '../../../protocol/api/index.js';
 import { openReceiver } from './kinds.js';
-import type { Delivery, Receiver } from './sink.port.js';
+import type { Delivery, Patience, Receiver } from './sink.port.js';
 
 const never = (): AbortSignal => new AbortController().signal;
 const cleanUps: (() => unknown)[] = [];
@@ -27,6 +30,7 @@ function open(
   config: object,
   credentials: object = {},
   filesDir = '/nowhere',
+  patience: Patience = {},
 ): Receiver {
   const receiver = openReceiver(kind, {
     sinkId: 'snk_one000',
@@ -36,6 +40,7 @@ function open(
     guard: LOCAL,
     filesDir,
     now: () => Date.now(),
+    patience,
   });
   cleanUps.push(() => receiver.close());
   return receiver;
@@ -148,6 +153,24 @@ describe('a webhook', () => {
     expect(await sending).toMatchObject({ settled: 0, failure: { code: 'sink_receiver_timeout' } });
   });
 
+  it('that answers 200 too late has not taken it, whichever half of the answer is late', async () => {
+    const late = await receive(() => 'hang');
+    const slow = createServer((_, response) => {
+      response.writeHead(200);
+      response.write('so far');
+    }).listen(0, '127.0.0.1');
+    await once(slow, 'listening');
+    cleanUps.push(() => (slow.closeAllConnections(), slow.close()));
+    const slowUrl = `http://127.0.0.1:${(slow.address() as AddressInfo).port}/`;
+    for (const url of [late.url, slowUrl]) {
+      const way = open('webhook', { url }, {}, '/nowhere', { answerMs: 150 });
+      expect(await send(way, 1, 2)).toMatchObject({
+        settled: 0,
+        failure: { code: 'sink_receiver_timeout', isFaultOfEvent: false },
+      });
+    }
+  });
+
   it('gets CloudEvents as a batch or alone, with the type of each', async () => {
     const receiver = await receive(() => ({ status: 200 }));
     await send(open('webhook', { url: receiver.url, format: 'cloudevents' }), 1, 2);
@@ -178,6 +201,21 @@ describe('Splunk', () => {
     stop.abort(new DOMException('told to', 'TimeoutError'));
     expect((await sending).settled).toBe(0);
     expect(hec.indexed).toEqual([]);
+  });
+
+  it('takes indexers that never acknowledge for a failure, after its patience', async () => {
+    const hec = new HecReceiver();
+    hec.acknowledges = false;
+    const receiver = await receive(hec.behave);
+    const patience = { acknowledgeMs: 500 };
+    const way = open('splunk', { url: receiver.url }, { token: hec.token }, '/nowhere', patience);
+    expect(await send(way, 1)).toMatchObject({
+      settled: 0,
+      failure: { code: 'sink_not_acknowledged', isFaultOfEvent: false },
+    });
+    // It asked more than once, and sent the events only once.
+    expect(receiver.asked.filter(({ path }) => path.includes('/ack')).length).toBeGreaterThan(1);
+    expect(receiver.asked.filter(({ path }) => !path.includes('/ack'))).toHaveLength(1);
   });
 
   it('tells wrong events from wrong settings', async () => {

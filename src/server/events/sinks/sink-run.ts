@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onFailure, onSuccess, onTry, wants, type FleetEvent } from '../../../core/event/index.js';
+import { FleetError } from '../../../core/kernel/index.js';
 import type { Database, Tx } from '../../platform/index.js';
+import { meters, traced } from '../../platform/telemetry/index.js';
 import {
   countDeadLetters,
   putDeadLetter,
@@ -32,6 +34,16 @@ const LETTERS_AT_ONCE = 20;
 
 /** Somebody else has the sink, or it was changed: nothing of this run counts any more. */
 export class LostLease extends Error {}
+
+/** A span is told of a failure by what is thrown in it; caught again right around it. */
+class Undelivered extends FleetError {
+  constructor(
+    readonly delivery: Delivery,
+    { code, message }: DeliveryFailure,
+  ) {
+    super(code, message, { kind: 'operational' });
+  }
+}
 
 export interface RunParts {
   readonly database: Database;
@@ -179,7 +191,26 @@ export class SinkRun {
   }
 
   async #deliver(batch: readonly Rendered[]): Promise<Delivery> {
-    return this.parts.receiver.deliver(batch, this.signal);
+    const { id, kind } = this.sink;
+    const attributes = {
+      'bellwether.sink_id': id,
+      'bellwether.sink_kind': kind,
+      'bellwether.events': batch.length,
+      'bellwether.first_event': batch[0]?.event.id ?? 0,
+    };
+    const startedMs = performance.now();
+    try {
+      return await traced('sink.deliver', { attributes, isRoot: true }, async () => {
+        const delivery = await this.parts.receiver.deliver(batch, this.signal);
+        if (delivery.failure !== null) throw new Undelivered(delivery, delivery.failure);
+        return delivery;
+      });
+    } catch (error) {
+      if (error instanceof Undelivered) return error.delivery;
+      throw error;
+    } finally {
+      meters.since('bellwether_sink_delivery_seconds', startedMs, kind);
+    }
   }
 
   async #tooLarge({ event, bytes }: Rendered): Promise<RunEnd | null> {
@@ -261,6 +292,7 @@ export class SinkRun {
   async #failed({ code, message, retryAfterMs }: DeliveryFailure): Promise<RunEnd> {
     // A request that was cut off because the run must stop says nothing about the receiver.
     if (this.signal.aborted) return 'stopped';
+    meters.count('bellwether_sink_failures_total', this.sink.kind, code);
     const now = this.parts.now();
     const chance = this.parts.chance();
     this.#place = {
@@ -290,6 +322,7 @@ export class SinkRun {
       for (const letter of letters) await putDeadLetter(tx, this.sink.id, { ...letter, at: now });
       await more?.(tx);
     });
+    meters.add('bellwether_sink_events_delivered_total', taken, this.sink.kind);
     this.#place = place;
     this.#unsaved = 0;
   }

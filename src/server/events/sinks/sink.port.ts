@@ -60,6 +60,16 @@ export interface Opening<K extends SinkKind> {
   readonly guard: NetworkGuard;
   readonly filesDir: string;
   readonly now: () => number;
+  /** In place of the limits of the kind: a spec need not wait as long as a receiver may take. */
+  readonly patience?: Patience | undefined;
+}
+
+/** How long a receiver is waited for; each left out, as long as its kind says. */
+export interface Patience {
+  /** For one answer, or one batch of syslog. */
+  readonly answerMs?: number;
+  /** For the acknowledgement of the indexers. */
+  readonly acknowledgeMs?: number;
 }
 
 /** One kind of sink. Opening does not connect and does not fail. */

@@ -200,6 +200,44 @@ export async function removeSink(tx: Tx, id: string): Promise<void> {
   await tx.run('DELETE FROM sinks WHERE id = ?', [id]);
 }
 
+/** How far one sink is behind the log. */
+export interface SinkLag extends Pick<SinkRecord, 'id' | 'name' | 'kind' | 'groupId' | 'isPaused'> {
+  readonly circuit: Circuit['state'];
+  /** Events that it has still to look at. */
+  readonly events: number;
+  /** When the oldest of them was learned, epoch ms; null when there is none. */
+  readonly oldestAt: number | null;
+}
+
+/** Of every sink; one look into the primary key of the log for each. */
+export async function sinkLags(sql: Sql): Promise<SinkLag[]> {
+  const rows = await sql.all<{
+    id: string;
+    name: string;
+    kind: SinkKind;
+    group_id: string | null;
+    is_paused: number;
+    circuit: Circuit['state'];
+    behind: number;
+    oldest_at: number | null;
+  }>(
+    `SELECT id, name, kind, group_id, is_paused, circuit,
+       (SELECT value FROM event_head WHERE event_head.id = 1) - cursor_id AS behind,
+       (SELECT at FROM events WHERE events.id > sinks.cursor_id ORDER BY events.id LIMIT 1) AS oldest_at
+     FROM sinks ORDER BY id`,
+  );
+  return rows.map((row) => ({
+    id: row.id,
+    name: row.name,
+    kind: row.kind,
+    groupId: row.group_id,
+    isPaused: row.is_paused === 1,
+    circuit: row.circuit,
+    events: Math.max(0, row.behind),
+    oldestAt: row.oldest_at,
+  }));
+}
+
 export async function countSinks(sql: Sql): Promise<number> {
   const row = await sql.get<{ count: number }>('SELECT count(*) AS count FROM sinks');
   return row?.count ?? 0;

@@ -51,6 +51,7 @@ export const openSplunk: OpenReceiver<'splunk'> = (opening) => {
     tls: { ca_pem: config.ca_pem, pin_sha256: config.pin_sha256 },
     guard: opening.guard,
     now: opening.now,
+    answerMs: opening.patience?.answerMs,
   });
   const base = new URL(config.url).pathname.replace(/\/(services\/collector(\/event)?)?\/*$/, '');
   // A channel for each run: its numbers of acknowledgements are nobody else's.
@@ -64,7 +65,7 @@ export const openSplunk: OpenReceiver<'splunk'> = (opening) => {
   const acknowledged = async (ackId: number, signal: AbortSignal): Promise<void> => {
     const path = `${base}/services/collector/ack?channel=${channel}`;
     const body = JSON.stringify({ acks: [ackId] });
-    const deadline = performance.now() + ACK_TIMEOUT_MS;
+    const deadline = performance.now() + (opening.patience?.acknowledgeMs ?? ACK_TIMEOUT_MS);
     for (let waitMs = POLL_FIRST_MS; performance.now() < deadline; waitMs *= 2) {
       const answer = await poster.post({ path, headers, body }, signal);
       const why = failureOfAnswer(answer, poster.host);

@@ -35,6 +35,7 @@ export const openWebhook: OpenReceiver<'webhook'> = (opening) => {
     tls: { ca_pem: config.ca_pem, pin_sha256: config.pin_sha256 },
     guard: opening.guard,
     now,
+    answerMs: opening.patience?.answerMs,
   });
   const isAlone = config.batch_max === 1;
   const type = (isAlone ? TYPE_ALONE : TYPE_OF_LIST)[config.format] ?? 'application/json';

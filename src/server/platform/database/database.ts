@@ -180,8 +180,12 @@ class OpenTx implements Tx {
     return this.#guarded(() => this.#inner.run(sql, params));
   }
 
-  insertRows(into: string, rows: readonly (readonly SqlValue[])[]): Promise<void> {
-    return this.#guarded(() => this.#inner.insertRows(into, rows));
+  insertRows(
+    into: string,
+    rows: readonly (readonly SqlValue[])[],
+    alike?: readonly number[],
+  ): Promise<void> {
+    return this.#guarded(() => this.#inner.insertRows(into, rows, alike));
   }
 
   beforeCommit(key: object, work: () => Promise<void>, rank = 0): void {

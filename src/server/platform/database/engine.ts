@@ -2,7 +2,11 @@ import type { Sql, SqlValue } from './sql.js';
 
 /** One connection inside BEGIN … COMMIT. Exactly one of `commit` and `rollback` ends it. */
 export interface EngineTx extends Sql {
-  insertRows(into: string, rows: readonly (readonly SqlValue[])[]): Promise<void>;
+  insertRows(
+    into: string,
+    rows: readonly (readonly SqlValue[])[],
+    alike?: readonly number[],
+  ): Promise<void>;
   /** Rejects when nothing was committed, or when that cannot be known (a lost connection). */
   commit(): Promise<void>;
   /** Never rejects. */

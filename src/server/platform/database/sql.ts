@@ -22,9 +22,14 @@ export interface Sql {
 export interface Tx extends Sql {
   /**
    * Inserts many rows the quickest way that the database has: `into` is the table with its columns, such as
-   * `events (id, at)`, a constant; each row has a value for each of them.
+   * `events (id, at)`, a constant; each row has a value for each of them. `alike` are the columns, by their
+   * place, in which neighbours mostly have the same value: always right, and quicker where they do.
    */
-  insertRows(into: string, rows: readonly (readonly SqlValue[])[]): Promise<void>;
+  insertRows(
+    into: string,
+    rows: readonly (readonly SqlValue[])[],
+    alike?: readonly number[],
+  ): Promise<void>;
   /**
    * Runs `work` inside the transaction, just before COMMIT. A key waits at most once: the first
    * `work` under a key counts until it has run. Works run one after another, lower ranks first

@@ -4,6 +4,7 @@ import { DataSource } from 'typeorm';
 import { MIGRATIONS } from '../../../../migrations/index.js';
 import { errorCode, type Engine, type EngineTx } from './engine.js';
 import type { Sql, SqlValue } from './sql.js';
+import { RowInserts } from './sqlite-rows.js';
 
 /** How long a statement waits for a lock: only a backup tool could hold one, briefly. */
 const BUSY_TIMEOUT_MS = 5_000;
@@ -17,6 +18,8 @@ const LOCK_FILE = 'manager.lock';
 class SqliteConnection implements Sql {
   readonly #raw: BetterSqlite3;
   readonly #statements = new Map<string, Statement>();
+  /** One for each table that rows are put into in bulk. */
+  readonly #inserts = new Map<string, RowInserts>();
 
   constructor(raw: BetterSqlite3) {
     this.#raw = raw;
@@ -41,14 +44,17 @@ class SqliteConnection implements Sql {
     return statement.run(...bound(params)).changes;
   }
 
-  /** One statement for each row: binding some thousand parameters at once costs three times as much. */
-  async insertRows(into: string, rows: readonly (readonly SqlValue[])[]): Promise<void> {
+  async insertRows(
+    into: string,
+    rows: readonly (readonly SqlValue[])[],
+    alike: readonly number[] = [],
+  ): Promise<void> {
     const [first] = rows;
     if (first === undefined) return;
-    const statement = this.#prepared(
-      `INSERT INTO ${into} VALUES (${first.map(() => '?').join(', ')})`,
-    );
-    for (const row of rows) statement.run(row);
+    const key = `${into} ${alike.join(' ')}`;
+    const inserts = this.#inserts.get(key) ?? new RowInserts(into, first.length, alike);
+    this.#inserts.set(key, inserts);
+    for (const { sql, params } of inserts.of(rows)) this.#prepared(sql).run(params);
   }
 
   #prepared(sql: string): Statement {
@@ -170,7 +176,7 @@ class SqliteEngine implements Engine {
       all: (sql, params) => connection.all(sql, params),
       get: (sql, params) => connection.get(sql, params),
       run: (sql, params) => connection.run(sql, params),
-      insertRows: (into, rows) => connection.insertRows(into, rows),
+      insertRows: (into, rows, alike) => connection.insertRows(into, rows, alike),
       commit: async () => {
         // A failed COMMIT leaves the transaction open and the turn taken: `rollback` follows.
         await connection.run('COMMIT');

@@ -3,7 +3,7 @@ import {
   type PermitDenial,
   type RolloutEvent,
 } from '../../../core/rollout/index.js';
-import { ROUTES } from '../../../protocol/api/index.js';
+import { ROUTES, SINK_KINDS } from '../../../protocol/api/index.js';
 import { ERRORS, EVENT_CATEGORIES, SEVERITIES } from '../../../protocol/index.js';
 import {
   CLOSE,
@@ -36,6 +36,8 @@ const LINK_ENDS = [
   'goodbye_shutdown',
   'goodbye_decommission',
 ];
+/** Why a receiver did not take a batch; what else goes wrong on the way counts as `other`. */
+const SINK_FAILURES = Object.keys(ERRORS).filter((code) => code.startsWith('sink_'));
 /** Each reason of the machine and of `NodeSide`; the compiler finds one that the machine does not have. */
 const PERMIT_DENIALS = [
   'rollout_not_running',
@@ -189,6 +191,48 @@ export const METRICS = {
     type: 'histogram',
     help: 'From a batch coming in to its commit, of the oldest batch in each commit',
     buckets: QUICK,
+  }),
+
+  // -- sinks --------------------------------------------------------------------------------
+  bellwether_sinks: metric({
+    type: 'gauge',
+    help: 'Sinks by the state of their circuit, or paused by a person',
+    labels: { kind: SINK_KINDS, state: ['closed', 'open', 'half_open', 'paused'] },
+    of: 'fleet',
+  }),
+  bellwether_sink_lag_events: metric({
+    type: 'gauge',
+    help: 'Events that the sink that is furthest behind has still to look at; paused ones do not count',
+    labels: { kind: SINK_KINDS },
+    of: 'fleet',
+  }),
+  bellwether_sink_lag_seconds: metric({
+    type: 'gauge',
+    help: 'Age of the oldest of those events, of the sink where it is oldest; paused ones do not count',
+    labels: { kind: SINK_KINDS },
+    of: 'fleet',
+  }),
+  bellwether_sink_dead_letters: metric({
+    type: 'gauge',
+    help: 'Events that receivers did not take and that wait for a person',
+    labels: { kind: SINK_KINDS },
+    of: 'fleet',
+  }),
+  bellwether_sink_events_delivered_total: metric({
+    type: 'counter',
+    help: 'Events that receivers confirmed, when that was made durable',
+    labels: { kind: SINK_KINDS },
+  }),
+  bellwether_sink_failures_total: metric({
+    type: 'counter',
+    help: 'Tries that failed, by why; each is followed by a back-off',
+    labels: { kind: SINK_KINDS, code: SINK_FAILURES },
+  }),
+  bellwether_sink_delivery_seconds: metric({
+    type: 'histogram',
+    help: 'From sending a batch to the answer of its receiver, whatever it was',
+    labels: { kind: SINK_KINDS },
+    buckets: SLOW,
   }),
 
   // -- rollouts -----------------------------------------------------------------------------

@@ -134,6 +134,29 @@ describe('traces', () => {
     await found(({ name }) => name === 'events.commit');
   });
 
+  it('show each delivery of a sink, and why one failed', async () => {
+    const bodies = [
+      { name: 'a file', kind: 'file', config: { path: 'spans' } },
+      { name: 'a hook', kind: 'webhook', config: { url: 'http://127.0.0.1:9/secret-path' } },
+    ] as const;
+    for (const body of bodies) {
+      await manager.call('sinks.create', { body: { ...body, from: 'beginning' } });
+    }
+    const ofKind = (kind: string): Promise<ReadSpan> =>
+      found(
+        ({ name, attributes }) =>
+          name === 'sink.deliver' && attributes['bellwether.sink_kind'] === kind,
+      );
+    const file = await ofKind('file');
+    expect(file).toMatchObject({ status: { code: 0 } });
+    expect(file.attributes['bellwether.events']).toBeGreaterThan(0);
+    expect(file.attributes['bellwether.sink_id']).toMatch(/^snk_/);
+    const hook = await ofKind('webhook');
+    expect(hook).toMatchObject({ status: { code: 2 } });
+    expect(hook.attributes['error.type']).toBe('sink_address_forbidden');
+    expect(JSON.stringify([file, hook])).not.toMatch(/secret-path|127\.0\.0\.1/);
+  });
+
   it('are nothing but OTLP, and hold no secret and no query', () => {
     expect(receiver.problems).toEqual([]);
     expect(receiver.spans.length).toBeGreaterThan(20);
