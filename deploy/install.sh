@@ -28,8 +28,12 @@ install.sh --uninstall [--purge]
   --token-file FILE     file with the enrollment token; - reads it from standard input. Never on the command line
   --name NAME           name of the node; default: the name of this machine
   --label KEY=VALUE     a label of the node; may be repeated
+  --manager-url URL     an address at which it is reached, in order of preference; may be repeated
+  --manager-ca-file FILE  whom to trust as manager, in PEM, and nobody else
+  --manager-pin PIN     a key that the manager must hold, as sha256//...; may be repeated
+  --https-proxy URL     the proxy on the way to the manager
   --allow-plaintext     take plain http to another machine, for closed test networks
-  --wait SECONDS        how long to wait until the manager has seen the node; default 60, 0 does not wait
+  --wait SECONDS        how long to wait until the manager has seen the node; default 60, with --root 0: does not wait
   --service-manager M   systemd, or none: then you start the agent yourself; default: systemd where it runs
   --root DIR            work below DIR in place of /, as for an image; no service manager is asked
   --dry-run             verify everything, say what would be done, change nothing
@@ -62,15 +66,16 @@ step() {
 
 has() { command -v "$1" > /dev/null 2>&1; }
 
-# Label words travel to the agent as arguments; newlines keep them apart until then.
-labels=
+# These words travel to the agent as arguments; newlines keep them apart until then.
+labels='' reach=''
 from='' public_key='' digest='' manager='' token_file='' name='' root=''
-service_manager='' wait_secs=60 plaintext=no dry_run=no uninstall=no purge=no
+service_manager='' wait_secs='' plaintext=no dry_run=no uninstall=no purge=no
 
 parse() {
   while [ "$#" -gt 0 ]; do
     case $1 in
-      --from | --public-key | --digest | --manager | --token-file | --name | --label | --wait | --service-manager | --root)
+      --from | --public-key | --digest | --manager | --token-file | --name | --label | --wait | --service-manager | --root \
+        | --manager-url | --manager-ca-file | --manager-pin | --https-proxy)
         if [ "$#" -lt 2 ] || [ -z "$2" ]; then wrong "$1 needs a value"; fi
         take "$1" "$2"
         shift
@@ -100,6 +105,8 @@ take() {
     --name) name=$2 ;;
     --label) labels="$labels$2
 " ;;
+    --manager-url | --manager-ca-file | --manager-pin | --https-proxy) reach="$reach$1=$2
+" ;;
     --wait) wait_secs=$2 ;;
     --service-manager) service_manager=$2 ;;
     --root) root=${2%/} ;;
@@ -120,6 +127,11 @@ check_options() {
   fi
   case $service_manager in systemd | none) ;; *) wrong "--service-manager $service_manager: systemd or none" ;; esac
   if [ -n "$root" ] && [ "$service_manager" = systemd ]; then wrong "--root cannot start units of systemd"; fi
+  if [ -z "$wait_secs" ]; then
+    wait_secs=60
+    # What is made here runs later, on another machine.
+    if [ -n "$root" ]; then wait_secs=0; fi
+  fi
   case $wait_secs in '' | *[!0-9]* | ??????*) wrong "--wait $wait_secs: give whole seconds" ;; esac
   [ "$uninstall" = no ] || return 0
   [ "$purge" = no ] || wrong "--purge goes with --uninstall"
@@ -434,6 +446,8 @@ check_enrollment() {
 
 enroll() {
   if [ -f "$config_dir/identity.json" ]; then
+    # One that was cut short behind the enrollment is ended by the next.
+    if [ -f "$unfinished" ] && [ "$dry_run" = no ]; then describe_own_service; fi
     say "this machine is enrolled already"
     return 0
   fi
@@ -451,17 +465,34 @@ enroll() {
   done <<END
 $labels
 END
+  while IFS= read -r word; do
+    if [ -n "$word" ]; then set -- "$@" "$word"; fi
+  done <<END
+$reach
+END
+  : > "$unfinished"
   "$agent" enroll "$@" < /dev/null > "$work/said" 2>&1 || explain_enroll
-  cat >> "$config_dir/agent.toml" << END
+  describe_own_service
+  head -n 1 "$work/said"
+}
+
+# Whole or not at all, and once. The path is that of the machine on which it will run, also below --root.
+describe_own_service() {
+  if ! grep -q '^driver = "self"' "$config_dir/agent.toml"; then
+    cp -p "$config_dir/agent.toml" "$config_dir/agent.toml.new"
+    cat >> "$config_dir/agent.toml.new" << END
 
 # The agent itself: it is upgraded as every service is, by the policy in that folder.
 [[services]]
 name = "agent"
 product = "bellwether-agent"
-root = "$agent_root"
+root = "/opt/bellwether/agent"
 driver = "self"
 END
-  head -n 1 "$work/said"
+    mv -f "$config_dir/agent.toml.new" "$config_dir/agent.toml"
+    sync
+  fi
+  rm -f "$unfinished"
 }
 
 read_token() {
@@ -479,6 +510,10 @@ explain_enroll() {
 }
 
 start() {
+  if [ -n "$root" ]; then
+    say "the agent is in $root; it starts there with: /opt/bellwether/agent/current/bellwether-agent run"
+    return 0
+  fi
   if [ "$service_manager" = none ]; then
     say "no service manager was asked: start it with"
     say "  $agent run --dir $config_dir"
@@ -569,7 +604,7 @@ main() {
   parse "$@"
   check_options
   agent_root=$root/opt/bellwether/agent config_dir=$root/etc/bellwether unit_dir=$root/etc/systemd/system
-  agent=$agent_root/current/bellwether-agent
+  agent=$agent_root/current/bellwether-agent unfinished=$config_dir/unfinished
   changed=no
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT

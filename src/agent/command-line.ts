@@ -3,17 +3,9 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { FleetError } from '../core/kernel/index.js';
 import { ERRORS, isErrorCode } from '../protocol/index.js';
-import { CONFIG_FILE, findIdentity } from './config.js';
-import { enroll } from './enroll.js';
-import { settingsFor } from './enroll-settings.js';
 import { nearest } from './nearest.js';
-import { checkPolicies, showPolicies, updateFrom } from './policy-command.js';
-import { run } from './run.js';
-import { OPERATOR_COMMANDS } from './operator/commands.js';
+import type { OPERATOR_COMMANDS } from './operator/commands.js';
 import { printable } from './operator/printable.js';
-import { readStatus } from './operator/status.js';
-import { statusInWords } from './operator/status-words.js';
-import { faultsFrom } from './updater/index.js';
 import { EXIT, UsageError } from './usage-error.js';
 import { AGENT_VERSION } from './version.js';
 
@@ -58,10 +50,24 @@ const OWN_COMMANDS = ['enroll', 'run', 'status', 'policy', 'version', 'help'] as
 type OwnCommand = (typeof OWN_COMMANDS)[number];
 type OperatorCommand = keyof typeof OPERATOR_COMMANDS;
 type CommandName = OwnCommand | OperatorCommand;
-const COMMANDS = [
-  ...OWN_COMMANDS,
-  ...(Object.keys(OPERATOR_COMMANDS) as OperatorCommand[]),
-] as const;
+/**
+ * How many words each of the other commands takes. What a command needs is loaded when it is asked for: an
+ * agent that runs for months holds none of it.
+ */
+const WORDS_OF = {
+  update: 1,
+  pin: 2,
+  unpin: 1,
+  enable: 1,
+  disable: 1,
+  apply: 1,
+  rollback: 1,
+  verify: 1,
+  diagnose: 0,
+  decommission: 0,
+  uninstall: 0,
+} as const satisfies Record<OperatorCommand, number>;
+const COMMANDS = [...OWN_COMMANDS, ...(Object.keys(WORDS_OF) as OperatorCommand[])] as const;
 
 const OPTIONS = {
   dir: { type: 'string', default: '/etc/bellwether' },
@@ -152,11 +158,10 @@ function wordsOf(command: CommandName, isCurrent: boolean): number {
   if (command === 'policy') return 2;
   if (!isOperators(command)) return 0;
   // `--current` stands for the version.
-  return OPERATOR_COMMANDS[command].words - (isCurrent ? 1 : 0);
+  return WORDS_OF[command] - (isCurrent ? 1 : 0);
 }
 
-const isOperators = (command: CommandName): command is OperatorCommand =>
-  command in OPERATOR_COMMANDS;
+const isOperators = (command: CommandName): command is OperatorCommand => command in WORDS_OF;
 
 /** The whole program: does what it is told and gives the exit code. Never throws. */
 export async function main(
@@ -189,16 +194,17 @@ async function dispatch(
     case 'help':
       console.log(USAGE);
       return EXIT.done;
-    default:
-      return OPERATOR_COMMANDS[command].run({
-        ...options,
-        rest,
-        stopServices: options['stop-services'],
-      });
+    default: {
+      const { OPERATOR_COMMANDS } = await import('./operator/commands.js');
+      const asked = { ...options, rest, stopServices: options['stop-services'] };
+      return OPERATOR_COMMANDS[command](asked);
+    }
   }
 }
 
 async function statusCommand(options: Options): Promise<number> {
+  const { readStatus } = await import('./operator/status.js');
+  const { statusInWords } = await import('./operator/status-words.js');
   const status = await readStatus(options.dir);
   console.log(options.json ? JSON.stringify(status, null, 2) : printable(statusInWords(status)));
   return options['is-up-to-date'] && !status.up_to_date ? EXIT.pending : EXIT.done;
@@ -221,6 +227,9 @@ async function enrollCommand(
   if (manager === undefined || token === undefined) {
     throw new UsageError('enroll needs --manager and --token');
   }
+  const { CONFIG_FILE, findIdentity } = await import('./config.js');
+  const { enroll } = await import('./enroll.js');
+  const { settingsFor } = await import('./enroll-settings.js');
   const known = await findIdentity(dir);
   if (known !== null) {
     console.error(
@@ -248,6 +257,9 @@ async function runCommand(
   options: Options,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<number> {
+  const { run } = await import('./run.js');
+  const { faultsFrom } = await import('./updater/index.js');
+  const { keepSmall } = await import('./runtime/give-back.js');
   const faults = faultsFrom(env['BELLWETHER_FAULT']);
   const asked = Promise.withResolvers<undefined>();
   const onSignal = (): void => {
@@ -256,7 +268,9 @@ async function runCommand(
   const agent = await run({ dir: options.dir, faults, env, onLeft: onSignal });
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
+  const stopGivingBack = keepSmall();
   await asked.promise;
+  stopGivingBack();
   await agent.stop(options['stop-services']);
   process.off('SIGTERM', onSignal);
   process.off('SIGINT', onSignal);
@@ -264,6 +278,7 @@ async function runCommand(
 }
 
 async function policyCommand(rest: readonly string[], options: Options): Promise<number> {
+  const { checkPolicies, showPolicies, updateFrom } = await import('./policy-command.js');
   const [verb, file] = rest;
   const wanted = { dir: options.dir, service: options.service };
   if (verb === 'update' && file !== undefined) {

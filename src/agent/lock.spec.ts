@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { mountSmallDisk } from '../../test/support/small-disk.js';
 import { holdLock, lockOwner } from './lock.js';
 
 let dir: string;
@@ -62,6 +63,29 @@ describe('the lock of a directory', () => {
     writeFileSync(lockFile(), '1 1\n');
     release();
     expect(readFileSync(lockFile(), 'utf8')).toBe('1 1\n');
+  });
+
+  const disk = mountSmallDisk();
+  disk?.remove();
+  it.skipIf(disk === null)('can be taken on a full disk, by one only', () => {
+    const small = mountSmallDisk()!;
+    try {
+      writeFileSync(join(small.path, 'agent.lock'), '1 1\n');
+      small.fill(1);
+      const release = holdLock(small.path);
+      expect(lockOwner(small.path)).toBe(process.pid);
+      expect(() => holdLock(small.path)).toThrow(`process ${process.pid}`);
+      release();
+      expect(lockOwner(small.path)).toBeNull();
+      const again = holdLock(small.path);
+      small.free();
+      expect(() => holdLock(small.path)).toThrow(`process ${process.pid}`);
+      again();
+      holdLock(small.path)();
+      expect(readdirSync(small.path)).toEqual([]);
+    } finally {
+      small.remove();
+    }
   });
 
   it('tells the error of the disk when it cannot be written', () => {

@@ -1,4 +1,12 @@
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  linkSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { FleetError } from '../core/kernel/index.js';
 import { bornAt } from './process-birth.js';
@@ -29,9 +37,28 @@ const readLock = (path: string): string | null => {
   try {
     return readFileSync(path, 'utf8');
   } catch {
-    return null;
+    return readSign(path);
   }
 };
+
+/** Of a lock that was taken on a full disk. */
+function readSign(path: string): string | null {
+  try {
+    return `${readlinkSync(path)}\n`;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * On a disk that has no room for a file: a short symbolic link takes none but its name, and can be made by one
+ * only, too. An agent that cannot start looks after nobody.
+ */
+function trySign(mine: string, path: string): boolean {
+  return isMade(() => {
+    symlinkSync(mine.trim(), path);
+  });
+}
 
 /** The agent that holds this directory now, or null. */
 export function lockOwner(dir: string): number | null {
@@ -41,18 +68,18 @@ export function lockOwner(dir: string): number | null {
 
 /**
  * One agent a directory, or one holder of another lock in it. It names a process and its start time, so
- * one that was killed does not keep it. Returns the way to give it up. Throws FleetError `conflict` when it is held, and the
- * error of the file system when it cannot be written.
+ * one that was killed does not keep it; a full disk does not prevent it. Returns the way to give it up. Throws
+ * FleetError `conflict` when it is held, and the error of the file system when it cannot be written.
  */
 export function holdLock(dir: string, name = LOCK_FILE): () => void {
   const path = join(dir, name);
   const mine = `${process.pid} ${bornAt(process.pid) ?? ''}\n`;
   // Written whole under another name first: nobody ever sees half a lock.
   const draft = `${path}.${process.pid}.${Math.round(performance.now() * 1000)}`;
-  writeFileSync(draft, mine, { mode: 0o640 });
   try {
+    const isFull = !hasRoomFor(draft, mine);
     for (let tries = 0; tries < TRIES_MAX; tries += 1) {
-      if (tryLink(draft, path)) {
+      if (isFull ? trySign(mine, path) : tryLink(draft, path)) {
         return () => {
           if (readLock(path) === mine) rmSync(path, { force: true });
         };
@@ -65,9 +92,28 @@ export function holdLock(dir: string, name = LOCK_FILE): () => void {
   throw new FleetError('conflict', `the lock in ${dir} cannot be taken`);
 }
 
-function tryLink(draft: string, path: string): boolean {
+/** Writes it, or says that the disk is full. */
+function hasRoomFor(draft: string, text: string): boolean {
   try {
+    writeFileSync(draft, text, { mode: 0o640 });
+    return true;
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
+    rmSync(draft, { force: true });
+    return false;
+  }
+}
+
+const tryLink = (draft: string, path: string): boolean =>
+  isMade(() => {
     linkSync(draft, path);
+  });
+
+/** False when the name is taken. */
+function isMade(make: () => void): boolean {
+  try {
+    make();
     return true;
   } catch (error) {
     if ((error as { code?: string }).code === 'EEXIST') return false;

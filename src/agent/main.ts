@@ -10,6 +10,7 @@ if (major < NODE_MAJOR_MIN) {
   );
   process.exitCode = 1;
 } else {
+  await import('./runtime/plain-schemas.js');
   const { EXIT, main } = await import('./command-line.js');
   const { TokenFileError, withTokenFrom } = await import('./token-file.js');
   try {

@@ -1,10 +1,11 @@
 import { randomUUID, type KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import type { OutboxEvent } from '../core/update/index.js';
-import type { Goodbye, ServiceReport } from '../protocol/node/index.js';
+import { GENERATION_MAX, type Goodbye, type ServiceReport } from '../protocol/node/index.js';
 import { isErrorCode } from '../protocol/index.js';
 import { AuditMemory, proofFetcher } from './audit-memory.js';
 import { readConfig, readIdentity, type AgentConfig, type Identity } from './config.js';
+import { openClock } from './runtime/clock.js';
 import { bootId, describeHost, freeBytes } from './host.js';
 import { HttpFetcher, Link, MANAGER_ONLY, type LinkState, type Reach } from './link/index.js';
 import { noteLink } from './link-note.js';
@@ -105,7 +106,7 @@ interface Parts extends RunOptions {
   readonly reach: Reach;
 }
 
-const CLOCK = { now: (): number => Date.now(), monotonicMs: (): number => performance.now() };
+const CLOCK = openClock();
 
 /** Ties the parts together; holds no rule of its own. */
 class Agent {
@@ -155,6 +156,7 @@ class Agent {
         services: this.reports(),
         capabilities: CAPABILITIES,
         policy_digest: await policyDigest(this.#policies),
+        generation: this.#generation(),
       }),
       health: async () => {
         // Looking is what finds a changed policy, or switch, while no upgrade asks for it.
@@ -207,7 +209,9 @@ class Agent {
   async start(): Promise<void> {
     const { spool, config, identity, log } = this.#parts;
     if (spool.recovered !== null) await this.#tellSpoolRecovered(spool.recovered);
-    for (const service of config.services) await this.#openService(service);
+    this.#parts.notifier.starting();
+    // At once: one whose supervisor answers slowly does not keep the others waiting.
+    await Promise.all(config.services.map((service) => this.#openService(service)));
     this.#link.start();
     await this.#takeCommands();
     this.#parts.notifier.ready(() => this.#inWords());
@@ -260,6 +264,9 @@ class Agent {
     const { log } = this.#parts;
     try {
       this.#updaters.push(await this.#openUpdater(service));
+      const { services } = this.#parts.config;
+      const placeOf = ({ name }: Updater): number => services.findIndex((one) => one.name === name);
+      this.#updaters.sort((a, b) => placeOf(a) - placeOf(b));
     } catch (error) {
       log('a service cannot be looked after; trying again', {
         service: service.name,
@@ -317,6 +324,12 @@ class Agent {
   #policyOf(service: string): PolicyFile {
     const found = this.#policies.find((one) => one.service === service);
     return found?.file ?? new PolicyFile('/nonexistent');
+  }
+
+  /** The highest that any service has seen: the numbers are those of the node. */
+  #generation(): number {
+    const seen = Math.max(0, ...this.#updaters.map(({ generation }) => generation));
+    return Math.min(seen, GENERATION_MAX);
   }
 
   /** For the line of `systemctl status`. */

@@ -42,6 +42,24 @@ it('tells that it is ready, beats in a third of the watchdog time, and says good
   expect(told()).toEqual(lines);
 });
 
+it('that starts for long asks for more time, thirty times at most, and not when it is ready', async () => {
+  const env = teller('shift; echo "$*" >> "$NOTIFY_SOCKET"');
+  const slow = openNotifier(log, { ...env });
+  slow.starting(5);
+  await sleep(1_500);
+  await slow.stopping();
+  const lines = told();
+  expect(lines.slice(0, -1)).toEqual(Array(30).fill('EXTEND_TIMEOUT_USEC=60000000'));
+  const quick = openNotifier(log, { ...env });
+  quick.starting();
+  quick.ready(() => 'well');
+  await quick.stopping();
+  expect(told().slice(lines.length)).toEqual([
+    'READY=1 WATCHDOG=1 STATUS=well',
+    'STOPPING=1 STATUS=ends',
+  ]);
+});
+
 it('does not beat with a watchdog of another process', async () => {
   const env = teller('shift; echo "$*" >> "$NOTIFY_SOCKET"');
   const notifier = openNotifier(log, { ...env, WATCHDOG_PID: '1' });

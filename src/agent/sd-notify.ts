@@ -8,15 +8,28 @@ const STATUS_MS = 30_000;
 /** systemd-notify waits until systemd has read what it sent; longer than this it is given up. */
 const SEND_TIMEOUT_MS = 5_000;
 const STATUS_CHARS_MAX = 200;
+/**
+ * A start that takes long, because services answer slowly, asks systemd for more time: three times in the 60 s
+ * of TimeoutStartSec=, each time for as long again. After ten minutes no more: then it counts as one that hangs.
+ */
+const EXTEND_EVERY_MS = 20_000;
+const EXTEND_BY_MS = 60_000;
+const EXTENSIONS_MAX = 30;
 
 export interface Notifier {
+  /** The agent works at its start: until `ready`, it is not taken for one that hangs, for some minutes. */
+  starting(everyMs?: number): void;
   /** The agent has started. From here on `status` is told at each beat of the watchdog. */
   ready(status: () => string): void;
   /** The agent ends on purpose. Ends the beats; resolves when it is told. Never rejects. */
   stopping(): Promise<void>;
 }
 
-const NOBODY: Notifier = { ready: () => undefined, stopping: () => Promise.resolve() };
+const NOBODY: Notifier = {
+  starting: () => undefined,
+  ready: () => undefined,
+  stopping: () => Promise.resolve(),
+};
 
 /**
  * Tells systemd how the agent fares (sd_notify(3)); nobody where it was not started by systemd. The
@@ -36,8 +49,22 @@ export function openNotifier(log: Log, env: NodeJS.ProcessEnv = process.env): No
   const everyMs = hasWatchdog ? watchdogMs / BEATS_PER_WATCHDOG : STATUS_MS;
   const send = senderTo({ PATH, NOTIFY_SOCKET: socket }, log);
   let timer: NodeJS.Timeout | null = null;
+  const end = (): void => {
+    if (timer !== null) clearInterval(timer);
+    timer = null;
+  };
   return {
+    starting: (extendEveryMs = EXTEND_EVERY_MS) => {
+      let left = EXTENSIONS_MAX;
+      timer = setInterval(() => {
+        left -= 1;
+        if (left < 0) end();
+        else void send([`EXTEND_TIMEOUT_USEC=${EXTEND_BY_MS * 1_000}`]);
+      }, extendEveryMs);
+      timer.unref();
+    },
     ready: (status) => {
+      end();
       const words = (): string => `STATUS=${oneLine(status())}`;
       const beat = hasWatchdog ? ['WATCHDOG=1'] : [];
       void send(['READY=1', ...beat, words()]);
@@ -45,7 +72,7 @@ export function openNotifier(log: Log, env: NodeJS.ProcessEnv = process.env): No
       timer.unref();
     },
     stopping: () => {
-      if (timer !== null) clearInterval(timer);
+      end();
       return send(['STOPPING=1', 'STATUS=ends']);
     },
   };

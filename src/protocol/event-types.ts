@@ -84,6 +84,7 @@ export const EVENT_TYPES = {
   node_enrolled: row('manager', 'agent', 'info', 'A machine became a node.'),
   node_revoked: row('manager', 'agent', 'warning', 'The key of a node is trusted no more.'),
   node_transferred: row('manager', 'agent', 'info', 'A node changed its group; both get it.'),
+  node_ahead: row('manager', 'agent', 'warning', 'It knew newer commands than the manager.'),
   node_connected: row('manager', 'connection', 'info', 'A node came.'),
   node_transport_changed: row('manager', 'connection', 'info', 'Socket to polls, or back.'),
   node_superseded: row('manager', 'connection', 'info', 'A newer link of a node took over.'),

@@ -8,6 +8,7 @@ import { buildPrograms } from '../support/built.js';
 import { makeTempDir } from '../support/databases.js';
 import { eventually } from '../support/fleet.js';
 import {
+  asOnItsMachine,
   install,
   makeKeys,
   makePayload,
@@ -123,6 +124,7 @@ describe('an agent that upgrades itself', () => {
       { stdin: token.body.secret },
     );
     expect(done.code, done.said).toBe(0);
+    asOnItsMachine(root);
     const policy = join(agentRoot, 'policy.toml');
     writeFileSync(policy, `boot_health_window_secs = 4\n${readFileSync(policy, 'utf8')}`);
     const identity = readFileSync(join(root, 'etc/bellwether/identity.json'), 'utf8');

@@ -21,6 +21,7 @@ import { canonicalJson, type JsonValue } from '../../src/core/kernel/index.js';
 import { buildPrograms } from '../support/built.js';
 import { makeTempDir } from '../support/databases.js';
 import {
+  asOnItsMachine,
   install,
   INSTALLER,
   makeKeys,
@@ -90,6 +91,7 @@ describe('install.sh', () => {
   };
 
   const startAgent = (root: string): void => {
+    asOnItsMachine(root);
     const program = join(root, 'opt/bellwether/agent/current/bellwether-agent');
     const path = `${join(process.execPath, '..')}:${process.env['PATH'] ?? ''}`;
     const options = { stdio: 'ignore', env: { ...process.env, PATH: path } } as const;
@@ -137,6 +139,7 @@ describe('install.sh', () => {
       const root = newRoot();
       const token = await tokenFile();
       const more = ['--token-file', token, '--name', `by-${shell}`, '--label', 'site=lab one'];
+      more.push('--wait', '60', '--manager-url', manager.url, '--manager-url', 'http://[::1]:9');
       let isStarted = false;
       const first = await install(shell, trusting(root, ...more), {
         onText: (text) => {
@@ -160,7 +163,9 @@ describe('install.sh', () => {
       const policy = readFileSync(join(root, 'opt/bellwether/agent/policy.toml'), 'utf8');
       expect(policy).toContain(`public_key = "${publicKey}"`);
       expect(policy).not.toContain('@');
-      expect(readFileSync(join(root, 'etc/bellwether/agent.toml'), 'utf8')).toContain('lab one');
+      const config = readFileSync(join(root, 'etc/bellwether/agent.toml'), 'utf8');
+      expect(config).toContain('lab one');
+      expect(config).toContain(`manager_urls = [ "${manager.url}", "http://[::1]:9" ]`);
       if (process.getuid?.() === 0) {
         expect(readFileSync(join(root, 'etc/passwd'), 'utf8')).toMatch(/^bellwether:.*nologin$/m);
       }
@@ -173,6 +178,29 @@ describe('install.sh', () => {
       expect(contentOf(root).filter(isOurs)).toEqual(before);
     },
   );
+
+  it('ends what was cut short behind the enrollment, once, for the machine to be', async () => {
+    const root = newRoot();
+    const again = async (...more: string[]): Promise<string> => {
+      const { code, said } = await install('sh', trusting(root, ...more));
+      expect(code, said).toBe(0);
+      return readFileSync(join(root, 'etc/bellwether/agent.toml'), 'utf8');
+    };
+    const put = (name: string, text: string): void =>
+      writeFileSync(join(root, 'etc/bellwether', name), text);
+    const whole = await again('--token-file', await tokenFile());
+    expect(whole).toContain('root = "/opt/bellwether/agent"');
+    // The power went after the enrollment, or before the last step.
+    for (const text of [whole.slice(0, whole.indexOf('\n# The agent itself')), whole]) {
+      put('agent.toml', text);
+      put('agent.toml.new', 'half');
+      put('unfinished', '');
+      expect(await again()).toBe(whole);
+    }
+    // Whoever takes the section out on purpose is not corrected.
+    put('agent.toml', '# mine\n');
+    expect(await again()).toBe('# mine\n');
+  });
 
   it('takes the token from standard input', async () => {
     const root = newRoot();

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Database } from '../../src/server/platform/database/index.js';
 import { buildPrograms } from '../support/built.js';
 import { makeTempDir } from '../support/databases.js';
 import {
@@ -119,6 +120,22 @@ describe('a signed release reaches real nodes in waves, and a bad one turns back
     const refusal = events.body.items.find((event) => event.type === 'upgrade_verify_failed');
     expect(refusal?.details['error_code']).toBe('upgrade_identity_not_allowed');
     expect(await versions()).toEqual(['1.1.0', '1.1.0', '1.1.0']);
+  }, 90_000);
+
+  it('a manager that was set back to a backup counts on from what its nodes have seen', async () => {
+    const database = manager.manager.app.get(Database);
+    await database.transaction((tx) => tx.run('UPDATE nodes SET generation = 0', []));
+    for (const agent of agents) {
+      await agent.kill();
+      agent.start();
+    }
+    await eventually(async () => {
+      const { body } = await manager.call('events.list', { query: { limit: 1000 } });
+      expect(body.items.filter((event) => event.type === 'node_ahead')).toHaveLength(3);
+    });
+    await publish(manager, { folder: dir.path, version: '1.4.0', sequence: 5, key });
+    await reaches(await upgrade('1.4.0', 'immediate'), { status: 'complete', reason: 'complete' });
+    expect(await versions()).toEqual(['1.4.0', '1.4.0', '1.4.0']);
   }, 90_000);
 
   it('leaves one gapless sequence of events, and who asked for what', async () => {

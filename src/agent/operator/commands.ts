@@ -312,17 +312,17 @@ const uninstall: Run = async ({ yes, purge, root }) => {
   });
 };
 
-/** The commands of people on a node; how many words each takes, and what it does. */
+/** The commands of people on a node, by their names. */
 export const OPERATOR_COMMANDS = {
-  update: { words: 1, run: update },
-  pin: { words: 2, run: pin },
-  unpin: { words: 1, run: decideAll({ pin: null }) },
-  enable: { words: 1, run: decideAll({ enabled: true }) },
-  disable: { words: 1, run: decideAll({ enabled: false }) },
-  apply: { words: 1, run: apply },
-  rollback: { words: 1, run: rollback },
-  verify: { words: 1, run: verify },
-  diagnose: { words: 0, run: diagnosis },
-  decommission: { words: 0, run: decommission },
-  uninstall: { words: 0, run: uninstall },
-} as const satisfies Record<string, { readonly words: number; readonly run: Run }>;
+  update,
+  pin,
+  unpin: decideAll({ pin: null }),
+  enable: decideAll({ enabled: true }),
+  disable: decideAll({ enabled: false }),
+  apply,
+  rollback,
+  verify,
+  diagnose: diagnosis,
+  decommission,
+  uninstall,
+} as const satisfies Record<string, Run>;

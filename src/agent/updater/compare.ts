@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { extract as tarExtract, type Header } from 'tar-stream';
+import type { Header } from 'tar-stream';
 import { ENTRIES_MAX, modeOf, safePath } from './extract.js';
 import { MARKER } from './install-root.js';
 import type { KeptArchive } from './kept-archives.js';
@@ -56,6 +56,7 @@ async function readArchive(kept: KeptArchive): Promise<{
 }> {
   const signed = new Map<string, Signed>();
   const content = createHash('sha256');
+  const { extract: tarExtract } = await import('tar-stream');
   const archive = tarExtract();
   const plain = kept.format === 'tar' ? new PassThrough() : createGunzip();
   const counted = async function* (stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {

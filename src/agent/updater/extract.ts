@@ -4,7 +4,7 @@ import { dirname, join, posix } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { extract as tarExtract, type Header } from 'tar-stream';
+import type { Header } from 'tar-stream';
 import { FleetError } from '../../core/kernel/index.js';
 import { createFile, syncDirectory } from '../durable-files.js';
 import { collector } from './collect.js';
@@ -123,6 +123,8 @@ async function unpack(wanted: Extraction, into: string): Promise<void> {
   const links: { at: string; target: string }[] = [];
   const folders = new Set<string>([into]);
   let entries = 0;
+  // Loaded when it is needed: an agent at rest holds none of it.
+  const { extract: tarExtract } = await import('tar-stream');
   const archive = tarExtract();
   const packed = createReadStream(wanted.archive);
   const content = wanted.format === 'tar' ? new PassThrough() : createGunzip();

@@ -137,6 +137,19 @@ describe.skipIf(disk === null)('on a small disk', () => {
     expect(node.driver.status().pid).toBe(pid);
   });
 
+  it('that is full when the agent starts: the service runs, and goes on being looked after', async () => {
+    await node.close(true);
+    expect(isRunning()).toBe(false);
+    small.fill(1);
+    await node.open();
+    await node.until(() => {
+      expect(isRunning()).toBe(true);
+    });
+    small.free();
+    await node.publish({ version: '1.1.0' });
+    expect(await node.upgrade('1.1.0')).toBe('succeeded');
+  });
+
   it('that is full when the service ends by itself: it is started again', async () => {
     small.fill();
     const { pid } = node.driver.status();

@@ -18,6 +18,7 @@ import type {
 } from '../../core/update/index.js';
 import type { ErrorCode } from '../../protocol/index.js';
 import type { Command, ServiceReport } from '../../protocol/node/index.js';
+import type { UpdaterOptions } from './updater-options.js';
 import { windowOpensAtMs } from '../local-window.js';
 import type { ServiceConfig } from '../supervisor/index.js';
 
@@ -99,13 +100,14 @@ export const inputOf = (command: Command): Input =>
 
 /** Clocks, and the part of the policy that steers the machine; its defaults while none is readable. */
 export const factsOf = (
-  clock: { now(): number; monotonicMs(): number },
+  clock: UpdaterOptions['clock'],
   policy: NodePolicy | null,
   hasPostSwap = false,
 ): Facts => ({
   hasPostSwap,
   nowMs: clock.now(),
   monotonicMs: clock.monotonicMs(),
+  ...(clock.bootMs === undefined ? {} : { bootMs: clock.bootMs() }),
   healthWindowMs: (policy?.boot_health_window_secs ?? 120) * 1000,
   bootAttemptsMax: policy?.max_boot_attempts ?? 3,
   manualOnly: policy?.manual_only ?? false,

@@ -20,7 +20,8 @@ export interface UpdaterOptions {
   readonly driver: ServiceDriver;
   /** Asked in place of the health check of the service, by those who are the service. */
   readonly isWell?: () => Promise<boolean>;
-  readonly clock: { now(): number; monotonicMs(): number };
+  /** `bootMs` goes on while the machine sleeps; leases are measured by it where it is given. */
+  readonly clock: { now(): number; monotonicMs(): number; bootMs?(): number };
   /** Makes events durable in the spool; those with an id that it knows already are dropped. */
   readonly emit: (service: string, events: readonly OutboxEvent[]) => Promise<void>;
   readonly askPermit: (wanted: Omit<PermitRequest, 'type'>) => void;

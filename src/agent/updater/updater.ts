@@ -9,6 +9,7 @@ import {
   type Facts,
   type IndexInput,
   type Input,
+  leaseNowMs,
   type Job,
   type LinkInput,
   type Machine,
@@ -151,6 +152,10 @@ export class Updater {
     const { restarts } = driver.status();
     const told = { healthy: this.#watch.isHealthy, restarts, by_hand: this.#control.told };
     return reportOf(service, this.#saved, told);
+  }
+
+  get generation(): number {
+    return this.#saved.generation;
   }
 
   /** What a person on the node asks for: see `obeyHand`. */
@@ -400,7 +405,7 @@ export class Updater {
   async #swap(job: Job): Promise<void> {
     const refusal = await askToSwap(this.#hooks, job);
     if (refusal !== null) await this.#take(refusal, job);
-    const isLate = this.#machine.watch.permitUntilMs < this.#options.clock.monotonicMs();
+    const isLate = this.#machine.watch.permitUntilMs < leaseNowMs(this.#ownFacts());
     if (refusal !== null || isLate || this.#hooks.isStopping) return;
     try {
       await swapTo(job, this.#root, this.#parts);

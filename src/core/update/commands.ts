@@ -2,6 +2,13 @@ import { ended, isBeforeSwap, tell, withJob } from './changes.js';
 import type { Job, UpdateState } from './state.js';
 import { watchAnew, type Facts, type Input, type Machine, type UpgradeOrder } from './types.js';
 
+/**
+ * How far one command may raise the number below which commands are stale. A manager counts one up for each
+ * command to a node, so a larger step is none that it made: it is taken, and does not use the numbers up.
+ * The largest number that JSON carries safely would need nine thousand million commands.
+ */
+export const GENERATION_STEP_MAX = 1_000_000;
+
 /** Answers kept for repeated commands; a node gets a handful a day. */
 const ANSWERS_MAX = 64;
 
@@ -30,7 +37,10 @@ function answered(
   };
   return {
     ...state,
-    generation: Math.max(state.generation, generation),
+    generation: Math.max(
+      state.generation,
+      Math.min(generation, state.generation + GENERATION_STEP_MAX),
+    ),
     answers: [...state.answers, answer].slice(-ANSWERS_MAX),
   };
 }

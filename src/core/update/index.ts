@@ -1,5 +1,5 @@
 export { waitingForHand, wayBack } from './by-hand.js';
-export { answerTo } from './commands.js';
+export { answerTo, GENERATION_STEP_MAX } from './commands.js';
 export { step } from './machine.js';
 export { nextAction } from './next-action.js';
 export { HEALTHY_RESULTS_MIN, ROLLED_BACK_BY_HAND, SICK_RESULTS_MAX } from './probation.js';
@@ -14,6 +14,7 @@ export {
 } from './state.js';
 export {
   FRESH_WATCH,
+  leaseNowMs,
   type Action,
   type Arrival,
   type IndexInput,

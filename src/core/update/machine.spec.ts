@@ -306,6 +306,19 @@ describe('a permit', () => {
     expect(bench.take({ ...GRANT, ask: 3 }).machine.state.job?.phase).toBe('swapping');
   });
 
+  it('ends while the machine sleeps, since the manager is awake', () => {
+    const bench = staged();
+    bench.facts = { ...bench.facts, bootMs: 900_000 };
+    bench.take(ASKED);
+    const asleep = { ...bench.facts, bootMs: 906_000 };
+    expect(step(bench.machine, GRANT, asleep).state.job?.phase).toBe('staged');
+    bench.take(GRANT);
+    expect(bench.action).toBe('swap');
+    bench.facts = asleep;
+    expect(bench.action).toBe('wait');
+    expect(bench.take({ type: 'tick' }).machine.state.job?.phase).toBe('staged');
+  });
+
   it('that has run out before the swap began is asked for anew', () => {
     const bench = staged().take(ASKED, GRANT);
     bench.facts = { ...bench.facts, monotonicMs: bench.facts.monotonicMs + 5_001 };

@@ -24,7 +24,14 @@ import {
   swapping,
 } from './staging.js';
 import type { Job } from './state.js';
-import { watchAnew, type Facts, type Input, type JobInput, type Machine } from './types.js';
+import {
+  leaseNowMs,
+  watchAnew,
+  type Facts,
+  type Input,
+  type JobInput,
+  type Machine,
+} from './types.js';
 
 /**
  * The update machine of one service (DESIGN 7): values in, values out. Taking an input twice, or
@@ -116,7 +123,7 @@ function ticked(machine: Machine, job: Job, facts: Facts): Machine {
   const turnedBack = setTurnsBack(machine, job, facts);
   if (turnedBack !== null) return turnedBack;
   if (job.phase === 'staged') return readyToSwap(machine, job, facts);
-  if (job.phase === 'swapping' && machine.watch.permitUntilMs < facts.monotonicMs) {
+  if (job.phase === 'swapping' && machine.watch.permitUntilMs < leaseNowMs(facts)) {
     // The lease ran out before the swap began: no fresh permit, no swap.
     return {
       ...withJob(machine, { ...job, phase: 'staged' }),

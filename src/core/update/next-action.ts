@@ -1,5 +1,5 @@
 import { holdsPermit, mayApply } from './staging.js';
-import type { Action, Facts, Machine } from './types.js';
+import { leaseNowMs, type Action, type Facts, type Machine } from './types.js';
 
 /** How often time is looked at while something waits for it. */
 const TICK_MS = 250;
@@ -20,7 +20,7 @@ export function nextAction(machine: Machine, facts: Facts): Action {
       return waitMs > 0 ? { do: 'wait', ms: Math.min(waitMs, TICK_MS) } : { do: 'ask_permit', job };
     }
     case 'swapping':
-      return machine.watch.permitUntilMs < facts.monotonicMs
+      return machine.watch.permitUntilMs < leaseNowMs(facts)
         ? { do: 'wait', ms: TICK_MS }
         : { do: 'swap', job };
     case 'probation':

@@ -1,7 +1,15 @@
 import { toIso } from '../kernel/index.js';
 import { ended, tell, withJob } from './changes.js';
 import type { Job, OutboxEvent } from './state.js';
-import type { Arrival, Facts, FailedStep, Input, JobInput, Machine } from './types.js';
+import {
+  leaseNowMs,
+  type Arrival,
+  type Facts,
+  type FailedStep,
+  type Input,
+  type JobInput,
+  type Machine,
+} from './types.js';
 
 const EVENT_OF_STEP = {
   refused: 'upgrade_refused',
@@ -133,7 +141,7 @@ export function permitted(machine: Machine, job: Job, input: JobInput, facts: Fa
     watch: { ...watch, askPermitAtMs: facts.monotonicMs + ms },
   });
   if (input.type === 'permit_asked') {
-    const asked = { asks: watch.asks + 1, askedAtMs: facts.monotonicMs };
+    const asked = { asks: watch.asks + 1, askedAtMs: leaseNowMs(facts) };
     const askPermitAtMs = facts.monotonicMs + PERMIT_UNANSWERED_MS;
     return { ...machine, watch: { ...watch, ...asked, askPermitAtMs } };
   }
@@ -145,10 +153,12 @@ export function permitted(machine: Machine, job: Job, input: JobInput, facts: Fa
   // Counted from the question: the manager answered after it, so the permit ends here no later than
   // there, however long the answer took. One that took too long is asked for again.
   const untilMs = watch.askedAtMs + input.lease_ms;
-  if (untilMs < facts.monotonicMs) return askAgainIn(0);
+  const leftMs = untilMs - leaseNowMs(facts);
+  if (leftMs < 0) return askAgainIn(0);
   if (isFreeToSwap(facts)) return swapping(machine, job, facts, untilMs);
   // It is kept for the moment at which the others of the set have theirs, and asked for again after.
-  return { ...machine, watch: { ...watch, permitUntilMs: untilMs, askPermitAtMs: untilMs } };
+  const askPermitAtMs = facts.monotonicMs + leftMs;
+  return { ...machine, watch: { ...watch, permitUntilMs: untilMs, askPermitAtMs } };
 }
 
 /** On its own, or all of its set have come as far. */
@@ -156,7 +166,7 @@ export const isFreeToSwap = ({ set }: Facts): boolean => set === undefined || se
 
 /** A permit is held, or none is needed. */
 export const holdsPermit = ({ watch }: Machine, job: Job, facts: Facts): boolean =>
-  !job.needs_permit || (watch.permitUntilMs > 0 && watch.permitUntilMs >= facts.monotonicMs);
+  !job.needs_permit || (watch.permitUntilMs > 0 && watch.permitUntilMs >= leaseNowMs(facts));
 
 export function swapping(machine: Machine, job: Job, facts: Facts, permitUntilMs: number): Machine {
   const state = tell(machine.state, facts, job.command_id, {

@@ -3,11 +3,11 @@ import type { InstalledVersion, Job, OutboxEvent, UpdateState } from './state.js
 
 /** What is only true while this process lives: a restart of the agent starts it anew. */
 export interface Watch {
-  /** Monotonic time until which the permit counts; 0 without one. */
+  /** Until when the permit counts, by `leaseNowMs`; 0 without one. */
   readonly permitUntilMs: number;
   /** How many questions for a permit this process has asked: the number of the last one. */
   readonly asks: number;
-  /** Monotonic time at which it was asked. */
+  /** When it was asked, by `leaseNowMs`. */
   readonly askedAtMs: number;
   /** Ask for a permit not before this monotonic time. */
   readonly askPermitAtMs: number;
@@ -60,6 +60,11 @@ export interface Facts {
   readonly nowMs: number;
   /** Never goes back: leases and windows are measured by it, so a clock that jumps harms nothing. */
   readonly monotonicMs: number;
+  /**
+   * The same, but it goes on while the machine sleeps: a lease ends then, too, since the manager is awake.
+   * Left out where a machine cannot sleep.
+   */
+  readonly bootMs?: number;
   readonly healthWindowMs: number;
   readonly bootAttemptsMax: number;
   readonly manualOnly: boolean;
@@ -73,6 +78,12 @@ export interface Facts {
   /** What the set of this service says about its job; left out: it is on its own. */
   readonly set?: SetWord | undefined;
 }
+
+/** The time by which leases are measured. */
+export const leaseNowMs = ({
+  bootMs,
+  monotonicMs,
+}: Pick<Facts, 'bootMs' | 'monotonicMs'>): number => bootMs ?? monotonicMs;
 
 export interface UpgradeOrder {
   readonly command_id: string;

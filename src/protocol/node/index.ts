@@ -49,6 +49,7 @@ export {
   CommandEnvelope,
   EnrollRequest,
   EnrollResponse,
+  GENERATION_MAX,
   Health,
   Host,
   Id,

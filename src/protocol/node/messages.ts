@@ -8,6 +8,8 @@ import { EVENT_DETAILS_BYTES_MAX, EVENTS_PER_BATCH_MAX, SERVICES_PER_NODE_MAX } 
 export const Id = z.string().regex(/^[a-z]{2,8}_[0-9a-z]{6,40}$/);
 const Text = z.string().max(2_000);
 const Count = z.int().min(0);
+/** A node that says more than this is broken, and is not believed. */
+export const GENERATION_MAX = 2 ** 52;
 const ErrorCodeSchema = z.enum(ERROR_CODES);
 export const Labels = z
   .record(z.string().regex(/^[a-z][a-z0-9_.-]{0,62}$/), z.string().max(128))
@@ -83,6 +85,11 @@ export const Hello = z.object({
   capabilities: z.array(z.string().max(64)).max(64),
   /** SHA-256 of the local policy file, so that drift is seen; never its content. */
   policy_digest: z.string().max(64),
+  /**
+   * The highest command generation that this node has seen: a manager that was restored from a backup counts
+   * on from there. Half of what JSON carries safely, so that there is always a next one.
+   */
+  generation: z.int().min(0).max(GENERATION_MAX).optional(),
 });
 export type Hello = z.infer<typeof Hello>;
 

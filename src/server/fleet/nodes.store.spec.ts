@@ -2,7 +2,12 @@ import { expect, it } from 'vitest';
 import { describeOnBothDatabases, silentLog } from '../../../test/support/databases.js';
 import { aHost, makeClock } from '../../../test/support/manager.js';
 import { MINUTE_MS } from '../../core/kernel/index.js';
-import type { Health, Hello, ServiceReport } from '../../protocol/node/index.js';
+import {
+  GENERATION_MAX,
+  type Health,
+  type Hello,
+  type ServiceReport,
+} from '../../protocol/node/index.js';
 import type { Database } from '../platform/database/index.js';
 import { HealthBook } from './health-book.js';
 import { Nodes } from './index.js';
@@ -178,5 +183,27 @@ describeOnBothDatabases('the book of health', (openTestDatabase) => {
     book.forget('nod_one000');
     expect((await stored()).version).toBeUndefined();
     expect(book.seenAt('nod_one000')).toBeNull();
+  });
+});
+
+describeOnBothDatabases('command numbers', (open) => {
+  it('go on behind what a node has seen, and never back', async () => {
+    const { nodes, database } = await withNodes(await open(), ['nod_aaaaaa', 'nod_bbbbbb']);
+    const catchUp = (seen: number) =>
+      database.transaction((tx) => nodes.catchUpGeneration(tx, 'nod_aaaaaa', seen));
+    const next = async () =>
+      Object.fromEntries(
+        await database.transaction((tx) => nodes.nextGenerations(tx, ['nod_aaaaaa', 'nod_bbbbbb'])),
+      );
+    expect(await next()).toEqual({ nod_aaaaaa: 1, nod_bbbbbb: 1 });
+    expect(await catchUp(41)).toBe(40);
+    expect(await catchUp(41)).toBe(0);
+    expect(await catchUp(3)).toBe(0);
+    expect(await next()).toEqual({ nod_aaaaaa: 42, nod_bbbbbb: 2 });
+    expect(await catchUp(GENERATION_MAX)).toBe(GENERATION_MAX - 42);
+    expect(await next()).toEqual({ nod_aaaaaa: GENERATION_MAX + 1, nod_bbbbbb: 3 });
+    expect(await database.transaction((tx) => nodes.catchUpGeneration(tx, 'nod_cccccc', 5))).toBe(
+      0,
+    );
   });
 });

@@ -184,6 +184,24 @@ export class Nodes {
     await saveHelloFacts(tx, nodeId, { ...hello, labels: hello.host.labels, transport });
   }
 
+  /**
+   * Goes on behind the highest command number that the node knows of: what this manager knew was restored from
+   * a backup, or somebody else commanded the node. Answers how many it was behind; 0, when it was not.
+   */
+  async catchUpGeneration(tx: Tx, nodeId: string, seen: number): Promise<number> {
+    const row = await tx.get<{ generation: number }>('SELECT generation FROM nodes WHERE id = ?', [
+      nodeId,
+    ]);
+    const behind = seen - (row?.generation ?? seen);
+    if (behind <= 0) return 0;
+    await tx.run('UPDATE nodes SET generation = ? WHERE id = ? AND generation < ?', [
+      seen,
+      nodeId,
+      seen,
+    ]);
+    return behind;
+  }
+
   /** Services and time of a health report; written by `HealthBook`, not once a report. */
   async recordServices(
     tx: Tx,

@@ -16,7 +16,7 @@ beforeEach(async () => {
 afterEach(() => manager.stop());
 
 /** A link that has said hello and was welcomed. */
-async function link(node: TestNode): Promise<WebSocket> {
+async function link(node: TestNode, says: { generation?: number } = {}): Promise<WebSocket> {
   const socket = new WebSocket(manager.url.replace('http', 'ws') + LINK_PATH, SUBPROTOCOL, {
     headers: { authorization: `Bearer ${node.token()}` },
   });
@@ -33,6 +33,7 @@ async function link(node: TestNode): Promise<WebSocket> {
       services: [],
       capabilities: ['upgrade'],
       policy_digest: 'abc',
+      ...says,
     }),
   );
   await once(socket, 'message');
@@ -48,6 +49,25 @@ async function eventTypes(): Promise<string[]> {
 }
 
 describe('presence', () => {
+  it('goes on behind what the node has seen, when the manager was restored from an older time', async () => {
+    const node = await manager.node();
+    const ahead = async () => {
+      const { body } = await manager.call('events.list', { query: { limit: 1000 } });
+      return body.items.filter((event) => event.type === 'node_ahead');
+    };
+    const first = await link(node, { generation: 0 });
+    expect(await ahead()).toEqual([]);
+    first.terminate();
+    const second = await link(node, { generation: 41 });
+    expect(await ahead()).toMatchObject([
+      { severity: 'warning', node_id: node.id, details: { behind: 41, generation: 41 } },
+    ]);
+    second.terminate();
+    // It is told once, and a node that has seen less takes nothing back.
+    for (const generation of [41, 7]) (await link(node, { generation })).terminate();
+    expect(await ahead()).toHaveLength(1);
+  });
+
   it('is what the links say, and each change is one event', async () => {
     const node = await manager.node();
     expect(await show(node)).toMatchObject({ status: 'offline', transport: null });

@@ -9,7 +9,7 @@ import {
   type PresenceHandler,
   type Transport,
 } from '../gateway/index.js';
-import { Database } from '../platform/database/index.js';
+import { Database, type Tx } from '../platform/database/index.js';
 import { CLOCK, type Clock } from '../platform/index.js';
 import { HealthBook } from './health-book.js';
 import { Nodes } from './nodes.store.js';
@@ -73,6 +73,7 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
     const now = this.clock.now();
     await this.database.transaction(async (tx) => {
       await this.nodes.recordHello(tx, node.nodeId, hello, { now, transport });
+      await this.#catchUp(tx, node, hello.generation ?? 0);
       const isNew = await this.nodes.setPresence(tx, node.nodeId, true, now);
       if (!isNew && before === null) return;
       const details = { session_id: sessionId, agent_version: hello.agent_version, transport };
@@ -108,6 +109,19 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
         }),
       ]);
     });
+  }
+
+  /** Otherwise every command of a manager that was restored would be `command_stale` for this node. */
+  async #catchUp(tx: Tx, node: NodeIdentity, seen: number): Promise<void> {
+    const behind = await this.nodes.catchUpGeneration(tx, node.nodeId, seen);
+    if (behind === 0) return;
+    const event = this.#event(node, {
+      type: 'node_ahead',
+      severity: 'warning',
+      message: `the node has seen ${behind} commands that this manager does not know`,
+      details: { behind, generation: seen },
+    });
+    this.events.append(tx, [{ ...event, category: 'agent' }]);
   }
 
   #event(

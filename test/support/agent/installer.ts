@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -137,4 +137,11 @@ export async function install(
   child.stderr.on('data', hear);
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, said };
+}
+
+/** Has the agent below a root run as if the root were its machine. */
+export function asOnItsMachine(root: string): void {
+  const file = join(root, 'etc/bellwether/agent.toml');
+  const text = readFileSync(file, 'utf8');
+  writeFileSync(file, text.replace('"/opt/bellwether/agent"', `"${root}/opt/bellwether/agent"`));
 }
