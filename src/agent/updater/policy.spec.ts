@@ -117,6 +117,28 @@ describe('the local policy', () => {
     },
   );
 
+  it('that changes while the permit is on its way stops the swap', async () => {
+    await node.publish({ version: '1.6.0' });
+    node.permitLeaseMs = null;
+    const command = node.command('1.6.0');
+    await node.updater.command(command);
+    await node.until(() => {
+      expect(node.state.job?.phase).toBe('staged');
+      expect(node.permitsAsked).toBeGreaterThan(0);
+    });
+    // In one go: the machine takes the permit before anything has read the file again.
+    node.policy(['enabled = true', 'min_version = "1.7.0"']);
+    const { command_id } = command;
+    await node.updater.hear({
+      ...{ type: 'permit_granted', command_id },
+      ...{ ask: node.permitsAsked, lease_ms: 60_000 },
+    });
+    expect(await node.outcomeOf(command_id)).toBe('upgrade_version_too_old');
+    expect(node.version).toBe('1.5.0');
+    expect(node.driver.status().running).toBe(true);
+    expect(node.types).not.toContain('upgrade_completed');
+  });
+
   it('that wants a hand is not overruled by a permit that nobody asked for', async () => {
     await node.publish({ version: '1.6.0' });
     node.policy(['enabled = true', 'manual_only = true']);

@@ -14,8 +14,8 @@ import {
   type LinkInput,
   type Machine,
 } from '../../core/update/index.js';
-import type { ServiceReport, UpgradeBinary, Withdraw } from '../../protocol/node/index.js';
 import type { ErrorCode } from '../../protocol/index.js';
+import type { ServiceReport, UpgradeBinary, Withdraw } from '../../protocol/node/index.js';
 import type { ServiceDriver } from '../supervisor/index.js';
 import { ControlFile } from '../control-file.js';
 import { obeyHand, tellControl, type HandRequest } from './by-hand.js';
@@ -40,9 +40,8 @@ const WATCH_MS = 100;
 const FAILED_STEP_RETRY_MS = 1_000;
 
 /**
- * Looks after one service: takes commands, asks the pure machine what to do, does it, and keeps
- * the state durable before every step. One loop, one thing at a time. All of it can be killed at
- * any moment and goes on at the next `open`.
+ * Looks after one service: takes commands, asks the pure machine what to do, does it, and keeps the state durable
+ * before every step. One loop, one thing at a time. Killed at any moment, it goes on at the next `open`.
  */
 export class Updater {
   readonly #options: UpdaterOptions;
@@ -293,7 +292,7 @@ export class Updater {
   async #next(): Promise<number> {
     await this.#endRevoked();
     const { job } = this.#machine.state;
-    if (job?.phase === 'staged') await this.#judgeAgain(job);
+    if (job?.phase === 'staged') await this.#judgeAgain(job, 'refused');
     if (job?.phase === 'probation' && (await this.#wayBack.hasBeenGone(job))) {
       await this.#take({ type: 'booted', current: job.from?.version ?? null }, job);
     }
@@ -377,14 +376,15 @@ export class Updater {
     await this.#driver.start();
   }
 
-  /** A policy that was changed while a version waits for its swap still counts. */
-  async #judgeAgain(job: Job): Promise<void> {
+  /** A policy that was changed while a version waits for its swap still counts, to the last moment. */
+  async #judgeAgain(job: Job, atStep: 'refused' | 'swap'): Promise<boolean> {
     const policy = await this.#readPolicy(job);
     const now = { indexes: this.#channels.trusted, nowMs: this.#options.clock.now() };
     const refusal = policy.ok ? judgeStaged(policy.value, job, now) : policy.error;
-    if (refusal === null) return;
+    if (refusal === null) return true;
     const { code, message } = refusal;
-    await this.#take({ type: 'failed', step: 'refused', code, message }, job);
+    await this.#take({ type: 'failed', step: atStep, code, message }, job);
+    return false;
   }
 
   async #fetch(job: Job, signal: AbortSignal): Promise<void> {
@@ -404,9 +404,10 @@ export class Updater {
   /** From here on the service is touched; whatever fails, the old version runs again. */
   async #swap(job: Job): Promise<void> {
     const refusal = await askToSwap(this.#hooks, job);
-    if (refusal !== null) await this.#take(refusal, job);
+    if (refusal !== null) return this.#take(refusal, job);
+    if (!(await this.#judgeAgain(job, 'swap'))) return;
     const isLate = this.#machine.watch.permitUntilMs < leaseNowMs(this.#ownFacts());
-    if (refusal !== null || isLate || this.#hooks.isStopping) return;
+    if (isLate || this.#hooks.isStopping) return;
     try {
       await swapTo(job, this.#root, this.#parts);
       this.#watch.forget();
