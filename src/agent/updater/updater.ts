@@ -285,10 +285,7 @@ export class Updater {
     }
   }
 
-  /**
-   * The tick saves what could not be saved before, or rejects: what is not durable is not acted on,
-   * so on a full disk all waits until it can be written.
-   */
+  /** The tick saves what could not be saved before, or rejects: on a full disk all waits until it can be written. */
   async #next(): Promise<number> {
     await this.#endRevoked();
     const { job } = this.#machine.state;
