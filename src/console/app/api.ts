@@ -8,7 +8,7 @@ import {
   type QueryKey,
   type UseQueryResult,
 } from '@tanstack/react-query';
-import { useMemo } from 'react';
+import { useMemo, useRef } from 'react';
 import {
   makeClient,
   type Answer,
@@ -139,12 +139,17 @@ export function useCall<N extends RouteName>(
   readonly reset: () => void;
 } {
   const client = useQueryClient();
+  // Two clicks come before anything is drawn: `isPending` alone would let the second one through.
+  const underWay = useRef<Promise<Answer<N>> | null>(null);
   const mutation = useMutation({
     mutationFn: (given: Given<N>) => api.call(name, given),
     onSettled: () => refresh(client, name.slice(0, name.indexOf('.')), ...stale),
   });
   return {
-    run: (...[given]) => mutation.mutateAsync((given ?? {}) as Given<N>),
+    run: (...[given]) =>
+      (underWay.current ??= mutation
+        .mutateAsync((given ?? {}) as Given<N>)
+        .finally(() => (underWay.current = null))),
     isRunning: mutation.isPending,
     error: mutation.error,
     reset: () => mutation.reset(),

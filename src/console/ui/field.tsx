@@ -70,7 +70,12 @@ export const TextField = (props: TextFieldProps): ReactNode => {
   const { label, hint, error, wide, placeholder, rows, mono, ...rest } = props;
   const inside = { className: mono === true ? 'input mono' : 'input', placeholder };
   return (
-    <AriaTextField {...rest} isInvalid={error != null} className={fieldClass(wide)}>
+    <AriaTextField
+      {...rest}
+      validationBehavior="aria"
+      isInvalid={error != null}
+      className={fieldClass(wide)}
+    >
       <Label>{label}</Label>
       {rows === undefined ? <Input {...inside} /> : <AriaTextArea {...inside} rows={rows} />}
       <Below hint={hint} error={error} />
@@ -126,6 +131,7 @@ export function Select<V extends string>({
 }): ReactNode {
   return (
     <AriaSelect
+      validationBehavior="aria"
       className={fieldClass(wide)}
       value={value}
       onChange={(key) => onChange(key as V)}

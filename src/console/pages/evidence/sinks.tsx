@@ -1,6 +1,134 @@
-import type { ReactNode } from 'react';
-import { Page } from '../../ui/index.js';
+import { Plus, Send } from 'lucide-react';
+import { useMemo, useState, type ReactNode } from 'react';
+import { Link } from 'react-router';
+import { useList } from '../../app/api.js';
+import { useCan } from '../../app/session.js';
+import '../../style/evidence.css';
+import { Button, count, Empty, Page, Table, Tabs, Time, type Column } from '../../ui/index.js';
+import { Alerts } from './alerts.js';
+import { CreateSink } from './sink-create.js';
+import { SINK_KIND_WORDS, type Sink } from './sink-kinds.js';
+import { circuitInWords, destinationOf, lagInWords, SinkBadge } from './sink-state.js';
 
 export default function Sinks(): ReactNode {
-  return <Page title="Sinks">{null}</Page>;
+  const can = useCan();
+  const [isMaking, setMaking] = useState(false);
+  return (
+    <Page
+      title="Sinks"
+      actions={
+        can('sink.manage') ? (
+          <Button kind="primary" icon={<Plus aria-hidden />} onPress={() => setMaking(true)}>
+            New sink
+          </Button>
+        ) : null
+      }
+    >
+      <Tabs
+        label="Parts of this page"
+        tabs={[
+          {
+            id: 'sinks',
+            title: 'Sinks',
+            content: () => <SinkList onNew={() => setMaking(true)} />,
+          },
+          { id: 'alerts', title: 'Alerts', content: () => <Alerts /> },
+        ]}
+      />
+      {isMaking ? <CreateSink onClose={() => setMaking(false)} /> : null}
+    </Page>
+  );
+}
+
+const SinkList = ({ onNew }: { readonly onNew: () => void }): ReactNode => {
+  const list = useList('sinks.list', { query: { limit: 100 } });
+  const columns = useColumns();
+  return (
+    <Table
+      label="Sinks"
+      rows={list.items}
+      keyOf={({ id }) => id}
+      columns={columns}
+      isLoading={list.isLoading}
+      error={list.error}
+      again={list.again}
+      hasMore={list.hasMore}
+      more={list.more}
+      empty={
+        <Empty
+          icon={<Send aria-hidden />}
+          title="No sink yet"
+          action={
+            <Button kind="primary" icon={<Plus aria-hidden />} onPress={onNew}>
+              New sink
+            </Button>
+          }
+        >
+          A sink delivers events to a webhook, syslog, Splunk, Elasticsearch or a file: in order,
+          none lost, however long the receiver is away.
+        </Empty>
+      }
+    />
+  );
+};
+
+function useColumns(): readonly Column<Sink>[] {
+  return useMemo(
+    () => [
+      {
+        id: 'name',
+        title: 'Name',
+        width: 'minmax(150px, 1fr)',
+        cell: ({ id, name }) => (
+          <Link to={`/sinks/${id}`}>
+            <bdi>{name}</bdi>
+          </Link>
+        ),
+      },
+      {
+        id: 'state',
+        title: 'State',
+        width: '132px',
+        cell: (sink) => <SinkBadge sink={sink} />,
+      },
+      {
+        id: 'kind',
+        title: 'To',
+        width: 'minmax(150px, 1fr)',
+        cell: (sink) => (
+          <span title={destinationOf(sink)} className="fill">
+            {SINK_KIND_WORDS[sink.kind].title} <code className="soft">{destinationOf(sink)}</code>
+          </span>
+        ),
+      },
+      { id: 'lag', title: 'Lag', width: '196px', cell: (sink) => lagInWords(sink) },
+      {
+        id: 'circuit',
+        title: 'Circuit',
+        width: '150px',
+        cell: (sink) => <span title={circuitInWords(sink)}>{circuitInWords(sink)}</span>,
+      },
+      {
+        id: 'error',
+        title: 'Last error',
+        width: 'minmax(150px, 1fr)',
+        cell: ({ circuit: { last_error: last } }) =>
+          last === null ? (
+            <span className="soft">none</span>
+          ) : (
+            <span title={`${last.message} (${last.code})`} className="fill">
+              <code>{last.code}</code> <Time at={last.at} />
+            </span>
+          ),
+      },
+      {
+        id: 'dead',
+        title: 'Dead letters',
+        width: '116px',
+        end: true,
+        cell: ({ dead_letters: dead }) => count(dead),
+      },
+    ],
+    [],
+  );
 }

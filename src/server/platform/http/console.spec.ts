@@ -105,7 +105,7 @@ describe('the console', () => {
   });
 
   it('leaves what belongs to programs alone: wrong paths there are data', async () => {
-    for (const path of ['/api/v1/nowhere', '/node/v1/nowhere', '/healthz', '/api']) {
+    for (const path of ['/api/v1/nowhere', '/node/v1/nowhere', '/healthz', '/metrics', '/api']) {
       const { headers } = await fetch(url + path);
       expect(headers.get('content-security-policy')).toBe(DATA_POLICY);
       expect(headers.get('content-type')).toMatch(/json/);

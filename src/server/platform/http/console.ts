@@ -40,7 +40,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.txt': 'text/plain; charset=utf-8',
 };
 /** What belongs to programs: there a wrong path is told as data, and never as a page. */
-const OF_PROGRAMS = /^\/(api|node|healthz|link)(\/|$)/;
+const OF_PROGRAMS = /^\/(api|node|healthz|link|metrics)(\/|$)/;
 /** The names of these change with what is in them. */
 const HASHED = /^\/assets\//;
 
