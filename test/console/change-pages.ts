@@ -1,5 +1,56 @@
+import type { Page } from 'playwright-core';
 import { heading, type ShownPage } from './shown-page.js';
+import type { Stage } from './stage.js';
+
+/** The picture of the waves is drawn. */
+const withCells = async (page: Page): Promise<unknown> => {
+  await heading(/^edge /)(page);
+  return page.getByRole('application').first().waitFor();
+};
+
+/** A plan that is filled in and looked at. */
+const withPreview = async (page: Page): Promise<unknown> => {
+  await heading('New rollout')(page);
+  await page.getByRole('button', { name: 'Preview the plan' }).click();
+  return page.getByRole('heading', { name: 'Waves on a time line' }).waitFor();
+};
+
+const newRollout = ({ groups }: Stage): string =>
+  `/rollouts/new?product=edge&version=1.2.0&group=${groups.austin}`;
 
 export const CHANGE_PAGES: readonly ShownPage[] = [
-  { name: 'rollouts', path: () => '/rollouts', ready: heading('Rollouts') },
+  {
+    name: 'rollouts',
+    path: () => '/rollouts',
+    ready: (page) => page.getByRole('link', { name: 'edge 1.3.0' }).waitFor(),
+  },
+  {
+    name: 'rollout-moving',
+    path: ({ rollouts }) => `/rollouts/${rollouts.moving}`,
+    ready: withCells,
+  },
+  {
+    name: 'rollout-paused',
+    path: ({ rollouts }) => `/rollouts/${rollouts.paused}`,
+    ready: withCells,
+  },
+  {
+    name: 'rollout-journal',
+    path: ({ rollouts }) => `/rollouts/${rollouts.complete}?tab=journal`,
+    ready: withCells,
+  },
+  { name: 'rollout-new', path: newRollout, ready: withPreview },
+  {
+    name: 'releases',
+    path: () => '/releases',
+    ready: (page) => page.getByRole('link', { name: 'edge 1.3.0' }).waitFor(),
+  },
+  {
+    name: 'release-one',
+    path: () => '/releases',
+    ready: async (page) => {
+      await page.getByRole('link', { name: 'edge 1.2.0' }).click();
+      await page.getByRole('heading', { name: 'Signatures' }).waitFor();
+    },
+  },
 ];

@@ -41,8 +41,9 @@ export const Problem = ({
   );
 };
 
-/** What a field was refused for, by its path in the request; null when it was not. */
+/** What a field was refused for, by its path in the body; null when it was not. */
 export const problemAt = (error: Error | null, path: string): string | null =>
   error instanceof ApiProblem
-    ? (error.problem.problems?.find((one) => one.path === path)?.message ?? null)
+    ? (error.problem.problems?.find((one) => one.path === path || one.path === `body.${path}`)
+        ?.message ?? null)
     : null;

@@ -963,7 +963,7 @@ export const ROUTES = {
     summary: 'Its nodes, each with state and reason',
     status: 200,
     params: byId,
-    query: s.PageQuery,
+    query: s.TargetQuery,
     answer: s.pageOf(s.Target),
     errors: ['not_found'],
   }),

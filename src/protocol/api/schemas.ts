@@ -5,7 +5,7 @@ import { Host, Id, Labels, ServiceReport } from '../node/index.js';
 import { NodeStatus, UpgradeBadge, Upgrader } from './fleet-schemas.js';
 import { PageQuery, pageOf } from './pages.js';
 import { Support } from './release-schemas.js';
-import { RolloutStatus } from './rollout-schemas.js';
+import { RolloutStatus, TargetState } from './rollout-schemas.js';
 
 const Name = z.string().trim().min(1).max(128);
 const Moment = z.iso.datetime();
@@ -165,6 +165,11 @@ export * from './rollout-schemas.js';
 export const RolloutQuery = PageQuery.extend({
   group_id: Id.optional(),
   status: RolloutStatus.optional(),
+});
+export const TargetQuery = PageQuery.extend({
+  state: TargetState.optional(),
+  /** One node only. */
+  node_id: Id.optional(),
 });
 
 // -- records ----------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ const show = (id: string, who = 'super admin') =>
 const targets = (
   id: string,
   who = 'super admin',
-  query: { cursor?: string; limit?: number } = {},
+  query: { cursor?: string; limit?: number; state?: 'pending' | 'failed'; node_id?: string } = {},
 ) => manager.call('rollouts.targets', { params: { id }, query }, tokenOf(who));
 
 /** Reads a list to its end, by the cursors that it gives. */
@@ -181,6 +181,15 @@ describe('following a rollout', () => {
     const seen = await paged((at) => targets(id, 'super admin', { limit: 2, ...at }));
     expect(seen.map((target) => target.wave)).toEqual([0, 1, 1, 2, 2]);
     expect(new Set(seen.map((target) => target.node_id)).size).toBe(5);
+
+    const last = seen.at(-1)?.node_id ?? '';
+    const one = await targets(id, 'super admin', { node_id: last });
+    expect(one.body.items.map((target) => target.node_id)).toEqual([last]);
+    const inState = (state: 'pending' | 'failed') => targets(id, 'super admin', { state });
+    const waiting = await inState('pending');
+    expect(waiting.body.items.map(({ state }) => state)).toContain('pending');
+    expect(waiting.body.items.every(({ state }) => state === 'pending')).toBe(true);
+    expect((await inState('failed')).body.items).toEqual([]);
   });
 });
 

@@ -68,6 +68,7 @@ export class RolloutsController {
       params.id,
       after === null ? null : { wave: after.at, nodeId: after.id },
       query.limit + 1,
+      { state: query.state, nodeId: query.node_id },
     );
     const keyOf = (target: StoredTarget): Cursor => ({ at: target.wave, id: target.nodeId });
     return pageFrom(rows, query.limit, keyOf, targetView);

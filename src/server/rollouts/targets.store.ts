@@ -169,11 +169,24 @@ export async function listTargets(
   rolloutId: string,
   after: { readonly wave: number; readonly nodeId: string } | null,
   limit: number,
+  only: { readonly state?: TargetState | undefined; readonly nodeId?: string | undefined } = {},
 ): Promise<StoredTarget[]> {
+  const given: readonly (readonly [column: string, value: string | undefined])[] = [
+    ['state', only.state],
+    ['node_id', only.nodeId],
+  ];
+  const wanted = given.flatMap(([column, value]) =>
+    value === undefined ? [] : [{ column, value }],
+  );
   const rows = await sql.all<TargetRow>(
     `SELECT ${TARGET_COLUMNS} FROM rollout_targets WHERE rollout_id = ?
-     AND (wave > ? OR (wave = ? AND node_id > ?)) ORDER BY wave, node_id LIMIT ?`,
-    [rolloutId, after?.wave ?? -1, after?.wave ?? -1, after?.nodeId ?? '', limit],
+     AND (wave > ? OR (wave = ? AND node_id > ?))${wanted.map(({ column }) => ` AND ${column} = ?`).join('')}
+     ORDER BY wave, node_id LIMIT ?`,
+    [
+      ...[rolloutId, after?.wave ?? -1, after?.wave ?? -1, after?.nodeId ?? ''],
+      ...wanted.map(({ value }) => value),
+      limit,
+    ],
   );
   return rows.map(toTarget);
 }
