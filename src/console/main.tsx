@@ -1,10 +1,11 @@
 import { QueryClientProvider } from '@tanstack/react-query';
-import { StrictMode, type ReactNode } from 'react';
+import { lazy, StrictMode, Suspense, type ReactNode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { createBrowserRouter, RouterProvider } from 'react-router';
 import { Door, SignIn } from './app/door.js';
 import { PAGES } from './app/pages.js';
 import { makeQueries } from './app/query.js';
+import { followInvitation } from './app/secret.js';
 import { useSession, WithSession } from './app/session.js';
 import { Shell } from './app/shell.js';
 import { applyTheme } from './app/theme.js';
@@ -12,7 +13,13 @@ import './style/index.css';
 import { Problem } from './ui/index.js';
 
 applyTheme();
+followInvitation();
 const queries = makeQueries();
+
+// Seldom gone to, so each is loaded by itself.
+const FactorDoor = lazy(() => import('./app/second-factor.js'));
+const SetupPage = lazy(() => import('./app/setup.js'));
+const InvitationPage = lazy(() => import('./app/invitation.js'));
 
 /** Everything behind the door needs a session. */
 const Inside = (): ReactNode => {
@@ -29,6 +36,7 @@ const Inside = (): ReactNode => {
     case 'nobody':
       return <SignIn />;
     case 'somebody':
+      if (session.me.second_factor_missing) return <FactorDoor me={session.me} />;
       return (
         <WithSession me={session.me}>
           <Shell />
@@ -37,13 +45,19 @@ const Inside = (): ReactNode => {
   }
 };
 
-const router = createBrowserRouter([{ path: '/', element: <Inside />, children: [...PAGES] }]);
+const router = createBrowserRouter([
+  { path: '/setup', element: <SetupPage /> },
+  { path: '/invitation', element: <InvitationPage /> },
+  { path: '/', element: <Inside />, children: [...PAGES] },
+]);
 const root = document.getElementById('root');
 if (root !== null) {
   createRoot(root).render(
     <StrictMode>
       <QueryClientProvider client={queries}>
-        <RouterProvider router={router} />
+        <Suspense fallback={null}>
+          <RouterProvider router={router} />
+        </Suspense>
       </QueryClientProvider>
     </StrictMode>,
   );

@@ -63,11 +63,11 @@ function greeting({ config }: Manager): string {
 
 function setupBox({ config, setupFile }: Manager, token: string): string {
   const lines = [
-    'There is no admin yet. This token makes the first one.',
-    `It works once, for ${SETUP_HOURS} hours, until the next start:`,
+    'There is no admin yet. Open this page to make the first one:',
     '',
-    token,
+    `${config.publicUrl}/setup#${token}`,
     '',
+    `The token in it works once, for ${SETUP_HOURS} hours, until the next start.`,
     `It also lies in ${setupFile}`,
   ];
   const width = Math.max(...lines.map((line) => line.length));
@@ -78,7 +78,7 @@ function setupBox({ config, setupFile }: Manager, token: string): string {
     `┌${bar}┐`,
     ...lines.map((line) => `│ ${line.padEnd(width)} │`),
     `└${bar}┘`,
-    'Trade it for an admin token with:',
+    'Without a browser, trade it for an admin token:',
     '',
     `curl -sS ${config.publicUrl}/api/v1/setup -H 'Content-Type: application/json' \\`,
     `  -d '${JSON.stringify(body)}'`,

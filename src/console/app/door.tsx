@@ -1,9 +1,10 @@
 import { useQueryClient } from '@tanstack/react-query';
-import { LogIn } from 'lucide-react';
+import { KeyRound, LogIn } from 'lucide-react';
 import { useState, type ReactNode, type SubmitEvent } from 'react';
 import { ApiProblem, type Answer } from '../../client/index.js';
 import { Button, Problem, TextField } from '../ui/index.js';
-import { api, keyOf } from './api.js';
+import { Navigate } from 'react-router';
+import { api, keyOf, useApi } from './api.js';
 import { csrf } from './csrf.js';
 
 /** The frame of all pages before the sign-in. */
@@ -36,9 +37,25 @@ export function useEnter(): (signedIn: Answer<'session.sign_in'>) => void {
   };
 }
 
+/** To the provider and back: a page of its own, so a link and no call. */
+const SingleSignOn = (): ReactNode => (
+  <div className="stack">
+    <div className="door-or">or</div>
+    <a
+      className="button button-plain"
+      href={api.addressOf('sso.start', {}).pathname}
+      rel="external"
+    >
+      <KeyRound aria-hidden />
+      Single sign-on
+    </a>
+  </div>
+);
+
 /** Password, and a code for those who have a second factor. */
 export const SignIn = (): ReactNode => {
   const enter = useEnter();
+  const doors = useApi('session.doors', {});
   const [login, setLogin] = useState('');
   const [password, setPassword] = useState('');
   const [code, setCode] = useState<string | null>(null);
@@ -59,6 +76,7 @@ export const SignIn = (): ReactNode => {
       setBusy(false);
     }
   };
+  if (doors.data?.needs_setup === true) return <Navigate to="/setup" replace />;
   return (
     <Door title="Sign in">
       <form className="stack" onSubmit={(event) => void submit(event)}>
@@ -94,6 +112,7 @@ export const SignIn = (): ReactNode => {
           Sign in
         </Button>
       </form>
+      {doors.data?.sso === true ? <SingleSignOn /> : null}
     </Door>
   );
 };

@@ -9,14 +9,26 @@ export type LiveEvent = Answer<'events.list'>['items'][number];
 
 /** Which lists an event may have changed, by its category. */
 const STALE: Readonly<Record<string, readonly string[]>> = {
-  upgrade: ['rollouts', 'nodes', 'overview'],
-  rollout: ['rollouts', 'overview', 'groups'],
-  connection: ['nodes', 'overview'],
-  enrollment: ['nodes', 'enrollment', 'overview'],
+  upgrade: ['rollouts', 'nodes', 'fleet', 'needs', 'overview'],
+  connection: ['nodes', 'fleet', 'needs', 'overview'],
+  service: ['nodes', 'fleet', 'overview'],
+  agent: ['nodes', 'fleet', 'needs', 'overview'],
+  audit: ['groups', 'overview'],
+  alert: ['needs', 'overview'],
   release: ['releases', 'documents', 'overview'],
   security: ['audit', 'overview'],
 };
-const ALL = ['rollouts', 'nodes', 'overview', 'events', 'alerts', 'releases', 'enrollment'];
+const ALL = [
+  'rollouts',
+  'nodes',
+  'overview',
+  'events',
+  'alerts',
+  'releases',
+  'fleet',
+  'needs',
+  'groups',
+];
 const STALE_BY_DEFAULT = ['overview'];
 /** However many events come: a list is asked for anew so often, and no more. */
 const REFRESH_MS = 1_000;

@@ -3,7 +3,7 @@ import { ProductName, Version } from '../../core/release/index.js';
 import { Id } from '../node/index.js';
 import { PageQuery } from './pages.js';
 import { SupportWindow } from './release-schemas.js';
-import { TargetState } from './rollout-schemas.js';
+import { TargetState, UpgradeMode } from './rollout-schemas.js';
 
 const Moment = z.iso.datetime();
 const Count = z.int().min(0);
@@ -89,6 +89,21 @@ export const FleetSummary = z.object({
       newest: Version.nullable(),
       /** Those of the most nodes first. */
       versions: z.array(VersionCount),
+    }),
+  ),
+});
+
+/** Revoked nodes do not count. */
+export const FleetGroups = z.object({
+  items: z.array(
+    z.object({
+      group_id: Id,
+      /** Of the group itself. */
+      nodes: Count,
+      /** With those of all groups below it. */
+      nodes_with_below: Count,
+      /** What holds here: the most restrictive of this group and those above; null for who may not see it. */
+      upgrades: UpgradeMode.nullable(),
     }),
   ),
 });

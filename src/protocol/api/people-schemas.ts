@@ -68,6 +68,14 @@ export const Me = z.object({
 /** `token` is shown once, here; null for a cookie. */
 export const SignedIn = Me.extend({ token: z.string().nullable() });
 
+/** What may be known before anybody signed in. */
+export const Doors = z.object({
+  /** An OpenID provider is configured: `sso.start` leads there. */
+  sso: z.boolean(),
+  /** There is no admin yet: the set-up token makes the first user. */
+  needs_setup: z.boolean(),
+});
+
 export const Session = z.object({
   id: Id,
   kind: z.enum(['cookie', 'token']),

@@ -143,6 +143,15 @@ export const ROUTES = {
     answer: s.Me,
     errors: [],
   }),
+  'session.doors': route({
+    method: 'GET',
+    path: '/api/v1/session/doors',
+    permission: 'public',
+    summary: 'Which ways in there are: whether set-up still has to be done, and single sign-on',
+    status: 200,
+    answer: s.Doors,
+    errors: [],
+  }),
   'session.sign_out': route({
     method: 'DELETE',
     path: '/api/v1/session',
@@ -570,6 +579,15 @@ export const ROUTES = {
     query: s.FleetHistoryQuery,
     answer: s.FleetHistory,
     errors: ['not_found'],
+  }),
+  'fleet.groups': route({
+    method: 'GET',
+    path: '/api/v1/fleet/groups',
+    permission: 'node.view',
+    summary: 'How many nodes each group holds, and whether upgrades may start there',
+    status: 200,
+    answer: s.FleetGroups,
+    errors: [],
   }),
   'needs.list': route({
     method: 'GET',

@@ -135,6 +135,11 @@ export class Setup {
     if (good === undefined) await this.#done(caller, 'setup_token_invalid', route);
   }
 
+  /** Whether there is an admin already. */
+  async isDone(): Promise<boolean> {
+    return await this.#hasAdmin(this.database.read);
+  }
+
   async #hasAdmin(sql: Sql): Promise<boolean> {
     if (await this.tokens.hasSuperAdmin(sql)) return true;
     return this.#people !== null && (await this.#people.hasSuperAdmin(sql));

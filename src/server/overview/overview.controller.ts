@@ -3,6 +3,7 @@ import type { Answer, Input } from '../../protocol/api/index.js';
 import { Endpoint, Given, Who, type Caller } from '../platform/index.js';
 import { Visible } from '../rollouts/index.js';
 import { CellsOfRollout } from './cells.js';
+import { GroupNumbers } from './group-numbers.js';
 import { Needs } from './needs.js';
 
 /** What waits for a person, and rollouts as pictures. */
@@ -12,6 +13,7 @@ export class OverviewController {
     private readonly needs: Needs,
     private readonly cellsOf: CellsOfRollout,
     private readonly visible: Visible,
+    private readonly numbers: GroupNumbers,
   ) {}
 
   @Endpoint('needs.list')
@@ -20,6 +22,11 @@ export class OverviewController {
     @Who() caller: Caller,
   ): Promise<Answer<'needs.list'>> {
     return await this.needs.list(caller, query.group_id);
+  }
+
+  @Endpoint('fleet.groups')
+  async groups(@Who() caller: Caller): Promise<Answer<'fleet.groups'>> {
+    return { items: [...(await this.numbers.list(caller))] };
   }
 
   @Endpoint('rollouts.cells')

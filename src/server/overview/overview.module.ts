@@ -4,6 +4,7 @@ import { EventsModule } from '../events/index.js';
 import { FleetModule } from '../fleet/index.js';
 import { RolloutsModule } from '../rollouts/index.js';
 import { CellsOfRollout } from './cells.js';
+import { GroupNumbers } from './group-numbers.js';
 import { LookRooms } from './look-rooms.js';
 import { Needs } from './needs.js';
 import { NodeStory } from './node-story.js';
@@ -14,6 +15,6 @@ import { OverviewController } from './overview.controller.js';
 @Module({
   imports: [AccessModule, EventsModule, FleetModule, RolloutsModule],
   controllers: [OverviewController, NodeStoryController],
-  providers: [CellsOfRollout, LookRooms, Needs, NodeStory],
+  providers: [CellsOfRollout, GroupNumbers, LookRooms, Needs, NodeStory],
 })
 export class OverviewModule {}

@@ -219,6 +219,27 @@ describe.each(['sqlite', 'postgres'] as const)('the overview (%s)', (kind) => {
     const strange = (await manager.call('fleet.summary', { query: {} }, stranger)).body;
     expect(strange).toMatchObject({ nodes: 0, products: [] });
   });
+
+  it('counts the nodes of each group that the caller may see, and tells what holds there', async () => {
+    const below = await manager.group('below', group);
+    await manager.node(below, 'edge-below');
+    const body = { mode: 'suspended', note: 'inventory' } as const;
+    const numbers = async (token: string) =>
+      (await manager.call('fleet.groups', {}, token)).body.items;
+    expect(await numbers(viewer)).toEqual([
+      { group_id: group, nodes: 4, nodes_with_below: 5, upgrades: 'enabled' },
+      { group_id: below, nodes: 1, nodes_with_below: 1, upgrades: 'enabled' },
+    ]);
+    await manager.call('groups.set_switch', { params: { id: below }, body });
+    expect((await numbers(viewer)).map(({ upgrades }) => upgrades)).toEqual([
+      'enabled',
+      'suspended',
+    ]);
+    expect((await numbers(stranger)).map(({ nodes }) => nodes)).toEqual([0]);
+    const all = await numbers(manager.admin);
+    expect(all[0]).toMatchObject({ group_id: 'grp_default', nodes: 0 });
+    expect(all[0]?.nodes_with_below).toBeGreaterThanOrEqual(5);
+  });
 });
 
 describe('the quality of a link', () => {

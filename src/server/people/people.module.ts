@@ -4,6 +4,7 @@ import { AuditModule } from '../audit/index.js';
 import { AccountController } from './account.controller.js';
 import { Cookies } from './cookies.js';
 import { Devices } from './devices.store.js';
+import { DoorsController } from './doors.controller.js';
 import { Entrance } from './entrance.js';
 import { FactorTakeover } from './factor-takeover.js';
 import { Factors } from './factors.store.js';
@@ -27,6 +28,7 @@ import { Users } from './users.store.js';
 @Module({
   imports: [AuditModule, AccessModule],
   controllers: [
+    DoorsController,
     EntranceController,
     SessionsController,
     AccountController,

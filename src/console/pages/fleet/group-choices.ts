@@ -1,0 +1,35 @@
+import type { Group } from '../../app/session.js';
+import type { Choice } from '../../ui/index.js';
+
+/** A group with how deep it lies. */
+export interface GroupPlace {
+  readonly group: Group;
+  readonly depth: number;
+}
+
+/** Groups as a tree, each below the one that holds it; those whose parent may not be seen stand at the top. */
+export function treeOf(groups: readonly Group[]): readonly GroupPlace[] {
+  const ids = new Set(groups.map(({ id }) => id));
+  const below = new Map<string | null, Group[]>();
+  for (const group of groups) {
+    const parent = group.parent_id !== null && ids.has(group.parent_id) ? group.parent_id : null;
+    below.set(parent, [...(below.get(parent) ?? []), group]);
+  }
+  const places: GroupPlace[] = [];
+  const visit = (parent: string | null, depth: number): void => {
+    const here = [...(below.get(parent) ?? [])].sort((a, b) => a.name.localeCompare(b.name));
+    for (const group of here) {
+      places.push({ group, depth });
+      visit(group.id, depth + 1);
+    }
+  };
+  visit(null, 0);
+  return places;
+}
+
+/** The same for a list to choose from. */
+export const groupChoices = (groups: readonly Group[]): readonly Choice[] =>
+  treeOf(groups).map(({ group, depth }) => ({
+    value: group.id,
+    label: `${'\u2003'.repeat(depth)}${group.name}`,
+  }));
