@@ -125,6 +125,8 @@ export const refresh = (client: QueryClient, ...subjects: readonly string[]): vo
   for (const subject of subjects) void client.invalidateQueries({ queryKey: [subject] });
 };
 
+const NEVER = new Promise<never>(() => undefined);
+
 /**
  * A call that changes something. While it is under way it is not sent again, so a double click is one
  * click. Afterwards everything that begins with the same word, or with one of `stale`, is asked for anew.
@@ -140,16 +142,20 @@ export function useCall<N extends RouteName>(
 } {
   const client = useQueryClient();
   // Two clicks come before anything is drawn: `isPending` alone would let the second one through.
-  const underWay = useRef<Promise<Answer<N>> | null>(null);
+  const isUnderWay = useRef(false);
   const mutation = useMutation({
     mutationFn: (given: Given<N>) => api.call(name, given),
     onSettled: () => refresh(client, name.slice(0, name.indexOf('.')), ...stale),
   });
   return {
-    run: (...[given]) =>
-      (underWay.current ??= mutation
-        .mutateAsync((given ?? {}) as Given<N>)
-        .finally(() => (underWay.current = null))),
+    run: (...[given]) => {
+      // What the second click would do afterwards, the first one does.
+      if (isUnderWay.current) return NEVER;
+      isUnderWay.current = true;
+      return mutation.mutateAsync((given ?? {}) as Given<N>).finally(() => {
+        isUnderWay.current = false;
+      });
+    },
     isRunning: mutation.isPending,
     error: mutation.error,
     reset: () => mutation.reset(),

@@ -1,4 +1,4 @@
-import { ApiProblem, NoAnswer, type Answer, type Problem } from '../../../client/index.js';
+import { ApiProblem, NoAnswer, refusalOf, type Answer } from '../../../client/index.js';
 import { api } from '../../app/api.js';
 import { csrf } from '../../app/csrf.js';
 import type { PickedPart, PickedRelease } from './release-files.js';
@@ -191,13 +191,11 @@ async function append(
     redirect: 'error',
   }).catch((error: unknown) => {
     if (signal.aborted) throw error;
-    throw new NoAnswer(`${url.origin} cannot be reached`, { cause: error });
+    throw new NoAnswer('unreachable', `${url.origin} cannot be reached`, error);
   });
-  const answer = (await response.json().catch(() => null)) as unknown;
-  if (response.ok && answer !== null) return answer as Answer<'releases.append'>;
-  if (typeof (answer as Partial<Problem> | null)?.code === 'string')
-    throw new ApiProblem(answer as Problem);
-  throw new NoAnswer(`${url.origin} answered ${response.status}, without saying why`);
+  const text = await response.text();
+  if (!response.ok) throw refusalOf(url, response.status, text);
+  return JSON.parse(text) as Answer<'releases.append'>;
 }
 
 const mayPass = (error: unknown, signal: AbortSignal): boolean =>
