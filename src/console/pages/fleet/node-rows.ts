@@ -4,7 +4,10 @@ import type { Answer, Given } from '../../../client/index.js';
 import { api, useApi, type Listed } from '../../app/api.js';
 
 export type FleetNode = Answer<'nodes.show'>;
-export type NodeWishes = Omit<NonNullable<Given<'nodes.list'>['query']>, 'cursor' | 'limit' | 'total'>;
+export type NodeWishes = Omit<
+  NonNullable<Given<'nodes.list'>['query']>,
+  'cursor' | 'limit' | 'total'
+>;
 
 const PAGE_ROWS = 200;
 /** So many pages are asked for anew with each change; further down the reader asks. */
