@@ -108,7 +108,7 @@ describe('the command line as a process', { timeout: 120_000 }, () => {
     const status = await bellwether(['status', '-o', 'json']);
     expect(JSON.parse(status.out)).toMatchObject({
       manager: { status: 'ok' },
-      nodes: { total: 0 },
+      nodes: { nodes: 0 },
     });
     const shown = await bellwether(['context', 'show']);
     expect(shown.out).toMatch(/^manager: +https:\/\/127/m);

@@ -32,7 +32,9 @@ describe('a manager that is killed again and again in the middle of rollouts', (
       const name = `edge-0${index + 1}`;
       const { publicKey } = key;
       const folder = dir.path;
-      agents.push(await startAgent({ manager, programs: programs.path, folder, name, publicKey }));
+      const agent = { manager, programs: programs.path, folder, name, publicKey };
+      // Four services of Node that start at once on a busy machine take more than two seconds.
+      agents.push(await startAgent({ ...agent, windowSecs: 6 }));
     }
     await eventually(async () => {
       const { body } = await manager.call('nodes.list');

@@ -88,7 +88,17 @@ function withNow(past: History, summary: Summary | undefined, product: string): 
   for (const [version, nodes] of now) {
     if (!known.has(version)) series.push({ product, version, nodes: [...before, nodes] });
   }
-  return { at: [...past.at, summary.at], series };
+  return fromFirst({ at: [...past.at, summary.at], series });
+}
+
+/** Without the time before anything was counted, which is most of the picture of a young fleet. */
+function fromFirst({ at, series }: History): History {
+  const first = at.findIndex((_, i) => series.some(({ nodes }) => (nodes[i] ?? 0) > 0));
+  if (first <= 0) return { at, series };
+  return {
+    at: at.slice(first),
+    series: series.map((one) => ({ ...one, nodes: one.nodes.slice(first) })),
+  };
 }
 
 const Picture = ({
