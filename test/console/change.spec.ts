@@ -191,17 +191,37 @@ describe('whoever may only look', () => {
   it('sees rollouts and nothing to press', async () => {
     const own = await startBrowser(stage.url, { width: 380 });
     try {
-      page = await own.open();
-      await signIn(page, 'vera');
-      await page.goto(`/rollouts/${stage.rollouts.moving}`);
-      await page.getByRole('application').first().waitFor();
-      expect(await button(/Pause|Resume|More that can be done|Approve…/).count()).toBe(0);
-      await page.goto('/rollouts/new');
-      await page.getByText('You may not start rollouts').waitFor();
+      const seen = await own.open();
+      await signIn(seen, 'vera');
+      await seen.goto(`/rollouts/${stage.rollouts.moving}`);
+      await seen.getByRole('application').first().waitFor();
+      const buttons = seen.getByRole('button', {
+        name: /Pause|Resume|More that can be done|Approve…/,
+      });
+      expect(await buttons.count()).toBe(0);
+      await seen.goto('/rollouts/new');
+      await seen.getByText('You may not start rollouts').waitFor();
       expect(own.errors).toEqual([]);
     } finally {
       await own.close();
     }
+  });
+});
+
+describe('the way back', () => {
+  it('is a rollout of its own, also while the first one still runs', async () => {
+    const first = stage.rollouts.moving;
+    await page.goto(`/rollouts/${first}`);
+    await button('More that can be done').click();
+    await page.getByRole('menuitem', { name: 'Revert…' }).click();
+    await page.getByText('This rollout is cancelled first', { exact: false }).waitFor();
+    expect(await button('Revert').isDisabled()).toBe(true);
+    await page.getByText(/^Bring \d+ nodes back to what they ran before$/).click();
+    await button('Revert').click();
+    await page.waitForURL((url) => url.pathname.includes('/rol_') && !url.href.includes(first));
+    await page.getByRole('heading', { level: 1, name: 'edge 1.0.0' }).waitFor();
+    const { body } = await stage.call('rollouts.show', { params: { id: first } });
+    expect(body.status).toBe('cancelled');
   });
 });
 

@@ -30,7 +30,7 @@ const hasFailed = (waves: readonly Wave[]): number =>
 
 /** Whether a verb makes sense now: by the very rules of the manager, and by what it would change. */
 export function fits(rollout: Rollout, verb: RolloutVerb | 'pause'): boolean {
-  if (verb === 'revert') return isOver(rollout) && countIn(rollout.waves, 'succeeded') > 0;
+  if (verb === 'revert') return countIn(rollout.waves, 'succeeded', 'swapping', 'probation') > 0;
   if (!allowedVerbs(rollout.status).includes(verb)) return false;
   if (verb === 'retry_failed') return hasFailed(rollout.waves) > 0;
   if (verb === 'mark_rolled_back') return rollout.status === 'paused' || isOver(rollout);
@@ -115,7 +115,11 @@ export function consequencesOf(rollout: Rollout, verb: RolloutVerb): Said {
         danger: true,
         tick: `Bring ${nodes(done)} back to what they ran before`,
         consequences: [
-          `A new rollout starts for each version that they came from, all at once and without waves.`,
+          ...(isOver(rollout) ? [] : ['This rollout is cancelled first; no other node starts.']),
+          'A new rollout starts for each version that they came from: at once, without waves, within the same limit on nodes that are down.',
+          ...(countIn(waves, 'swapping', 'probation') === 0
+            ? []
+            : ['A node in the middle of its swap follows by itself when it is through.']),
           'A node goes back only where its own policy lets it: within its grace, or with a signed permit.',
           'Nodes whose earlier version is not known or was taken back are left out, each with its reason.',
         ],
