@@ -3,7 +3,7 @@ import { lazy, StrictMode, Suspense, type ReactNode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { createBrowserRouter, RouterProvider } from 'react-router';
 import { Door, SignIn } from './app/door.js';
-import { PAGES } from './app/pages.js';
+import { PAGES, preload } from './app/pages.js';
 import { makeQueries } from './app/query.js';
 import { followInvitation } from './app/secret.js';
 import { useSession, WithSession } from './app/session.js';
@@ -15,6 +15,7 @@ import { Problem } from './ui/index.js';
 applyTheme();
 followInvitation();
 const queries = makeQueries();
+preload(location.pathname);
 
 // Seldom gone to, so each is loaded by itself.
 const FactorDoor = lazy(() => import('./app/second-factor.js'));

@@ -1,12 +1,21 @@
 import { lazy, type ComponentType } from 'react';
-import type { RouteObject } from 'react-router';
+import { matchPath, type RouteObject } from 'react-router';
 
 /** A page is loaded when it is gone to: the first one is there soon. */
 const page = (
   path: string,
   load: () => Promise<{ readonly default: ComponentType }>,
 ): RouteObject =>
-  path === '' ? { index: true, Component: lazy(load) } : { path, Component: lazy(load) };
+  path === ''
+    ? { index: true, Component: lazy(load), handle: load }
+    : { path, Component: lazy(load), handle: load };
+
+/** Begins to load the page at an address, while somebody else still asks who is signed in. */
+export function preload(pathname: string): void {
+  const found = PAGES.find(({ path = '' }) => matchPath({ path: `/${path}` }, pathname) !== null);
+  // What fails here fails again, and is told, when the page is drawn.
+  void (found?.handle as () => Promise<unknown>)().catch(() => undefined);
+}
 
 /** Every address of the console behind the door, and the file of its page. */
 export const PAGES: readonly RouteObject[] = [

@@ -21,7 +21,7 @@ export const NODE_FILTERS = [
 type Filters = ReturnType<typeof useFilters<(typeof NODE_FILTERS)[number]>>;
 
 /** After the last letter, before the manager is asked. */
-const TYPING_MS = 150;
+const TYPING_MS = 40;
 const LABEL = /^[^=]{1,63}=.{0,128}$/su;
 
 /** What the address asks for, as the route takes it. */
