@@ -204,8 +204,8 @@ describe('the command line as a process', { timeout: 120_000 }, () => {
       ['nodes list --upgrader p', ['poll']],
       // bash takes a line apart at `=` too.
       ['nodes list --upgrader = k', ['kubernetes']],
-      ['nodes list --group grp_d', ['grp_default']],
-      ['groups show grp_d', ['grp_default']],
+      ['nodes list --group grp_defaul', ['grp_default']],
+      ['groups show grp_defaul', ['grp_default']],
       ['context use h', ['home']],
       ['completion f', ['fish']],
       // Nobody is asked for long, and nothing is said where nobody answers.
@@ -227,7 +227,7 @@ describe('the command line as a process', { timeout: 120_000 }, () => {
   });
 
   it.runIf(existsSync('/usr/bin/fish'))('completes in fish', async () => {
-    const script = `${JSON.stringify(bin)} completion fish | source; complete -C "bellwether rollouts rev"; complete -C "bellwether groups show grp_d"`;
+    const script = `${JSON.stringify(bin)} completion fish | source; complete -C "bellwether rollouts rev"; complete -C "bellwether groups show grp_defaul"`;
     const path = `${dir.path}:${process.env['PATH'] ?? ''}`;
     const { out } = await run('fish', ['--no-config', '-c', script], { env: { PATH: path } });
     expect(out).toMatch(/^revert\t/m);
@@ -241,7 +241,7 @@ describe('the command line as a process', { timeout: 120_000 }, () => {
       _describe() { print -l -- "\${(@P)4}" }
       source <("$1" completion zsh)
       words=("$1" nodes list --upgrader ''); CURRENT=5; _bellwether
-      words=("$1" groups show grp_d); CURRENT=4; _bellwether`;
+      words=("$1" groups show grp_defaul); CURRENT=4; _bellwether`;
     const { out, err } = await run('zsh', ['-fc', script, 'zsh', bin]);
     expect(err).toBe('');
     expect(out).toMatch(/^kubernetes:/m);

@@ -1,4 +1,8 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
+import { redisUrl } from '../../../../test/support/redis.js';
 import { redisOptions } from './redis-connection.js';
 
 describe('the address of Redis', () => {
@@ -25,5 +29,22 @@ describe('the address of Redis', () => {
     expect(redisOptions('redis://redis.example', 'PEM')).not.toHaveProperty('tls');
     // An address has no name that could be asked for.
     expect(redisOptions('rediss://[::1]:6380')).toMatchObject({ host: '::1', tls: {} });
+  });
+});
+
+describe('a socket to Redis', () => {
+  it('may have a second error, and a third', async () => {
+    const client = new Redis(redisOptions(redisUrl()));
+    const errors: string[] = [];
+    client.on('error', (error: Error) => errors.push(error.message));
+    try {
+      await once(client, 'ready');
+      const { stream } = client as unknown as { readonly stream: Socket };
+      for (const text of ['first', 'second', 'third']) stream.emit('error', new Error(text));
+      expect(errors).toEqual(['first']);
+      expect(await client.ping()).toBe('PONG');
+    } finally {
+      client.disconnect();
+    }
   });
 });

@@ -1,5 +1,6 @@
-import { isIP } from 'node:net';
-import { Redis, type RedisOptions } from 'ioredis';
+import { connect, isIP, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { AbstractConnector, Redis, type RedisOptions } from 'ioredis';
 import type { Logger } from 'pino';
 
 const RECONNECT_STEP_MS = 100;
@@ -7,6 +8,7 @@ const RECONNECT_MAX_MS = 2_000;
 /** A server that takes commands and answers none is as good as gone. BullMQ blocks 10 s at most. */
 const SILENCE_MAX_MS = 15_000;
 const CONNECT_MAX_MS = 5_000;
+const DISCONNECT_MAX_MS = 2_000;
 /** Errors of a server that can be reached, such as a full one, come with every command. */
 const COMPLAIN_EVERY_MS = 10_000;
 /** A step that the outage cut short can fail moments after it. What is really wrong is still wrong later. */
@@ -31,7 +33,34 @@ export function redisOptions(url: string, ca: string | null = null): RedisOption
     retryStrategy: (attempts) => Math.min(RECONNECT_MAX_MS, RECONNECT_STEP_MS * attempts),
     socketTimeout: SILENCE_MAX_MS,
     connectTimeout: CONNECT_MAX_MS,
+    Connector: LastingConnector,
   };
+}
+
+/**
+ * Opens sockets whose errors are always heard. The one of ioredis hears the first only, and a socket with
+ * TLS may have two: after a certificate that is refused, the server can still complain of how it ended.
+ * An error that nobody hears would end the process.
+ */
+class LastingConnector extends AbstractConnector {
+  readonly #options: RedisOptions;
+
+  constructor(options: unknown) {
+    const given = options as RedisOptions;
+    super(given.disconnectTimeout ?? DISCONNECT_MAX_MS);
+    this.#options = given;
+  }
+
+  connect(): Promise<Socket> {
+    this.connecting = true;
+    const { host = 'localhost', port = 6379, tls } = this.#options;
+    const stream = tls === undefined ? connect({ host, port }) : connectTls({ host, port, ...tls });
+    stream.on('error', (error) => {
+      this.firstError ??= error;
+    });
+    this.stream = stream;
+    return Promise.resolve(stream);
+  }
 }
 
 const tlsOptions = (host: string, ca: string | null): NonNullable<RedisOptions['tls']> => ({
