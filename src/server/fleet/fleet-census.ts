@@ -5,7 +5,7 @@ import type { Answer } from '../../protocol/api/index.js';
 import { Database, type Sql } from '../platform/database/index.js';
 import type { Badge, Installed, Upgrader } from './node-facts.js';
 import { filledUp, marks, type NodeStatus } from './nodes.store.js';
-import { SoftwareBook, textOf } from './software-book.js';
+import { SoftwareBook, textOf, type Standing } from './software-book.js';
 
 type Summary = Answer<'fleet.summary'>;
 
@@ -37,10 +37,9 @@ export class FleetCensus {
     const tally = new Tally();
     const mixes = await this.software.read([...new Set(rows.map(markOf))]);
     const installed = [...mixes.values()].flat();
-    const old = await this.software.outdated(installed);
-    for (const row of rows) tally.add(row, mixes.get(markOf(row)) ?? [], old);
-    const newest = await this.software.newestOf(installed);
-    return { at: toIso(now), ...tally.view(product, { old, newest }) };
+    const known = await this.software.standing(installed);
+    for (const row of rows) tally.add(row, mixes.get(markOf(row)) ?? [], known.old);
+    return { at: toIso(now), ...tally.view(product, known) };
   }
 
   /** In the order of the index, so that nothing is sorted. */
@@ -84,10 +83,7 @@ class Tally {
     for (const product of new Set(mix.map((one) => one.product))) more(this.#nodesOf, product, n);
   }
 
-  view(
-    wanted: string | undefined,
-    known: { readonly old: ReadonlySet<string>; readonly newest: ReadonlyMap<string, string> },
-  ): Omit<Summary, 'at'> {
+  view(wanted: string | undefined, known: Standing): Omit<Summary, 'at'> {
     const products = [...this.#products]
       .filter(([product]) => wanted === undefined || wanted === product)
       .sort(([a], [b]) => (a < b ? -1 : 1))

@@ -18,6 +18,14 @@ export interface SoftwareWish {
   readonly outdated?: boolean | undefined;
 }
 
+/** How versions stand to what is published. */
+export interface Standing {
+  /** As `product version`, those that are behind the newest of their channel. */
+  readonly old: ReadonlySet<string>;
+  /** By product, the newest that a channel of one of these versions sees. */
+  readonly newest: ReadonlyMap<string, string>;
+}
+
 /** Mixes of versions in one fleet. A real one has tens; each is one parameter of a statement. */
 const MIXES_MAX = 8_000;
 /** Kept in memory; a mark never stands for anything else. */
@@ -50,7 +58,8 @@ export class SoftwareBook {
     if (Object.values(wish).every((value) => value === undefined)) return null;
     const mixes = await this.read(await this.#marks());
     const versions = installedOf([...mixes.values()].flat());
-    const old = wish.outdated === undefined ? new Set<string>() : await this.outdated(versions);
+    const old =
+      wish.outdated === undefined ? new Set<string>() : (await this.standing(versions)).old;
     const fits = (one: Installed): boolean => isWished(one, wish);
     return [...mixes].flatMap(([mark, mix]) => {
       const meant = mix.filter(fits);
@@ -60,25 +69,16 @@ export class SoftwareBook {
     });
   }
 
-  /** Of these, as `product version`, those that are behind the newest of their channel. */
-  async outdated(versions: readonly Installed[]): Promise<ReadonlySet<string>> {
-    const support = await this.#supportOf(versions);
-    return new Set(
-      support
-        .filter(({ version, newest }) => version !== null && newest !== null && lt(version, newest))
-        .map(textOf),
-    );
-  }
-
-  /** By product, the newest that a channel of one of these versions sees. */
-  async newestOf(versions: readonly Installed[]): Promise<ReadonlyMap<string, string>> {
+  async standing(versions: readonly Installed[]): Promise<Standing> {
+    const old = new Set<string>();
     const newest = new Map<string, string>();
     for (const one of await this.#supportOf(versions)) {
+      if (one.newest === null) continue;
+      if (one.version !== null && lt(one.version, one.newest)) old.add(textOf(one));
       const before = newest.get(one.product);
-      if (one.newest === null || (before !== undefined && lt(one.newest, before))) continue;
-      newest.set(one.product, one.newest);
+      if (before === undefined || !lt(one.newest, before)) newest.set(one.product, one.newest);
     }
-    return newest;
+    return { old, newest };
   }
 
   /** From one to the next by the index, never over all nodes. */
