@@ -18,7 +18,7 @@ import {
   openDatabase,
   openSecrets,
   prepareDataDir,
-  readConsole,
+  readPages,
   TlsFiles,
   TrustedProxies,
   withPort,
@@ -101,9 +101,9 @@ async function makeApp(platform: Platform, consoleDir: string): Promise<NestExpr
       now: () => platform.clock.now(),
     }),
   );
-  const docs = readConsole(DOCS_DIR);
+  const docs = readPages(DOCS_DIR);
   if (docs.has('/index.html')) app.use(docsMiddleware(docs));
-  const pages = readConsole(consoleDir);
+  const pages = readPages(consoleDir);
   if (pages.size > 0) app.use(consoleMiddleware(pages));
   app.useWebSocketAdapter(new LinkAdapter(app, app.getHttpServer()));
   return app;

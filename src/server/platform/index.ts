@@ -29,7 +29,7 @@ export {
   pageFrom,
   personBehind,
   problemOf,
-  readConsole,
+  readPages,
   readCursor,
   requestIdOf,
   routeOf,

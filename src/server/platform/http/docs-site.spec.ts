@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import express from 'express';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeTempDir } from '../../../../test/support/databases.js';
-import { readConsole } from './console.js';
 import { docsMiddleware } from './docs-site.js';
+import { readPages } from './pages.js';
 
 describe('the documentation over HTTP', () => {
   const dir = makeTempDir();
@@ -23,7 +23,7 @@ describe('the documentation over HTTP', () => {
       writeFileSync(join(dir.path, name), text);
     }
     const app = express();
-    app.use(docsMiddleware(readConsole(dir.path)));
+    app.use(docsMiddleware(readPages(dir.path)));
     app.use((_, response) => void response.status(418).end());
     server = createServer(app).listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));

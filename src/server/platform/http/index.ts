@@ -1,5 +1,6 @@
-export { consoleMiddleware, readConsole } from './console.js';
+export { consoleMiddleware } from './console.js';
 export { docsMiddleware } from './docs-site.js';
+export { readPages } from './pages.js';
 export { networkOf, TrustedProxies } from './caller-address.js';
 export { personBehind, systemCaller, type Caller } from './caller.js';
 export { bodyOf, Endpoint, Given, handlerOf, routeOf, Who } from './endpoint.js';
