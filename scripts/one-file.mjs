@@ -15,15 +15,16 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 
-export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const cache = join(root, 'node_modules', '.cache', 'bellwether-agent');
 
 /** `baseline` runs on every x64 processor; the other build needs AVX2 and dies without a word. */
-export const RUNTIMES = {
+const RUNTIMES = {
   x64: {
     spec: '@oven/bun-linux-x64-baseline@1.4.4',
     target: 'bun-linux-x64-baseline',
@@ -62,7 +63,7 @@ const ONLY_WHAT_IS_USED_OF_ZOD = {
   },
 };
 
-export const fail = (message) => {
+const fail = (message) => {
   console.error(`${basename(process.argv[1] ?? 'build', '.mjs')}: ${message}`);
   process.exit(1);
 };
@@ -74,7 +75,7 @@ const runOrFail = (command, args, options = {}) => {
 };
 
 /** One file with everything in it. Names are kept, so that a stack trace can be read. */
-export async function bundle({ entry, outfile }) {
+async function bundle({ entry, outfile }) {
   const made = await build({
     absWorkingDir: root,
     entryPoints: [entry],
@@ -117,7 +118,7 @@ function packagesIn({ outputs }) {
 }
 
 /** What the licences ask for: their texts go where the code goes. */
-export function notices(packages) {
+function notices(packages) {
   const texts = packages.map(({ name, version, license, folder }) => {
     const file = readdirSync(join(root, folder)).find((one) => /^licen[cs]e/i.test(one));
     const text = file === undefined ? '' : readFileSync(join(root, folder, file), 'utf8');
@@ -127,7 +128,7 @@ export function notices(packages) {
 }
 
 /** The path of the runtime, fetched once and compared with its digest each time it is unpacked. */
-export function runtimeFor({ spec, integrity }) {
+function runtimeFor({ spec, integrity }) {
   const folder = join(cache, createHash('sha256').update(`${spec} ${integrity}`).digest('hex'));
   const program = join(folder, 'package', 'bin', 'bun');
   if (existsSync(program)) return program;
@@ -146,7 +147,7 @@ export function runtimeFor({ spec, integrity }) {
 }
 
 /** An executable: the runtime with the bundle behind it. Made in a folder of its own, with no environment. */
-export function compile(js, { arch, to, compiler, flags = [] }) {
+function compile(js, { arch, to, compiler, flags = [] }) {
   const name = basename(js, '.mjs');
   const work = mkdtempSync(join(tmpdir(), `${name}-`));
   try {
@@ -175,7 +176,7 @@ export function compile(js, { arch, to, compiler, flags = [] }) {
   }
 }
 
-export function sums(out) {
+function sums(out) {
   const files = readdirSync(out, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name !== 'SHA256SUMS')
     .map((entry) => relative(out, join(entry.parentPath, entry.name)))
@@ -185,4 +186,35 @@ export function sums(out) {
       .update(readFileSync(join(out, file)))
       .digest('hex');
   return files.map((file) => `${digest(file)}  ${file}\n`).join('');
+}
+
+/**
+ * Builds a program into `--out`, or `dist/<name>`: `<name>.mjs`, an executable for each processor with
+ * its licences (`furnish` puts more beside it), `packages.json` and `SHA256SUMS`. `--js-only` leaves the
+ * executables out. The same commit gives the same bytes.
+ */
+export async function buildProgram({ name, entry, flags = [], furnish = () => undefined }) {
+  const { values } = parseArgs({
+    options: { out: { type: 'string' }, 'js-only': { type: 'boolean', default: false } },
+  });
+  const out = resolve(values.out ?? join(root, 'dist', name));
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out, { recursive: true });
+  const js = join(out, `${name}.mjs`);
+  const packages = await bundle({ entry, outfile: js });
+  const listed = packages.map(({ name, version, license }) => ({ name, version, license }));
+  writeFileSync(join(out, 'packages.json'), `${JSON.stringify(listed, null, 2)}\n`);
+  if (!values['js-only']) {
+    const compiler = runtimeFor(RUNTIMES[process.arch] ?? fail(`no runtime for ${process.arch}`));
+    for (const arch of Object.keys(RUNTIMES)) {
+      const folder = join(out, `linux-${arch}`);
+      mkdirSync(folder);
+      compile(js, { arch, to: join(folder, name), compiler, flags });
+      cpSync(join(root, 'LICENSE'), join(folder, 'LICENSE'));
+      writeFileSync(join(folder, 'THIRD-PARTY.txt'), notices(packages));
+      furnish(folder, join(root, 'deploy'));
+    }
+  }
+  writeFileSync(join(out, 'SHA256SUMS'), sums(out));
+  console.log(out);
 }
