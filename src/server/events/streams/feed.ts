@@ -2,7 +2,8 @@ import type { Sql } from '../../platform/index.js';
 import { toLine } from '../event-rows.js';
 import { matcherOf, searchEvents, type EventWanted } from '../event-search.js';
 import type { EventViews } from '../event-views.js';
-import type { Tail, TailItem } from './tail.js';
+import type { TailItem } from './stretch.js';
+import type { Tail } from './tail.js';
 
 export interface Batch {
   readonly items: readonly TailItem[];
@@ -65,7 +66,8 @@ export class Feed {
 
   async #fromSql(limit: number): Promise<Batch> {
     const after = this.#after;
-    const through = this.#tail.last;
+    // Nobody reads any more when the reader itself has left: then it stays where it is.
+    const through = Math.max(after, this.#tail.last);
     const { rows, next } = await searchEvents(this.#sql, {
       wanted: this.#wanted,
       range: { after, through },

@@ -2,23 +2,14 @@ import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { Database, LOGGER } from '../../platform/index.js';
 import { EventLog } from '../event-log.js';
-import { toLine, type EventRow } from '../event-rows.js';
 import { stretchOf } from '../event-search.js';
+import { Stretch, type TailItem } from './stretch.js';
 
-/** The newest events that are held for live readers; who is further behind reads from SQL. */
-const KEPT_EVENTS_MAX = 2_000;
-const KEPT_BYTES_MAX = 4 * 1024 * 1024;
 const PAGE = 500;
 /** On PostgreSQL another manager may have committed: it is looked for this often. */
 const LOOK_MS = 200;
 /** After an error the next look; readers stay where they are meanwhile. */
 const RETRY_MS = 1_000;
-
-export interface TailItem {
-  readonly row: EventRow;
-  /** As it is exported: made once, for all readers. */
-  readonly line: string;
-}
 
 /**
  * The end of the log, read once for all live readers of this process. It holds a bounded stretch and no queue
@@ -26,17 +17,10 @@ export interface TailItem {
  */
 @Injectable()
 export class Tail implements OnModuleDestroy {
-  readonly #kept: TailItem[] = [];
-  #keptBytes = 0;
-  /** All ids up to here are known; those in `#kept` are the last of them. */
-  #last = 0;
   /** Called after each step; one for each reader. */
   readonly #readers = new Set<() => void>();
-  #isReading = false;
-  #isAsked = false;
-  #starting: Promise<void> | null = null;
-  #stopListening: (() => void) | null = null;
-  #timer: NodeJS.Timeout | null = null;
+  /** From the first reader on, until the last has left. */
+  #reading: Reading | null = null;
 
   constructor(
     private readonly database: Database,
@@ -51,8 +35,10 @@ export class Tail implements OnModuleDestroy {
   async join(wake: () => void): Promise<number> {
     this.#readers.add(wake);
     try {
-      this.#starting ??= this.#begin();
-      await this.#starting;
+      this.#reading ??= new Reading(this.database, this.log, this.logger, () => {
+        for (const one of this.#readers) one();
+      });
+      await this.#reading.started;
       return (await this.log.head(this.database.read)).last;
     } catch (error) {
       this.leave(wake);
@@ -62,33 +48,58 @@ export class Tail implements OnModuleDestroy {
 
   /** Idempotent. */
   leave(wake: () => void): void {
-    if (!this.#readers.delete(wake)) return;
-    if (!this.#hasReaders) this.#end();
+    if (this.#readers.delete(wake) && this.#readers.size === 0) this.onModuleDestroy();
   }
 
-  get #hasReaders(): boolean {
-    return this.#readers.size > 0;
-  }
-
+  /** All ids up to here are known; 0 while nobody reads. */
   get last(): number {
-    return this.#last;
+    return this.#reading?.stretch.last ?? 0;
   }
 
   /** What comes after an id, perhaps nothing yet; null when it is too far back to be held. */
   after(id: number): readonly TailItem[] | null {
-    const first = this.#last - this.#kept.length + 1;
-    if (id + 1 < first) return null;
-    return id >= this.#last ? [] : this.#kept.slice(id + 1 - first);
+    return this.#reading === null ? [] : this.#reading.stretch.after(id);
   }
 
   onModuleDestroy(): void {
-    this.#end();
+    this.#reading?.end();
+    this.#reading = null;
+  }
+}
+
+/**
+ * One reading of the end of the log. Answers of the database that come after its end change nothing for
+ * the next one: each has a stretch of its own.
+ */
+class Reading {
+  readonly started: Promise<void>;
+  stretch = new Stretch(0);
+  #isReading = false;
+  #isAsked = false;
+  #isOver = false;
+  #stopListening: (() => void) | null = null;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(
+    private readonly database: Database,
+    private readonly log: EventLog,
+    private readonly logger: Logger,
+    private readonly onMore: () => void,
+  ) {
+    this.started = this.#begin();
+  }
+
+  end(): void {
+    this.#isOver = true;
+    this.#stopListening?.();
+    if (this.#timer !== null) clearInterval(this.#timer);
   }
 
   async #begin(): Promise<void> {
-    this.#last = (await this.log.head(this.database.read)).last;
-    // All may have left while this was asked, and others have come.
-    if (!this.#hasReaders || this.#stopListening !== null) return;
+    const { last } = await this.log.head(this.database.read);
+    // All may have left while this was asked.
+    if (this.#isOver) return;
+    this.stretch = new Stretch(last);
     this.#stopListening = this.log.onAppended(() => this.#look());
     if (this.database.kind === 'postgres') {
       this.#timer = setInterval(() => this.#look(), LOOK_MS).unref();
@@ -96,42 +107,34 @@ export class Tail implements OnModuleDestroy {
     this.#look();
   }
 
-  #end(): void {
-    this.#starting = null;
-    this.#stopListening?.();
-    this.#stopListening = null;
-    if (this.#timer !== null) clearInterval(this.#timer);
-    this.#timer = null;
-    this.#kept.length = 0;
-    this.#keptBytes = 0;
-  }
-
   #look(): void {
     this.#isAsked = true;
-    if (this.#isReading) return;
+    if (this.#isReading || this.#isOver) return;
     this.#isReading = true;
     this.#readOn()
       .catch((error: unknown) => {
         this.logger.warn({ err: error }, 'the end of the event log could not be read');
-        setTimeout(() => this.#hasReaders && this.#look(), RETRY_MS).unref();
+        setTimeout(() => this.#look(), RETRY_MS).unref();
       })
       .finally(() => {
         this.#isReading = false;
+        // Asked between the last look and now.
+        if (this.#isAsked) this.#look();
       });
   }
 
   async #readOn(): Promise<void> {
-    while (this.#isAsked && this.#hasReaders) {
+    while (this.#isAsked && !this.#isOver) {
       this.#isAsked = false;
       const { last } = await this.log.head(this.database.read);
-      // A jump that would fill all that is held: whoever was there reads it from SQL.
-      if (last - this.#last > KEPT_EVENTS_MAX) this.#skipTo(last - KEPT_EVENTS_MAX);
-      while (this.#last < last) await this.#readPage(last);
+      this.stretch.approach(last);
+      while (this.stretch.last < last) await this.#readPage(last);
     }
   }
 
   async #readPage(last: number): Promise<void> {
-    const range = { after: this.#last, through: Math.min(last, this.#last + PAGE) };
+    const after = this.stretch.last;
+    const range = { after, through: Math.min(last, after + PAGE) };
     const [where, params]: [string[], number[]] = [[], []];
     const rows = await stretchOf(this.database.read, {
       range,
@@ -140,33 +143,7 @@ export class Tail implements OnModuleDestroy {
       order: 'oldest',
       limit: PAGE,
     });
-    if (rows.length !== range.through - range.after) {
-      // Removed by retention before anybody read them; each reader finds out for himself.
-      this.#skipTo(range.through);
-    } else {
-      for (const row of rows) this.#keep({ row, line: toLine(row) });
-      this.#last = range.through;
-    }
-    for (const wake of this.#readers) wake();
-  }
-
-  #keep(item: TailItem): void {
-    this.#kept.push(item);
-    this.#keptBytes += item.line.length;
-    let over = 0;
-    while (
-      this.#kept.length - over > KEPT_EVENTS_MAX ||
-      (this.#keptBytes > KEPT_BYTES_MAX && this.#kept.length - over > 1)
-    ) {
-      this.#keptBytes -= this.#kept[over]?.line.length ?? 0;
-      over += 1;
-    }
-    if (over > 0) this.#kept.splice(0, over);
-  }
-
-  #skipTo(id: number): void {
-    this.#kept.length = 0;
-    this.#keptBytes = 0;
-    this.#last = id;
+    this.stretch.add(rows, range.through);
+    if (!this.#isOver) this.onMore();
   }
 }
