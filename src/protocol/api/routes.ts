@@ -962,7 +962,7 @@ export const ROUTES = {
     status: 200,
     query: s.RolloutQuery,
     answer: s.pageOf(s.Rollout),
-    errors: [],
+    errors: ['not_found'],
   }),
   'rollouts.show': route({
     method: 'GET',

@@ -36,6 +36,7 @@ function errorsOf(name: RouteName, route: Route): ErrorCode[] {
     codes.push('jwt_invalid', 'jwt_expired', 'jwt_wrong_audience', 'jwt_replayed');
   } else if (route.permission !== 'public') {
     codes.push('unauthenticated', 'insufficient_role', 'rate_limited');
+    if (route.permission === 'person') codes.push('person_required');
   }
   if (CURRENT[name] !== undefined) codes.push('precondition_failed');
   if (makesSomething(name)) codes.push('idempotency_key_reused', 'idempotency_in_progress');
