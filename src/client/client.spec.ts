@@ -50,6 +50,12 @@ describe('the client', () => {
     expect(url.href).toBe(`${manager.url}/api/v1/nodes/..%2Fusers%3Fx%3D1%23y`);
   });
 
+  it('sends each value of a list by itself', () => {
+    const query = { label: ['site=fra', 'rack=r 1'], limit: 5, status: undefined };
+    const url = client.addressOf('nodes.list', { query });
+    expect(url.search).toBe('?label=site%3Dfra&label=rack%3Dr+1&limit=5');
+  });
+
   it('throws the problem that the manager answered', async () => {
     const refused = await client
       .call('groups.create', { body: { name: '' } })

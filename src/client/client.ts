@@ -117,17 +117,21 @@ export function makeClient(options: ClientOptions): Client {
 
 const bodyOf = (given: unknown): unknown => (given as { body?: unknown }).body;
 
+type QueryValue = string | number | boolean | null | undefined;
+
 function addressOf(manager: URL, route: RouteAddress, given: unknown): URL {
   const { params = {}, query = {} } = given as {
     params?: Readonly<Record<string, string>>;
-    query?: Readonly<Record<string, string | number | boolean | null | undefined>>;
+    query?: Readonly<Record<string, QueryValue | readonly QueryValue[]>>;
   };
   const path = route.path.replace(/:([a-z_]+)/g, (_, key: string) =>
     encodeURIComponent(params[key] ?? ''),
   );
   const url = new URL(`${manager.pathname.replace(/\/$/, '')}${path}`, manager);
   for (const [key, value] of Object.entries(query)) {
-    if (value !== undefined && value !== null) url.searchParams.set(key, String(value));
+    for (const one of Array.isArray(value) ? (value as readonly QueryValue[]) : [value]) {
+      if (one !== undefined && one !== null) url.searchParams.append(key, String(one));
+    }
   }
   return url;
 }

@@ -4,7 +4,7 @@ export const EVIDENCE_PAGES: readonly ShownPage[] = [
   { name: 'events', path: () => '/events', ready: heading('Events') },
   { name: 'audit', path: () => '/audit', ready: heading('Audit') },
   { name: 'sinks', path: () => '/sinks', ready: heading('Sinks') },
-  { name: 'sinks-alerts', path: () => '/sinks?tab=alerts', ready: heading('Sinks') },
+  { name: 'alerts', path: () => '/alerts', ready: heading('Alerts') },
   {
     name: 'sink',
     path: ({ sink }) => `/sinks/${sink}`,

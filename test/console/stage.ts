@@ -32,9 +32,9 @@ const NODES = [
  * A manager as an operator would find it on a working day: one rollout is done, one is under way, one
  * paused itself; a sink cannot be reached; people hold different roles. Takes some seconds.
  */
-export async function startStage(): Promise<Stage> {
+export async function startStage(env: Readonly<Record<string, string>> = {}): Promise<Stage> {
   const manager = await startTestManager(
-    { BELLWETHER_PERMIT_LEASE_MS: '2000' },
+    { BELLWETHER_PERMIT_LEASE_MS: '2000', ...env },
     { consoleDir: CONSOLE_DIR },
   );
   const ok: Ok = async (name, given) => {

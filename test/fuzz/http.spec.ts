@@ -93,7 +93,7 @@ function mutant(name: RouteName, given: Given, random: Random): Given {
   const [key, value] = texts[random.below(texts.length)] ?? ['id', ''];
   return {
     ...given,
-    [part]: { ...given[part], [key]: mutatedText(String(value), random).toWellFormed() },
+    [part]: { ...given[part], [key]: mutatedText(`${value as string}`, random).toWellFormed() },
   };
 }
 const QUERY = { limit: '10', cursor: 'AAAA', group_id: 'grp_default', after: '1', q: 'edge' };
@@ -128,7 +128,7 @@ it(
         if (run % 4 === 0) good = await CALLS[name].give(world.spots.other, world);
         const given = mutant(name, good, random);
         const { method, path } = requestOf(name, given);
-        const body = 'body' in ROUTES[name] ? (JSON.stringify(given.body ?? {}) ?? '') : null;
+        const body = 'body' in ROUTES[name] ? JSON.stringify(given.body ?? {}) : null;
         world.manager.clock.advance(PAUSE_MS);
         const answer = await send(method, path.replace(/[^\x21-\x7e]/g, encodeURIComponent), body);
         statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);

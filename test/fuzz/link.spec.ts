@@ -29,7 +29,7 @@ const frameOf = (random: Random): Buffer => {
   const at = random.below(GOOD.length);
   return random.below(3) === 0
     ? mutatedBytes(FRAMES_GOOD[at] ?? Buffer.alloc(0), FRAMES_GOOD, random)
-    : Buffer.from(JSON.stringify(mutatedJson(GOOD[at], random)) ?? '');
+    : Buffer.from(JSON.stringify(mutatedJson(GOOD[at], random)));
 };
 
 const cleanUps: (() => Promise<unknown>)[] = [];
@@ -69,7 +69,7 @@ async function harass(
   };
   // Mostly let in first: behind that door there is more.
   const hello = random.below(3) === 0 ? mutatedJson(aHello(), random) : aHello();
-  say(Buffer.from(JSON.stringify(hello) ?? ''));
+  say(Buffer.from(JSON.stringify(hello)));
   for (let count = random.below(FRAMES); count > 0; count -= 1) {
     if (random.below(4) === 0) await sleep(random.below(SETTLE_MS));
     say(frameOf(random));

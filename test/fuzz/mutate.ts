@@ -158,9 +158,7 @@ function changedOnce(bytes: Buffer, others: readonly Buffer[], random: Random): 
 /** Where it is JSON, changed as such: what does not parse at all is refused at the door. */
 function asJson(bytes: Buffer, random: Random): Buffer {
   try {
-    return Buffer.from(
-      JSON.stringify(mutatedJson(JSON.parse(bytes.toString('utf8')), random)) ?? '',
-    );
+    return Buffer.from(JSON.stringify(mutatedJson(JSON.parse(bytes.toString('utf8')), random)));
   } catch {
     return Buffer.from(mutatedText(bytes.toString('utf8'), random));
   }

@@ -55,14 +55,14 @@ const json = (value: unknown): Buffer => text(JSON.stringify(value));
 const vector = (...path: readonly string[]): Buffer =>
   readFileSync(join(ROOT, 'test/vectors/sigstore', ...path));
 
-const must = <T>(result: Result<T, Refusal<string>>): T => {
+const must = <T>(result: Result<T, Refusal>): T => {
   if (!result.ok) throw new Error(result.error.message);
   return result.value;
 };
 const expectThat = (isSo: boolean, what: string): void => {
   if (!isSo) throw new Error(what);
 };
-const verdictOf = <T>(result: Result<T, Refusal<string>>, look?: (value: T) => void): string => {
+const verdictOf = <T>(result: Result<T, Refusal>, look?: (value: T) => void): string => {
   if (!result.ok) {
     expectThat(result.error.message.length < 100_000, 'a refusal is short enough to be told');
     return result.error.code;

@@ -140,33 +140,69 @@ export async function callRoute(
   };
 }
 
-/** A whole manager on a free port and in a directory of its own, with its first admin. */
-export async function startTestManager(
+/** A manager that runs, and what ends it. */
+export interface RunningManager {
+  readonly manager: Manager;
+  readonly url: string;
+  readonly clock: TestClock;
+  stop(): Promise<void>;
+}
+
+/** A whole manager on a free port and in a directory of its own; nobody has set it up yet. */
+export async function startUnsetTestManager(
   env: Readonly<Record<string, string>> = {},
   more: { readonly consoleDir?: string } = {},
-): Promise<TestManager> {
+): Promise<RunningManager> {
   const dir = makeTempDir();
   const clock = makeClock();
   const config = loadConfig({ BELLWETHER_DATA_DIR: dir.path, BELLWETHER_PORT: '0', ...env });
   const manager = await startManager({ config, log: silentLog, clock, ...more });
-  const url = manager.config.publicUrl;
-
-  const call: TestManager['call'] = (name, given = {}, token = admin) =>
-    callRoute(url, name, given, token);
-  const expectOk = async <T>(reply: Promise<Reply<T>>): Promise<T> => {
-    const { status, body } = await reply;
-    if (status >= 300) throw new Error(`${status} ${JSON.stringify(body)}`);
-    return body;
-  };
-
-  let admin = '';
-  const setup = { setup_token: manager.setupToken ?? '', name: 'first admin' };
-  admin = (await expectOk(call('setup.finish', { body: setup }, null))).secret;
-
   return {
     manager,
-    url,
+    url: manager.config.publicUrl,
     clock,
+    stop: async () => {
+      await manager.stop();
+      dir.remove();
+    },
+  };
+}
+
+const expectOk = async <T>(reply: Promise<Reply<T>>): Promise<T> => {
+  const { status, body } = await reply;
+  if (status >= 300) throw new Error(`${status} ${JSON.stringify(body)}`);
+  return body;
+};
+
+/** Trades an enrollment token as an agent does; resolves with what the node knows then. */
+export async function enrollTestNode(
+  { url, clock }: Pick<RunningManager, 'url' | 'clock'>,
+  secret: string,
+  name: string,
+): Promise<TestNode> {
+  const { privateKey: key } = generateKeyPairSync('ed25519');
+  const body = enrollBody({ token: secret, origin: url, key, name });
+  const reply: Promise<Reply<Answer<'enrollment.enroll'>>> = callRoute(
+    url,
+    'enrollment.enroll',
+    { body },
+    null,
+  );
+  const { node_id: id } = await expectOk(reply);
+  const given = { nodeId: id, origin: url, key };
+  return {
+    id,
+    key,
+    token: () => makeNodeToken({ ...given, nowMs: clock.now() + 1000, jti: newId('jti') }),
+  };
+}
+
+/** The same manager for specs, whose `admin` is the secret of a super admin. */
+export function asTestManager(running: RunningManager, admin: string): TestManager {
+  const call: TestManager['call'] = (name, given = {}, token = admin) =>
+    callRoute(running.url, name, given, token);
+  return {
+    ...running,
     admin,
     call,
     group: async (name, parentId = 'grp_default') =>
@@ -177,22 +213,23 @@ export async function startTestManager(
     },
     node: async (groupId = 'grp_default', name = 'edge-01') => {
       const made = await expectOk(call('enrollment.create', { body: { group_id: groupId } }));
-      const { privateKey: key } = generateKeyPairSync('ed25519');
-      const body = enrollBody({ token: made.secret, origin: url, key, name });
-      const { node_id: id } = await expectOk(call('enrollment.enroll', { body }, null));
-      const token = (): string =>
-        makeNodeToken({
-          nodeId: id,
-          origin: url,
-          key,
-          nowMs: clock.now() + 1000,
-          jti: newId('jti'),
-        });
-      return { id, key, token };
-    },
-    stop: async () => {
-      await manager.stop();
-      dir.remove();
+      return enrollTestNode(running, made.secret, name);
     },
   };
+}
+
+/** A whole manager with its first admin. */
+export async function startTestManager(
+  env: Readonly<Record<string, string>> = {},
+  more: { readonly consoleDir?: string } = {},
+): Promise<TestManager> {
+  const running = await startUnsetTestManager(env, more);
+  const body = { setup_token: running.manager.setupToken ?? '', name: 'first admin' };
+  const reply: Promise<Reply<Answer<'setup.finish'>>> = callRoute(
+    running.url,
+    'setup.finish',
+    { body },
+    null,
+  );
+  return asTestManager(running, (await expectOk(reply)).secret);
 }

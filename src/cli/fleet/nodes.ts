@@ -109,6 +109,7 @@ const nodeText = (node: Node): readonly Block[] => [
     ['host', `${node.host.hostname} (${node.host.os}/${node.host.arch}, ${node.host.kernel})`],
     ['labels', labelsText(node)],
     ['agent', node.agent_version],
+    ['policy', node.policy_digest],
     ['enrolled', node.enrolled_at],
     ['last seen', node.last_seen_at],
   ]),

@@ -1,11 +1,12 @@
 import { useQueryClient } from '@tanstack/react-query';
 import { KeyRound, LogIn } from 'lucide-react';
-import { useState, type ReactNode, type SubmitEvent } from 'react';
+import { useState, type ReactNode } from 'react';
 import { ApiProblem, type Answer } from '../../client/index.js';
 import { Button, Problem, TextField } from '../ui/index.js';
 import { Navigate } from 'react-router';
 import { api, keyOf, useApi } from './api.js';
 import { csrf } from './csrf.js';
+import { useStep } from './use-step.js';
 
 /** The frame of all pages before the sign-in. */
 export const Door = ({
@@ -59,27 +60,21 @@ export const SignIn = (): ReactNode => {
   const [login, setLogin] = useState('');
   const [password, setPassword] = useState('');
   const [code, setCode] = useState<string | null>(null);
-  const [isBusy, setBusy] = useState(false);
-  const [error, setError] = useState<Error | null>(null);
-  const submit = async (event: SubmitEvent): Promise<void> => {
-    event.preventDefault();
-    setBusy(true);
-    setError(null);
+  const { isBusy, error, take } = useStep();
+  const submit = take(async () => {
     try {
       const body = { login, password, ...(code === null ? {} : { code }) };
       enter(await api.call('session.sign_in', { body }));
     } catch (reason) {
       const needsCode = reason instanceof ApiProblem && reason.code === 'second_factor_required';
-      if (needsCode && code === null) setCode('');
-      else setError(reason as Error);
-    } finally {
-      setBusy(false);
+      if (!needsCode || code !== null) throw reason;
+      setCode('');
     }
-  };
+  });
   if (doors.data?.needs_setup === true) return <Navigate to="/setup" replace />;
   return (
     <Door title="Sign in">
-      <form className="stack" onSubmit={(event) => void submit(event)}>
+      <form className="stack" onSubmit={submit}>
         <TextField
           label="Login"
           value={login}

@@ -1,11 +1,12 @@
 import { DoorOpen } from 'lucide-react';
-import { useState, type ReactNode, type SubmitEvent } from 'react';
+import { useState, type ReactNode } from 'react';
 import { Link, useNavigate } from 'react-router';
 import { Button, ButtonLink, Problem } from '../ui/index.js';
 import { api } from './api.js';
 import { Door, useEnter } from './door.js';
 import { NewcomerFields, NOBODY } from './newcomer.js';
 import { takeSecret, useSecret } from './secret.js';
+import { useStep } from './use-step.js';
 
 // Taken when the file is loaded: React may ask for the first state of a page twice.
 const first = takeSecret();
@@ -16,21 +17,11 @@ export default function InvitationPage(): ReactNode {
   const enter = useEnter();
   const navigate = useNavigate();
   const [person, setPerson] = useState(NOBODY);
-  const [isBusy, setBusy] = useState(false);
-  const [error, setError] = useState<Error | null>(null);
-  const submit = async (event: SubmitEvent): Promise<void> => {
-    event.preventDefault();
-    if (isBusy) return;
-    setBusy(true);
-    setError(null);
-    try {
-      enter(await api.call('invitations.accept', { body: { secret, ...person } }));
-      void navigate('/', { replace: true });
-    } catch (reason) {
-      setError(reason as Error);
-      setBusy(false);
-    }
-  };
+  const { isBusy, error, take } = useStep();
+  const submit = take(async () => {
+    enter(await api.call('invitations.accept', { body: { secret, ...person } }));
+    void navigate('/', { replace: true });
+  });
   if (secret === '')
     return (
       <Door title="This link is not whole">
@@ -46,7 +37,7 @@ export default function InvitationPage(): ReactNode {
       <p className="soft">
         Choose how you sign in. The link works once; whoever sent it decided what you may do.
       </p>
-      <form className="stack" onSubmit={(event) => void submit(event)}>
+      <form className="stack" onSubmit={submit}>
         <NewcomerFields person={person} onChange={setPerson} error={error} />
         {error === null ? null : <Problem error={error} />}
         <Button type="submit" kind="primary" isBusy={isBusy} icon={<DoorOpen aria-hidden />}>

@@ -1,4 +1,3 @@
-import type { QueryClient } from '@tanstack/react-query';
 import { useQueryClient } from '@tanstack/react-query';
 import { useEffect, useSyncExternalStore } from 'react';
 import type { Answer } from '../../client/index.js';
@@ -7,29 +6,21 @@ import { eventsIn } from './sse.js';
 
 export type LiveEvent = Answer<'events.list'>['items'][number];
 
-/** Which lists an event may have changed, by its category. */
+/** What an event may have changed, by its category: first words of routes. */
 const STALE: Readonly<Record<string, readonly string[]>> = {
-  upgrade: ['rollouts', 'nodes', 'fleet', 'needs', 'overview'],
-  connection: ['nodes', 'fleet', 'needs', 'overview'],
-  service: ['nodes', 'fleet', 'overview'],
-  agent: ['nodes', 'fleet', 'needs', 'overview'],
-  audit: ['groups', 'overview'],
-  alert: ['needs', 'overview'],
-  release: ['releases', 'documents', 'overview'],
-  security: ['audit', 'overview'],
+  upgrade: ['rollouts', 'nodes', 'fleet', 'needs'],
+  connection: ['nodes', 'fleet', 'needs'],
+  service: ['nodes', 'fleet'],
+  agent: ['nodes', 'fleet', 'needs'],
+  audit: ['audit', 'groups'],
+  alert: ['needs'],
+  // A newer release makes nodes outdated.
+  release: ['releases', 'documents', 'nodes', 'fleet'],
+  security: ['audit', 'needs'],
 };
-const ALL = [
-  'rollouts',
-  'nodes',
-  'overview',
-  'events',
-  'alerts',
-  'releases',
-  'fleet',
-  'needs',
-  'groups',
-];
-const STALE_BY_DEFAULT = ['overview'];
+const STALE_BY_DEFAULT = ['fleet', 'needs'];
+const STALE_ALWAYS = ['events', 'alerts'];
+const ALL = [...new Set([STALE_ALWAYS, ...Object.values(STALE)].flat())];
 /** However many events come: a list is asked for anew so often, and no more. */
 const REFRESH_MS = 1_000;
 const RETRY_MIN_MS = 500;
@@ -128,8 +119,7 @@ async function listen(tell: (message: Message) => void, signal: AbortSignal): Pr
 const isOver = (signal: AbortSignal): boolean => signal.aborted;
 
 const staleBy = ({ category }: LiveEvent): readonly string[] => [
-  'events',
-  'alerts',
+  ...STALE_ALWAYS,
   ...(STALE[category] ?? STALE_BY_DEFAULT),
 ];
 
@@ -151,7 +141,3 @@ function gathering(
     timer ??= setTimeout(flush, 50);
   };
 }
-
-/** For pages that changed something themselves. */
-export const staleNow = (client: QueryClient, ...subjects: readonly string[]): void =>
-  refresh(client, ...subjects);

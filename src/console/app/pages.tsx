@@ -31,6 +31,7 @@ export const PAGES: readonly RouteObject[] = [
   page('rollouts/new', () => import('../pages/change/new-rollout.js')),
   page('rollouts/:id', () => import('../pages/change/rollout.js')),
   page('events', () => import('../pages/evidence/events.js')),
+  page('alerts', () => import('../pages/evidence/alerts.js')),
   page('audit', () => import('../pages/evidence/audit.js')),
   page('sinks', () => import('../pages/evidence/sinks.js')),
   page('sinks/:id', () => import('../pages/evidence/sink.js')),

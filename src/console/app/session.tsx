@@ -1,8 +1,8 @@
-import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { createContext, useContext, type ReactNode } from 'react';
+import { useQuery, useQueryClient, type UseQueryResult } from '@tanstack/react-query';
+import { createContext, useContext, useMemo, type ReactNode } from 'react';
 import { decide, holdsAnywhere, type Grant, type Permission } from '../../core/access/index.js';
-import { ApiProblem, type Answer } from '../../client/index.js';
-import { api, keyOf, useApi } from './api.js';
+import { ApiProblem, type Answer, type Given } from '../../client/index.js';
+import { api, keyOf } from './api.js';
 import { csrf } from './csrf.js';
 
 export type Me = Answer<'session.show'>;
@@ -60,23 +60,56 @@ export function useSignOut(): () => Promise<void> {
   };
 }
 
-/** The most groups that one answer holds. */
-const GROUPS_MAX = 500;
+/** The most groups that one answer holds, and that are asked for: 40 answers. */
+const GROUPS_PER_PAGE = 500;
+const GROUPS_MAX = 20_000;
 
-/** The groups that the caller may see, and each one's way down from the top. */
-export function useGroups(): {
+export interface Groups {
   readonly groups: readonly Group[];
   readonly nameOf: (id: string) => string;
   readonly pathOf: (id: string) => readonly string[];
-} {
-  const { data } = useApi('groups.list', { query: { limit: GROUPS_MAX } });
-  const groups = data?.items ?? [];
+}
+const NO_GROUPS: readonly Group[] = [];
+
+/** One look-up for each answer, however many parts of a page ask: there may be thousands of groups. */
+const looked = new WeakMap<readonly Group[], Groups>();
+function lookUp(groups: readonly Group[]): Groups {
+  const known = looked.get(groups);
+  if (known !== undefined) return known;
   const byId = new Map(groups.map((group) => [group.id, group]));
-  return {
+  const made: Groups = {
     groups,
     nameOf: (id) => byId.get(id)?.name ?? id,
     pathOf: (id) => pathIn(byId, id),
   };
+  looked.set(groups, made);
+  return made;
+}
+
+/** All groups that the caller may see, however many pages they come in. */
+export const useGroupList = (): UseQueryResult<readonly Group[]> =>
+  useQuery({
+    queryKey: keyOf('groups.list', { all: true }),
+    queryFn: async ({ signal }): Promise<readonly Group[]> => {
+      const groups: Group[] = [];
+      let cursor: string | null = null;
+      do {
+        const query: Given<'groups.list'>['query'] = {
+          limit: GROUPS_PER_PAGE,
+          ...(cursor === null ? {} : { cursor }),
+        };
+        const page: Answer<'groups.list'> = await api.call('groups.list', { query }, { signal });
+        groups.push(...page.items);
+        cursor = page.next_cursor;
+      } while (cursor !== null && groups.length < GROUPS_MAX);
+      return groups;
+    },
+  });
+
+/** The groups that the caller may see, and each one's way down from the top. The same object until they change. */
+export function useGroups(): Groups {
+  const { data } = useGroupList();
+  return lookUp(data ?? NO_GROUPS);
 }
 
 function pathIn(byId: ReadonlyMap<string, Group>, id: string): string[] {
@@ -90,11 +123,18 @@ function pathIn(byId: ReadonlyMap<string, Group>, id: string): string[] {
 
 /**
  * Whether the caller may do something: on a group, or anywhere at all. Controls that he may not use are not
- * shown; the manager decides again by the same rules, whatever is shown.
+ * shown; the manager decides again by the same rules, whatever is shown. The same function until rights change.
  */
 export function useCan(): (permission: Permission, groupId?: string) => boolean {
   const me = useMe();
   const { pathOf } = useGroups();
+  return useMemo(() => canOf(me, pathOf), [me, pathOf]);
+}
+
+function canOf(
+  me: Me,
+  pathOf: Groups['pathOf'],
+): (permission: Permission, groupId?: string) => boolean {
   const grants = me.grants.map(({ role, group_id: groupId }) =>
     groupId === null ? { role } : { role, groupId },
   ) as readonly Grant[];

@@ -1,11 +1,12 @@
 import { UserPlus } from 'lucide-react';
-import { useEffect, useState, type ReactNode, type SubmitEvent } from 'react';
+import { useEffect, useState, type ReactNode } from 'react';
 import { Link, useNavigate } from 'react-router';
 import { Bones, Button, ButtonLink, Problem, TextField } from '../ui/index.js';
 import { api, useApi } from './api.js';
 import { Door, useEnter } from './door.js';
 import { NewcomerFields, NOBODY } from './newcomer.js';
 import { takeSecret, useSecret } from './secret.js';
+import { useStep } from './use-step.js';
 
 // Taken when the file is loaded: React may ask for the first state of a page twice.
 const first = takeSecret();
@@ -49,28 +50,18 @@ const FirstUser = (): ReactNode => {
   // A whole link is newer than what was typed.
   useEffect(() => setTyped(null), [token]);
   const [person, setPerson] = useState(NOBODY);
-  const [isBusy, setBusy] = useState(false);
-  const [error, setError] = useState<Error | null>(null);
-  const submit = async (event: SubmitEvent): Promise<void> => {
-    event.preventDefault();
-    if (isBusy) return;
-    setBusy(true);
-    setError(null);
-    try {
-      const body = { setup_token: given.trim(), ...person };
-      enter(await api.call('setup.first_user', { body }));
-      void navigate('/enrollment?first=yes', { replace: true });
-    } catch (reason) {
-      setError(reason as Error);
-      setBusy(false);
-    }
-  };
+  const { isBusy, error, take } = useStep();
+  const submit = take(async () => {
+    const body = { setup_token: given.trim(), ...person };
+    enter(await api.call('setup.first_user', { body }));
+    void navigate('/enrollment?first=yes', { replace: true });
+  });
   return (
     <Door title="Set up this manager">
       <p className="soft">
         Step 1 of 2: make the first user, who may do everything. Step 2 connects the first machine.
       </p>
-      <form className="stack" onSubmit={(event) => void submit(event)}>
+      <form className="stack" onSubmit={submit}>
         <TextField
           label="Set-up token"
           hint="Printed when the manager started; it also lies in the file setup-token of its data directory"

@@ -1,4 +1,5 @@
 import {
+  Bell,
   Boxes,
   ChevronRight,
   FolderTree,
@@ -58,6 +59,7 @@ const PARTS: readonly { readonly title: string; readonly entries: readonly Entry
     title: 'Evidence',
     entries: [
       { to: '/events', title: 'Events', icon: ScrollText, needs: 'event.view' },
+      { to: '/alerts', title: 'Alerts', icon: Bell, needs: 'event.view' },
       { to: '/audit', title: 'Audit', icon: ShieldCheck, needs: 'audit.view' },
       { to: '/sinks', title: 'Sinks', icon: Send, needs: 'sink.manage' },
     ],

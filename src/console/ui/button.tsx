@@ -28,6 +28,25 @@ export const Button = ({
   </AriaButton>
 );
 
+/** The browser's own button, for rows of long tables: they come and go by the dozen while one scrolls. */
+export const RowButton = ({
+  label,
+  icon,
+  children,
+  onPress,
+}: {
+  /** What it does and to which row, for who cannot see it. */
+  readonly label: string;
+  readonly icon?: ReactNode;
+  readonly children: ReactNode;
+  readonly onPress: () => void;
+}): ReactNode => (
+  <button type="button" className={classOf('quiet')} aria-label={label} onClick={onPress}>
+    {icon}
+    {children}
+  </button>
+);
+
 /** A button of one picture; `label` is what it does, in words. */
 export const IconButton = ({
   label,

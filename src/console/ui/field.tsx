@@ -1,6 +1,7 @@
 import { Check, ChevronDown, Minus } from 'lucide-react';
-import type { ReactNode } from 'react';
+import { useState, type ReactNode } from 'react';
 import {
+  Autocomplete,
   Button,
   CheckboxButton,
   CheckboxField,
@@ -68,7 +69,12 @@ type TextFieldProps = Described &
 /** Text, of one line or several; also for dates and times, by `type`. */
 export const TextField = (props: TextFieldProps): ReactNode => {
   const { label, hint, error, wide, placeholder, rows, mono, ...rest } = props;
-  const inside = { className: mono === true ? 'input mono' : 'input', placeholder };
+  const inside = {
+    className: mono === true ? 'input mono' : 'input',
+    placeholder,
+    // Refusals of the manager never hold a form back; what is empty and must not be does, at once.
+    required: rest.isRequired === true,
+  };
   return (
     <AriaTextField
       {...rest}
@@ -111,7 +117,11 @@ export interface Choice<V extends string = string> {
   readonly hint?: string;
 }
 
-/** One of a few. `value` null: nothing is chosen yet. */
+/** Among more than these one is found by typing; of any number so many are drawn. */
+const SEARCHED_FROM = 40;
+const SHOWN_MAX = 100;
+
+/** One of some, or of thousands. `value` null: nothing is chosen yet. */
 export function Select<V extends string>({
   label,
   hint,
@@ -129,6 +139,15 @@ export function Select<V extends string>({
   readonly placeholder?: string;
   readonly isDisabled?: boolean;
 }): ReactNode {
+  const [text, setText] = useState('');
+  const chosen = choices.find((one) => one.value === value);
+  const isLong = choices.length > SEARCHED_FROM;
+  const wanted = text.trim().toLocaleLowerCase();
+  const fitting =
+    isLong && wanted !== ''
+      ? choices.filter((one) => one.label.toLocaleLowerCase().includes(wanted))
+      : choices;
+  const shown = isLong ? fitting.slice(0, SHOWN_MAX) : choices;
   return (
     <AriaSelect
       validationBehavior="aria"
@@ -138,40 +157,62 @@ export function Select<V extends string>({
       placeholder={placeholder}
       isInvalid={error != null}
       isDisabled={isDisabled}
+      onOpenChange={() => setText('')}
     >
       <Label>{label}</Label>
       <Button className="input select-button">
-        <SelectValue className="cut" />
+        <SelectValue className="cut">{() => chosen?.label.trim() ?? placeholder}</SelectValue>
         <ChevronDown aria-hidden />
       </Button>
       <Below hint={hint} error={error} />
       <Popover className="popover">
-        <ListBox className="options">
-          {choices.map((choice) => (
-            <ListBoxItem
-              key={choice.value}
-              id={choice.value}
-              textValue={choice.label}
-              className="option"
-            >
-              <span className="grow">
-                <Text slot="label" className="cut">
-                  {choice.label}
-                </Text>
-                {choice.hint === undefined ? null : (
-                  <Text slot="description" className="field-hint">
-                    <br />
-                    {choice.hint}
-                  </Text>
-                )}
-              </span>
-            </ListBoxItem>
-          ))}
-        </ListBox>
+        {isLong ? (
+          <Autocomplete inputValue={text} onInputChange={setText}>
+            <AriaSearchField aria-label={`Search: ${label}`} className="field" autoFocus>
+              <Input className="input input-search" placeholder="Type to find" />
+            </AriaSearchField>
+            <Options choices={shown} />
+            {shown.length < fitting.length ? (
+              <p className="field-hint options-more">
+                {shown.length} of {fitting.length.toLocaleString('en')} are shown; type more of the
+                name.
+              </p>
+            ) : null}
+          </Autocomplete>
+        ) : (
+          <Options choices={choices} />
+        )}
       </Popover>
     </AriaSelect>
   );
 }
+
+const Options = <V extends string>({
+  choices,
+}: {
+  readonly choices: readonly Choice<V>[];
+}): ReactNode => (
+  <ListBox
+    className="options"
+    renderEmptyState={() => <span className="field-hint">Nothing has this in its name.</span>}
+  >
+    {choices.map((choice) => (
+      <ListBoxItem key={choice.value} id={choice.value} textValue={choice.label} className="option">
+        <span className="grow">
+          <Text slot="label" className="cut">
+            {choice.label}
+          </Text>
+          {choice.hint === undefined ? null : (
+            <Text slot="description" className="field-hint">
+              <br />
+              {choice.hint}
+            </Text>
+          )}
+        </span>
+      </ListBoxItem>
+    ))}
+  </ListBox>
+);
 
 export const Checkbox = ({
   children,

@@ -1,9 +1,10 @@
 export { Badge, StateBadge, toneOf, type Tone } from './badge.js';
-export { Button, ButtonLink, IconButton } from './button.js';
+export { Button, ButtonLink, IconButton, RowButton } from './button.js';
 export { Chart, PartsBar, SERIES_COLOURS, type Series } from './chart.js';
 export { Copy } from './copy.js';
 export { Confirm, Dialog } from './dialog.js';
 export { Checkbox, Choices, SearchField, Select, Switch, TextField, type Choice } from './field.js';
+export { FormDialog, ShownOnce } from './form-dialog.js';
 export { Menu, type MenuChoice } from './menu.js';
 export { Notices, say, sayProblem } from './notice.js';
 export { Bones, Card, Empty, Facts, Loaded, Note, Page } from './page.js';

@@ -1,6 +1,6 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { ArrowDown, ArrowUp } from 'lucide-react';
-import { useEffect, useRef, type CSSProperties, type ReactNode } from 'react';
+import { ArrowDown, ArrowUp, Check } from 'lucide-react';
+import { memo, useCallback, useEffect, useRef, type CSSProperties, type ReactNode } from 'react';
 import { Checkbox } from './field.js';
 import { Bones } from './page.js';
 import { Problem } from './problem.js';
@@ -23,20 +23,25 @@ export interface Sorting {
   readonly descending: boolean;
 }
 
-interface TableProps<Row> {
-  /** What is in it, for who cannot see it. */
-  readonly label: string;
-  readonly rows: readonly Row[];
-  readonly keyOf: (row: Row) => string;
-  readonly columns: readonly Column<Row>[];
-  /** Shown when there is no row. */
-  readonly empty: ReactNode;
+/** Rows as far as they are here. What `useList` gives is one; of rows that are all here, `items` is enough. */
+interface RowList<Row> {
+  readonly items: readonly Row[];
   readonly isLoading?: boolean;
   readonly error?: Error | null;
   readonly again?: () => void;
   /** More rows than are here: `more` brings them when the reader comes near the end. */
   readonly hasMore?: boolean;
   readonly more?: () => void;
+}
+
+interface TableProps<Row> {
+  /** What is in it, for who cannot see it. */
+  readonly label: string;
+  readonly list: RowList<Row>;
+  readonly keyOf: (row: Row) => string;
+  readonly columns: readonly Column<Row>[];
+  /** Shown when there is no row. */
+  readonly empty: ReactNode;
   /** Of all rows that fit, when that is known. */
   readonly total?: number | null;
   readonly sorting?: Sorting;
@@ -51,26 +56,29 @@ const ROW_PX = 44;
 /** Below this the rows are all drawn, and the page scrolls. */
 const SHORT = 60;
 const NEAR_END_ROWS = 15;
+/** Above and below what is in view: as many as a turn of the wheel passes. */
+const OVERSCAN_ROWS = 6;
 
 /**
  * A table of any length: only rows in view are drawn. A grid by its roles, so that who cannot see it is told
  * which row of how many it is.
  */
 export function Table<Row>(props: TableProps<Row>): ReactNode {
-  const { rows, columns, empty, isLoading = false, error = null, again, selected } = props;
+  const { columns, empty, selected } = props;
+  const { items: rows, isLoading = false, error = null, again, hasMore = false, more } = props.list;
   const frame = useRef<HTMLDivElement>(null);
   const isShort = rows.length <= SHORT && props.height === undefined;
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => frame.current,
     estimateSize: () => ROW_PX,
-    overscan: 12,
+    overscan: OVERSCAN_ROWS,
   });
   const shown = isShort
     ? rows.map((_, index) => ({ index, start: 0, end: 0 }))
     : virtual.getVirtualItems();
   const last = shown.at(-1);
-  const { hasMore = false, more } = props;
+  const onPick = usePick(props);
   const isNearEnd = last !== undefined && last.index >= rows.length - NEAR_END_ROWS;
   useEffect(() => {
     if (hasMore && isNearEnd) more?.();
@@ -109,8 +117,11 @@ export function Table<Row>(props: TableProps<Row>): ReactNode {
           <div role="rowgroup" style={{ paddingTop: before, paddingBottom: after }}>
             {shown.map(({ index }) => {
               const row = rows[index];
-              return row === undefined ? null : (
-                <Line key={props.keyOf(row)} {...props} row={row} index={index} />
+              if (row === undefined) return null;
+              const key = props.keyOf(row);
+              const isSelected = selected?.has(key) ?? null;
+              return (
+                <Line key={key} rowKey={key} {...{ row, index, columns, isSelected, onPick }} />
               );
             })}
           </div>
@@ -123,6 +134,23 @@ export function Table<Row>(props: TableProps<Row>): ReactNode {
   );
 }
 
+/** The same function each time, so that a pick draws one row and not all. */
+function usePick<Row>({
+  selected,
+  onSelect,
+}: Pick<TableProps<Row>, 'selected' | 'onSelect'>): (key: string, isIn: boolean) => void {
+  const now = useRef({ selected, onSelect });
+  useEffect(() => {
+    now.current = { selected, onSelect };
+  });
+  return useCallback((key, isIn) => {
+    const next = new Set(now.current.selected);
+    if (isIn) next.add(key);
+    else next.delete(key);
+    now.current.onSelect?.(next);
+  }, []);
+}
+
 function footOf(here: number, total: number | null, hasMore: boolean): string {
   if (total !== null && total > here)
     return `${counted(total, 'row')}, ${counted(here, 'row')} loaded`;
@@ -130,7 +158,8 @@ function footOf(here: number, total: number | null, hasMore: boolean): string {
 }
 
 function Head<Row>(props: TableProps<Row>): ReactNode {
-  const { columns, rows, keyOf, selected, onSelect } = props;
+  const { columns, keyOf, selected, onSelect } = props;
+  const rows = props.list.items;
   const picked = selected?.size ?? 0;
   return (
     <div role="rowgroup" className="table-head">
@@ -189,33 +218,29 @@ function HeadCell<Row>({
   );
 }
 
-function Line<Row>({
-  row,
-  index,
-  columns,
-  keyOf,
-  selected,
-  onSelect,
-}: TableProps<Row> & { readonly row: Row; readonly index: number }): ReactNode {
-  const key = keyOf(row);
-  const isSelected = selected?.has(key) === true;
-  const toggle = (isIn: boolean): void => {
-    const next = new Set(selected);
-    if (isIn) next.add(key);
-    else next.delete(key);
-    onSelect?.(next);
-  };
+interface LineProps<Row> {
+  readonly row: Row;
+  readonly rowKey: string;
+  readonly index: number;
+  readonly columns: readonly Column<Row>[];
+  /** Null: rows cannot be picked. */
+  readonly isSelected: boolean | null;
+  readonly onPick: (key: string, isIn: boolean) => void;
+}
+
+function LineOf<Row>(props: LineProps<Row>): ReactNode {
+  const { row, rowKey, index, columns, isSelected, onPick } = props;
   return (
     <div
       role="row"
       className="table-row"
       aria-rowindex={index + 2}
-      {...(selected === undefined ? {} : { 'aria-selected': isSelected })}
+      {...(isSelected === null ? {} : { 'aria-selected': isSelected })}
       style={{ minHeight: ROW_PX }}
     >
-      {selected === undefined ? null : (
+      {isSelected === null ? null : (
         <div role="cell" className="table-cell">
-          <Checkbox label="Select this row" isSelected={isSelected} onChange={toggle} />
+          <RowCheckbox isSelected={isSelected} onChange={(isIn) => onPick(rowKey, isIn)} />
         </div>
       )}
       {columns.map(({ id, cell, end }) => (
@@ -230,3 +255,27 @@ function Line<Row>({
     </div>
   );
 }
+
+/** Drawn again only when its row, its place or the columns changed. */
+const Line = memo(LineOf) as typeof LineOf;
+
+/** The browser's own: rows come and go by the dozen while one scrolls, and each has one. */
+const RowCheckbox = ({
+  isSelected,
+  onChange,
+}: {
+  readonly isSelected: boolean;
+  readonly onChange: (isSelected: boolean) => void;
+}): ReactNode => (
+  <label className="check check-row" {...(isSelected ? { 'data-selected': true } : {})}>
+    <input
+      type="checkbox"
+      aria-label="Select this row"
+      checked={isSelected}
+      onChange={(event) => onChange(event.currentTarget.checked)}
+    />
+    <span className="check-box" aria-hidden>
+      {isSelected ? <Check size={13} strokeWidth={3} /> : null}
+    </span>
+  </label>
+);

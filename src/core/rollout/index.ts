@@ -60,6 +60,7 @@ export {
 export {
   canRetry,
   canWithdraw,
+  CELL_LETTERS,
   isOpen,
   isOver,
   isStuck,

@@ -27,6 +27,22 @@ export const TARGET_STATES = [
   'cancelled',
 ] as const;
 export type TargetState = (typeof TARGET_STATES)[number];
+/** One letter a state: the text of 50 000 cells is 50 kB before it is compressed. */
+export const CELL_LETTERS = {
+  p: 'pending',
+  o: 'offered',
+  a: 'accepted',
+  d: 'downloading',
+  g: 'staged',
+  w: 'swapping',
+  b: 'probation',
+  s: 'succeeded',
+  f: 'failed',
+  r: 'rolled_back',
+  i: 'silent',
+  k: 'skipped',
+  c: 'cancelled',
+} as const satisfies Readonly<Record<string, TargetState>>;
 
 /** States between offer and end, in the order a node walks through them. */
 const OPEN_STATES = [

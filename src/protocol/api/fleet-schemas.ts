@@ -241,22 +241,6 @@ export const NodeLink = z.object({
 // -- cells of a rollout -----------------------------------------------------------------------
 
 export const CELLS_MAX = 50_000;
-/** One letter a state, in this order: the text of 50 000 cells is 50 kB before it is compressed. */
-export const CELL_LETTERS = {
-  p: 'pending',
-  o: 'offered',
-  a: 'accepted',
-  d: 'downloading',
-  g: 'staged',
-  w: 'swapping',
-  b: 'probation',
-  s: 'succeeded',
-  f: 'failed',
-  r: 'rolled_back',
-  i: 'silent',
-  k: 'skipped',
-  c: 'cancelled',
-} as const satisfies Readonly<Record<string, z.output<typeof TargetState>>>;
 export const CellsQuery = z.object({
   /** `version` of the answer before this one: then only what changed since comes. */
   since: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
@@ -269,7 +253,7 @@ export const Cells = z.object({
   whole: z.boolean(),
   ids: z.array(Id),
   waves: z.array(Count),
-  /** One letter each, of `CELL_LETTERS`. */
+  /** One letter each, of `CELL_LETTERS` in `src/core/rollout`. */
   states: z.string(),
   /** Cells that are left out: a rollout of more than 50 000 nodes. */
   beyond: Count,

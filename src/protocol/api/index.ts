@@ -38,10 +38,4 @@ export {
   type SinkCredentials,
   type SinkKind,
 } from './sink-schemas.js';
-export {
-  CELL_LETTERS,
-  CELLS_MAX,
-  FLEET_HISTORY_DAYS,
-  FLEET_POINTS_MAX,
-  NEED_KINDS,
-} from './fleet-schemas.js';
+export { CELLS_MAX, FLEET_HISTORY_DAYS, FLEET_POINTS_MAX, NEED_KINDS } from './fleet-schemas.js';

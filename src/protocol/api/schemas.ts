@@ -127,6 +127,11 @@ export const Node = z.object({
   host: Host,
   labels: Labels,
   agent_version: z.string().nullable(),
+  /**
+   * SHA-256 in hex over the policies of its services when it connected last; `invalid`: one of them cannot be read, so
+   * everything is refused. Null: nothing was told. Tells drift, not content.
+   */
+  policy_digest: z.string().nullable(),
   capabilities: z.array(z.string()),
   services: z.array(ServiceReport),
   /** Of each service that runs something, how far it is behind what its channel has. */

@@ -23,6 +23,7 @@ export function nodeView(node: FleetNode, live: Live): Node {
     host: node.host,
     labels: { ...node.labels },
     agent_version: node.agentVersion,
+    policy_digest: node.policyDigest === '' ? null : node.policyDigest,
     capabilities: [...node.capabilities],
     services: [...node.services],
     upgrader: node.upgrader,

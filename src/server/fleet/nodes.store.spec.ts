@@ -69,6 +69,7 @@ describeOnBothDatabases('the table of nodes', (openTestDatabase) => {
     expect(await nodes.find('nod_one000')).toMatchObject({
       status: 'offline',
       agentVersion: null,
+      policyDigest: '',
       services: [],
       labels: { site: 'fra' },
       lastSeenAt: null,
@@ -79,6 +80,7 @@ describeOnBothDatabases('the table of nodes', (openTestDatabase) => {
     );
     expect(await nodes.find('nod_one000')).toMatchObject({
       agentVersion: '0.1.0',
+      policyDigest: 'abc',
       host: { hostname: 'edge-07' },
       labels: { site: 'muc' },
       capabilities: ['upgrade'],

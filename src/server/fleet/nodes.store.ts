@@ -18,6 +18,8 @@ export interface FleetNode {
   readonly labels: Readonly<Record<string, string>>;
   /** Null, and no capabilities or services, until the first `hello`. */
   readonly agentVersion: string | null;
+  /** As its agent told last; empty: nothing was told, or there is no policy. */
+  readonly policyDigest: string;
   readonly capabilities: readonly string[];
   readonly services: readonly ServiceReport[];
   readonly enrolledAt: number;
@@ -38,6 +40,7 @@ interface NodeRow {
   host: string;
   labels: string;
   agent_version: string | null;
+  policy_digest: string | null;
   capabilities: string;
   services: string;
   enrolled_at: number;
@@ -52,6 +55,8 @@ const COLUMNS = [
   'id, name, group_id, status, public_key, host, labels, agent_version, capabilities',
   'services, enrolled_at, last_seen_at, revoked_at, upgrader, badge, badge_code',
 ].join(', ');
+/** All that is read; the agent tells the digest later than the node is made. */
+const READ = `${COLUMNS}, policy_digest`;
 
 /** Ids in one statement; both databases take far more. */
 const IDS_PER_STATEMENT = 500;
@@ -83,6 +88,7 @@ const toNode = (row: NodeRow): FleetNode => ({
   host: JSON.parse(row.host) as Host,
   labels: JSON.parse(row.labels) as Record<string, string>,
   agentVersion: row.agent_version,
+  policyDigest: row.policy_digest ?? '',
   capabilities: JSON.parse(row.capabilities) as string[],
   services: JSON.parse(row.services) as ServiceReport[],
   enrolledAt: row.enrolled_at,
@@ -99,7 +105,7 @@ export class Nodes {
   constructor(private readonly database: Database) {}
 
   async find(id: string, sql: Sql = this.database.read): Promise<FleetNode | null> {
-    const row = await sql.get<NodeRow>(`SELECT ${COLUMNS} FROM nodes WHERE id = ?`, [id]);
+    const row = await sql.get<NodeRow>(`SELECT ${READ} FROM nodes WHERE id = ?`, [id]);
     return row === undefined ? null : toNode(row);
   }
 
@@ -108,7 +114,7 @@ export class Nodes {
     const nodes: FleetNode[] = [];
     for (const ids of chunks(groupIds)) {
       const rows = await this.database.read.all<NodeRow>(
-        `SELECT ${COLUMNS} FROM nodes WHERE group_id IN (${marks(ids)})`,
+        `SELECT ${READ} FROM nodes WHERE group_id IN (${marks(ids)})`,
         ids,
       );
       nodes.push(...rows.map(toNode));
@@ -122,7 +128,7 @@ export class Nodes {
     for (const some of chunks(ids)) {
       const filled = filledUp(some);
       const rows = await this.database.read.all<NodeRow>(
-        `SELECT ${COLUMNS} FROM nodes WHERE id IN (${marks(filled)})`,
+        `SELECT ${READ} FROM nodes WHERE id IN (${marks(filled)})`,
         filled,
       );
       nodes.push(...rows.map(toNode));

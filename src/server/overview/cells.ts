@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import type { RolloutEvent, TargetState } from '../../core/rollout/index.js';
-import { CELL_LETTERS, CELLS_MAX, type Answer } from '../../protocol/api/index.js';
+import { CELL_LETTERS, type RolloutEvent, type TargetState } from '../../core/rollout/index.js';
+import { CELLS_MAX, type Answer } from '../../protocol/api/index.js';
 import { Database } from '../platform/index.js';
 
 interface CellRow {

@@ -115,7 +115,7 @@ export const alertNeed = (row: {
   code: row.rule,
   message: row.message,
   fix: 'Look into it; then say that it is dealt with.',
-  target: { kind: 'alert', id: row.id, path: '/sinks?tab=alerts' },
+  target: { kind: 'alert', id: row.id, path: '/alerts' },
   group_id: row.group_id,
   count: 1,
   at: toIso(row.raised_at),

@@ -5,7 +5,8 @@ import {
   type ObedientNode,
   type RolloutManager,
 } from '../../../test/support/obedient-node.js';
-import { CELL_LETTERS, type Answer } from '../../protocol/api/index.js';
+import { CELL_LETTERS } from '../../core/rollout/index.js';
+import type { Answer } from '../../protocol/api/index.js';
 import { FleetHistory } from '../fleet/index.js';
 import { summaryOf } from './node-link.js';
 import { whyNone } from './node-why.js';

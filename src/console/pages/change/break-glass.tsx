@@ -20,7 +20,7 @@ export const BreakGlass = ({
   const [minutes, setMinutes] = useState('60');
   const [code, setCode] = useState('');
   const { user } = useMe();
-  const call = useCall('rollouts.break_glass', { stale: ['overview', 'events', 'audit'] });
+  const call = useCall('rollouts.break_glass', { stale: ['needs', 'events', 'audit'] });
   const { title, consequences } = consequencesOf(rollout, 'break_glass');
   const time = Number(minutes);
   const isWhole = Number.isInteger(time) && time >= 1 && time <= MINUTES_MAX;

@@ -36,7 +36,7 @@ export const CellPicture = ({
   const width = useWidth(frame);
   const list = cells.ofWave[wave] ?? NONE;
   const layout = useMemo(() => layoutOf(list.length, width), [list, width]);
-  useDrawing({ canvas, store, list, layout, only });
+  useDrawing({ canvas, store, wave, list, layout, only });
   const [at, setAt] = useState<number | null>(null);
   const navigate = useNavigate();
   const place = at === null ? undefined : list[at];
@@ -92,6 +92,8 @@ export const CellPicture = ({
 };
 
 const NONE = new Uint32Array();
+/** Some milliseconds on a slow machine. */
+const CELLS_AT_ONCE = 2_500;
 
 const clamp = (at: number, length: number): number => Math.max(0, Math.min(length - 1, at));
 
@@ -141,12 +143,14 @@ function useWidth(frame: React.RefObject<HTMLElement | null>): number {
 function useDrawing({
   canvas,
   store,
+  wave,
   list,
   layout,
   only,
 }: {
   readonly canvas: React.RefObject<HTMLCanvasElement | null>;
   readonly store: CellStore;
+  readonly wave: number;
   readonly list: Uint32Array;
   readonly layout: CellLayout;
   readonly only: string | null;
@@ -161,16 +165,25 @@ function useDrawing({
     element.height = Math.ceil(layout.height * ratio);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     let inks: Inks = readInks(element);
-    const positions = new Map<number, number>();
-    for (const [position, place] of list.entries()) positions.set(place, position);
+    // Drawn in pieces: so many cells at once, then others have their turn.
+    let waiting: number[] = [];
+    let timer: ReturnType<typeof setTimeout> | null = null;
+    const drawSome = (): void => {
+      timer = null;
+      const now = store.snapshot();
+      if (now === null) return;
+      const next = waiting.splice(-CELLS_AT_ONCE);
+      drawCells({ context, inks, layout, list, only }, now.states, next);
+      if (waiting.length > 0) timer = setTimeout(drawSome);
+    };
     const draw = (changed: readonly number[] | null): void => {
       const now = store.snapshot();
       if (now === null) return;
-      const wanted =
-        changed === null
-          ? list.keys()
-          : changed.flatMap((place) => positions.get(place) ?? []).values();
-      drawCells({ context, inks, layout, list, only }, now.states, wanted);
+      if (changed === null) waiting = Array.from(list.keys()).toReversed();
+      else
+        for (const place of changed)
+          if (now.waves[place] === wave) waiting.push(now.positions[place] ?? 0);
+      if (waiting.length > 0) timer ??= setTimeout(drawSome);
     };
     draw(null);
     const scheme = matchMedia('(prefers-color-scheme: dark)');
@@ -181,10 +194,11 @@ function useDrawing({
     scheme.addEventListener('change', recolour);
     const stop = store.onChange(draw);
     return () => {
+      if (timer !== null) clearTimeout(timer);
       stop();
       scheme.removeEventListener('change', recolour);
     };
-  }, [canvas, store, list, layout, only, theme]);
+  }, [canvas, store, wave, list, layout, only, theme]);
 }
 
 /** What each state looks like, with counts; a press shows only one of them. */

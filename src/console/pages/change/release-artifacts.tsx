@@ -49,7 +49,7 @@ export const Artifacts = ({
     <Card title="Artifacts">
       <Table
         label="Artifacts"
-        rows={release.artifacts}
+        list={{ items: release.artifacts }}
         keyOf={({ file }) => file}
         columns={COLUMNS}
         empty={<Empty title="It has no artifact" />}
@@ -64,7 +64,7 @@ export const Artifacts = ({
           </p>
           <Table
             label="Deltas"
-            rows={manifest.deltas}
+            list={{ items: manifest.deltas }}
             keyOf={({ file }) => file}
             columns={DELTA_COLUMNS}
             empty={null}

@@ -184,7 +184,7 @@ const Yank = ({
 }): ReactNode => {
   const [reason, setReason] = useState('');
   const [isSure, setSure] = useState(false);
-  const yank = useCall('releases.yank', { stale: ['rollouts', 'overview', 'fleet'] });
+  const yank = useCall('releases.yank', { stale: ['rollouts', 'fleet'] });
   const { product, version } = release;
   const name = `${product} ${version}`;
   if (isSure)

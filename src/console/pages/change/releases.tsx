@@ -86,14 +86,9 @@ export default function Releases(): ReactNode {
       </div>
       <Table
         label="Releases"
-        rows={list.items}
+        list={list}
         keyOf={({ id }) => id}
         columns={columnsOf(running)}
-        isLoading={list.isLoading}
-        error={list.error}
-        again={list.again}
-        hasMore={list.hasMore}
-        more={list.more}
         empty={
           isFiltered ? (
             <Empty

@@ -44,7 +44,7 @@ export const RolloutActions = ({ rollout }: { readonly rollout: Rollout }): Reac
   const can = useCan();
   const maySteer = useMaySteer(rollout);
   const [asked, setAsked] = useState<RolloutVerb | null>(null);
-  const pause = useCall('rollouts.pause', { stale: ['overview'] });
+  const pause = useCall('rollouts.pause', { stale: ['needs'] });
   const mayVerb = (verb: RolloutVerb): boolean =>
     verb === 'break_glass' || verb === 'revert' ? can('group.upgrade', rollout.group_id) : maySteer;
   const offered = IN_MENU.filter((verb) => fits(rollout, verb) && mayVerb(verb));
@@ -134,7 +134,7 @@ const ConfirmVerb = ({
       if (only !== undefined && others.length === 0) void navigate(`/rollouts/${only.id}`);
       else void navigate('/rollouts');
     } finally {
-      refresh(client, 'rollouts', 'overview', 'events');
+      refresh(client, 'rollouts', 'needs', 'events');
     }
   };
   return <Confirm {...said} run={run} onClose={onClose} />;
@@ -175,7 +175,7 @@ export const WaveActions = ({
       });
       say(WAVE_DONE[verb]);
     } finally {
-      refresh(client, 'rollouts', 'overview', 'events');
+      refresh(client, 'rollouts', 'needs', 'events');
     }
   };
   return (

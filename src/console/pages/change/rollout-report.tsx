@@ -96,7 +96,7 @@ export const RingReport = ({
       {({ rings }) => (
         <Table
           label="Rings"
-          rows={rings}
+          list={{ items: rings }}
           keyOf={({ ring }) => ring}
           columns={COLUMNS}
           empty={<Empty title="There are no rings" />}

@@ -60,14 +60,9 @@ export const RolloutTargets = ({
       </div>
       <Table
         label="Nodes of this rollout"
-        rows={targets.items}
+        list={targets}
         keyOf={(target) => target.node_id}
         columns={columns}
-        isLoading={targets.isLoading}
-        error={targets.error}
-        again={targets.again}
-        hasMore={targets.hasMore}
-        more={targets.more}
         height={targets.items.length > 12 ? '560px' : undefined}
         empty={
           <Empty

@@ -78,14 +78,9 @@ export default function Rollouts(): ReactNode {
       </div>
       <Table
         label="Rollouts"
-        rows={list.items}
+        list={list}
         keyOf={({ id }) => id}
         columns={columnsOf(nameOf)}
-        isLoading={list.isLoading}
-        error={list.error}
-        again={list.again}
-        hasMore={list.hasMore}
-        more={list.more}
         empty={
           isFiltered ? (
             <Empty

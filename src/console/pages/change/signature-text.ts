@@ -1,3 +1,5 @@
+import type { KnownSigner } from '../fleet/node-files.js';
+
 /**
  * What a signature says of itself, for people. Nothing is verified here: whether it holds is decided by each
  * node, with its own policy; a page that the manager served could not prove anything anyway.
@@ -7,10 +9,19 @@ export interface SignatureSays {
   /** Who made it, as far as it says. */
   readonly by: string;
   readonly lines: readonly (readonly [what: string, says: string])[];
+  /** The same for a policy to name. */
+  readonly signer: KnownSigner;
 }
 
+const NOBODY: SignatureSays = {
+  kind: 'unknown',
+  by: 'unknown',
+  lines: [],
+  signer: { kind: 'unknown' },
+};
+
 export function readSignature(text: string): SignatureSays {
-  return minisign(text) ?? bundle(text) ?? { kind: 'unknown', by: 'unknown', lines: [] };
+  return minisign(text) ?? bundle(text) ?? NOBODY;
 }
 
 const bytesOf = (base64: string): Uint8Array | null => {
@@ -38,6 +49,7 @@ function minisign(text: string): SignatureSays | null {
   return {
     kind: 'minisign',
     by: `key ${keyId}`,
+    signer: { kind: 'minisign', keyId },
     lines: [
       ['Made with', `the key ${keyId}, in the format of minisign (Ed25519)`],
       [
@@ -84,6 +96,10 @@ function bundle(text: string): SignatureSays | null {
   return {
     kind: 'sigstore',
     by,
+    signer:
+      identity === null || issuer === null
+        ? { kind: 'unknown' }
+        : { kind: 'sigstore', issuer, identity },
     lines: [
       [
         'Made by',

@@ -109,7 +109,7 @@ const Sending = ({
   const start = async (asDraft: boolean): Promise<void> => {
     setDraft(asDraft);
     await upload.run(asDraft);
-    refresh(client, 'releases', 'overview', 'fleet');
+    refresh(client, 'releases', 'fleet');
     const { release } = upload.snapshot();
     if (release === null) return;
     say(`${release.product} ${release.version} is ${asDraft ? 'stored as a draft' : 'published'}.`);

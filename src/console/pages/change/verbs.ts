@@ -33,7 +33,6 @@ export function fits(rollout: Rollout, verb: RolloutVerb | 'pause'): boolean {
   if (verb === 'revert') return countIn(rollout.waves, 'succeeded', 'swapping', 'probation') > 0;
   if (!allowedVerbs(rollout.status).includes(verb)) return false;
   if (verb === 'retry_failed') return hasFailed(rollout.waves) > 0;
-  if (verb === 'mark_rolled_back') return rollout.status === 'paused' || isOver(rollout);
   return true;
 }
 
@@ -131,6 +130,9 @@ export function consequencesOf(rollout: Rollout, verb: RolloutVerb): Said {
         danger: true,
         consequences: [
           'For the record only: you brought the nodes back by other means.',
+          ...(isOver(rollout)
+            ? []
+            : ['It still counts as under way: no other node starts.', ...finishing(waves)]),
           'No binary is touched. What did not swap yet is withdrawn; the rollout is over.',
         ],
       };

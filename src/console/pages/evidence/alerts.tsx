@@ -10,6 +10,7 @@ import {
   Button,
   Confirm,
   Empty,
+  Page,
   say,
   Select,
   sentence,
@@ -18,6 +19,7 @@ import {
   words,
   type Column,
 } from '../../ui/index.js';
+import '../../style/evidence.css';
 import { SeverityBadge } from './severity.js';
 
 type Alert = Answer<'alerts.list'>['items'][number];
@@ -25,17 +27,17 @@ type State = 'raised' | 'resolved';
 const isState = (text: string | undefined): text is State =>
   text === 'raised' || text === 'resolved';
 
-/** What is wrong now, and what was. */
-export const Alerts = (): ReactNode => {
+/** What is wrong now, and what was: for everybody who may see events. */
+export default function Alerts(): ReactNode {
   const { values, set } = useFilters(['state']);
   const state =
     values.state === 'all' ? undefined : isState(values.state) ? values.state : 'raised';
   const list = useList('alerts.list', { query: { limit: 100, ...(state ? { state } : {}) } });
   const [resolving, setResolving] = useState<Alert | null>(null);
-  const resolve = useCall('alerts.resolve', { stale: ['events', 'overview'] });
+  const resolve = useCall('alerts.resolve', { stale: ['events', 'needs'] });
   const columns = useColumns(setResolving);
   return (
-    <div className="stack">
+    <Page title="Alerts">
       <div className="toolbar">
         <Select
           label="Which"
@@ -50,14 +52,9 @@ export const Alerts = (): ReactNode => {
       </div>
       <Table
         label="Alerts, newest first"
-        rows={list.items}
+        list={list}
         keyOf={({ id }) => id}
         columns={columns}
-        isLoading={list.isLoading}
-        error={list.error}
-        again={list.again}
-        hasMore={list.hasMore}
-        more={list.more}
         empty={
           <Empty icon={<BellOff aria-hidden />} title="Nothing is wrong">
             Alerts are raised when a node rolls back or falls silent, when a rollout pauses by
@@ -72,7 +69,9 @@ export const Alerts = (): ReactNode => {
           consequences={[
             <bdi key="message">{resolving.message}</bdi>,
             'It counts as dealt with, and everybody who follows events is told so.',
-            'When the same thing happens again, it is raised anew.',
+            resolving.rule === 'sink_behind'
+              ? 'While the sink is behind, it is raised anew within seconds. It resolves itself when the sink has caught up: mend its receiver, or pause the sink.'
+              : 'When the same thing happens again, it is raised anew.',
           ]}
           verb="Resolve"
           run={async () => {
@@ -82,9 +81,9 @@ export const Alerts = (): ReactNode => {
           onClose={() => setResolving(null)}
         />
       )}
-    </div>
+    </Page>
   );
-};
+}
 
 function useColumns(resolve: (alert: Alert) => void): readonly Column<Alert>[] {
   const { nameOf } = useGroups();

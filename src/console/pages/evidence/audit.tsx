@@ -109,14 +109,9 @@ export default function Audit(): ReactNode {
         <AuditToolbar {...filters} />
         <Table
           label="Audit entries, newest first"
-          rows={list.items}
+          list={list}
           keyOf={({ id }) => String(id)}
           columns={columns}
-          isLoading={list.isLoading}
-          error={list.error}
-          again={list.again}
-          hasMore={list.hasMore}
-          more={list.more}
           empty={
             <Empty
               icon={<ShieldQuestion aria-hidden />}

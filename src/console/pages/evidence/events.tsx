@@ -117,13 +117,9 @@ export default function Events(): ReactNode {
           )}
           <Table
             label="Events, newest first"
-            rows={state.rows}
+            list={{ ...state, items: state.rows, more: feed.more }}
             keyOf={({ id }) => String(id)}
             columns={columns}
-            isLoading={state.isLoading}
-            hasMore={state.hasMore}
-            more={feed.more}
-            error={state.error}
             empty={<NoEvents isFiltered={isFiltered} clear={clear} />}
           />
         </div>

@@ -1,18 +1,8 @@
-import { useState, type ReactNode, type SubmitEvent } from 'react';
+import { useState, type ReactNode } from 'react';
 import { useNavigate } from 'react-router';
 import { useCall } from '../../app/api.js';
 import { useGroups, useMe } from '../../app/session.js';
-import {
-  Button,
-  Choices,
-  Copy,
-  Dialog,
-  Note,
-  Problem,
-  problemAt,
-  Select,
-  TextField,
-} from '../../ui/index.js';
+import { Choices, FormDialog, problemAt, Select, ShownOnce, TextField } from '../../ui/index.js';
 import { NO_FILTER, SinkFields, SinkFilterFields } from './sink-fields.js';
 import {
   initialValues,
@@ -58,79 +48,77 @@ export const CreateSink = ({ onClose }: { readonly onClose: () => void }): React
   const create = useCall('sinks.create', { stale: ['audit'] });
   const navigate = useNavigate();
   const change = (changes: Partial<Draft>): void => setDraft({ ...draft, ...changes });
-  const submit = async (event: SubmitEvent): Promise<void> => {
-    event.preventDefault();
+  const submit = async (): Promise<void> => {
     const { config, credentials } = SINK_KIND_WORDS[draft.kind];
-    try {
-      const { id, secret } = await create.run({
-        body: {
-          name: draft.name,
-          kind: draft.kind,
-          group_id: draft.groupId,
-          config: valuesToSend(config, draft.config),
-          credentials: valuesToSend(credentials, draft.credentials),
-          filter: draft.filter,
-          from: draft.from,
-        },
-      });
-      if (secret === null) void navigate(`/sinks/${id}`);
-      else setMade({ id, secret });
-    } catch {
-      // Shown below.
-    }
+    const { id, secret } = await create.run({
+      body: {
+        name: draft.name,
+        kind: draft.kind,
+        group_id: draft.groupId,
+        config: valuesToSend(config, draft.config),
+        credentials: valuesToSend(credentials, draft.credentials),
+        filter: draft.filter,
+        from: draft.from,
+      },
+    });
+    if (secret === null) void navigate(`/sinks/${id}`);
+    else setMade({ id, secret });
   };
-  if (made !== null) return <SecretOnce {...made} />;
-  return (
-    <Dialog title="New sink" isOpen wide onClose={onClose} isBusy={create.isRunning}>
-      <form
-        className="stack"
-        // What the manager refused may be sent again: the browser would hold the form back for it.
-        noValidate={create.error !== null}
-        onSubmit={(event) => void submit(event)}
+  if (made !== null)
+    return (
+      <ShownOnce
+        title="The signing secret, shown once"
+        text={made.secret}
+        label="the secret"
+        note="It is stored sealed and never shown again. When it is lost, rotate it."
+        onClose={() => void navigate(`/sinks/${made.id}`)}
       >
-        <Basics draft={draft} change={change} isSuper={isSuper} error={create.error} />
-        <SinkFields
-          key={draft.kind}
-          part="config"
-          fields={SINK_KIND_WORDS[draft.kind].config}
-          values={draft.config}
-          onChange={(config) => change({ config })}
-          error={create.error}
-        />
-        <SinkFields
-          key={`${draft.kind} credentials`}
-          part="credentials"
-          fields={SINK_KIND_WORDS[draft.kind].credentials}
-          values={draft.credentials}
-          onChange={(credentials) => change({ credentials })}
-          error={create.error}
-        />
-        <h3>What is delivered</h3>
-        <SinkFilterFields
-          value={draft.filter}
-          onChange={(filter) => change({ filter })}
-          error={create.error}
-        />
-        <Choices
-          label="Begin with"
-          value={draft.from}
-          onChange={(from: 'now' | 'beginning') => change({ from })}
-          choices={[
-            { value: 'now', label: 'The next event' },
-            { value: 'beginning', label: 'The oldest event that is kept' },
-          ]}
-        />
-        {create.error === null ? null : <Problem error={create.error} />}
-        <div className="row row-end">
-          <Button onPress={onClose} isDisabled={create.isRunning}>
-            Go back
-          </Button>
-          <Button type="submit" kind="primary" isBusy={create.isRunning}>
-            Create sink
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+        Give it to the receiver now: it checks with it that requests come from here.
+      </ShownOnce>
+    );
+  return (
+    <FormDialog
+      title="New sink"
+      verb="Create sink"
+      wide
+      isBusy={create.isRunning}
+      error={create.error}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      <Basics draft={draft} change={change} isSuper={isSuper} error={create.error} />
+      <SinkFields
+        key={draft.kind}
+        part="config"
+        fields={SINK_KIND_WORDS[draft.kind].config}
+        values={draft.config}
+        onChange={(config) => change({ config })}
+        error={create.error}
+      />
+      <SinkFields
+        key={`${draft.kind} credentials`}
+        part="credentials"
+        fields={SINK_KIND_WORDS[draft.kind].credentials}
+        values={draft.credentials}
+        onChange={(credentials) => change({ credentials })}
+        error={create.error}
+      />
+      <h3>What is delivered</h3>
+      <SinkFilterFields
+        value={draft.filter}
+        onChange={(filter) => change({ filter })}
+        error={create.error}
+      />
+      <Choices
+        label="Begin with"
+        value={draft.from}
+        onChange={(from: 'now' | 'beginning') => change({ from })}
+        choices={[
+          { value: 'now', label: 'The next event' },
+          { value: 'beginning', label: 'The oldest event that is kept' },
+        ]}
+      />
+    </FormDialog>
   );
 };
 
@@ -179,30 +167,5 @@ const Basics = ({
         error={problemAt(error, 'body.group_id')}
       />
     </div>
-  );
-};
-
-const SecretOnce = ({
-  id,
-  secret,
-}: {
-  readonly id: string;
-  readonly secret: string;
-}): ReactNode => {
-  const navigate = useNavigate();
-  const go = (): void => void navigate(`/sinks/${id}`);
-  return (
-    <Dialog title="The signing secret, shown once" isOpen onClose={go}>
-      <p>Give it to the receiver now: it checks with it that requests come from here.</p>
-      <Copy text={secret} label="the secret" />
-      <Note tone="warn">
-        It is stored sealed and never shown again. When it is lost, rotate it.
-      </Note>
-      <div className="row row-end">
-        <Button kind="primary" onPress={go}>
-          I have it
-        </Button>
-      </div>
-    </Dialog>
   );
 };

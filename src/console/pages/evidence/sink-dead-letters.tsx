@@ -45,14 +45,9 @@ export const DeadLetters = ({ sink }: { readonly sink: Sink }): ReactNode => {
       )}
       <Table
         label="Dead letters"
-        rows={list.items}
+        list={list}
         keyOf={({ event_id: id }) => String(id)}
         columns={columns}
-        isLoading={list.isLoading}
-        error={list.error}
-        again={list.again}
-        hasMore={list.hasMore}
-        more={list.more}
         total={sink.dead_letters}
         selected={selected}
         onSelect={setSelected}

@@ -4,8 +4,7 @@ import { Link } from 'react-router';
 import { useList } from '../../app/api.js';
 import { useCan } from '../../app/session.js';
 import '../../style/evidence.css';
-import { Button, count, Empty, Page, Table, Tabs, Time, type Column } from '../../ui/index.js';
-import { Alerts } from './alerts.js';
+import { Button, count, Empty, Page, Table, Time, type Column } from '../../ui/index.js';
 import { CreateSink } from './sink-create.js';
 import { SINK_KIND_WORDS, type Sink } from './sink-kinds.js';
 import { circuitInWords, destinationOf, lagInWords, SinkBadge } from './sink-state.js';
@@ -24,17 +23,7 @@ export default function Sinks(): ReactNode {
         ) : null
       }
     >
-      <Tabs
-        label="Parts of this page"
-        tabs={[
-          {
-            id: 'sinks',
-            title: 'Sinks',
-            content: () => <SinkList onNew={() => setMaking(true)} />,
-          },
-          { id: 'alerts', title: 'Alerts', content: () => <Alerts /> },
-        ]}
-      />
+      <SinkList onNew={() => setMaking(true)} />
       {isMaking ? <CreateSink onClose={() => setMaking(false)} /> : null}
     </Page>
   );
@@ -46,14 +35,9 @@ const SinkList = ({ onNew }: { readonly onNew: () => void }): ReactNode => {
   return (
     <Table
       label="Sinks"
-      rows={list.items}
+      list={list}
       keyOf={({ id }) => id}
       columns={columns}
-      isLoading={list.isLoading}
-      error={list.error}
-      again={list.again}
-      hasMore={list.hasMore}
-      more={list.more}
       empty={
         <Empty
           icon={<Send aria-hidden />}

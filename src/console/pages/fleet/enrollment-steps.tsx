@@ -5,6 +5,7 @@ import type { Answer } from '../../../client/index.js';
 import { useApi } from '../../app/api.js';
 import { useGroups } from '../../app/session.js';
 import { ButtonLink, Card, Copy, Countdown, Note, StateBadge, useNow } from '../../ui/index.js';
+import { NodeFiles } from './node-files-card.js';
 import type { FleetNode } from './node-rows.js';
 
 export type Token = Answer<'enrollment.create'>;
@@ -69,6 +70,7 @@ export const EnrollmentSteps = ({ token }: { readonly token: Token }): ReactNode
           <Progress node={node} />
         )}
       </Card>
+      <NodeFiles />
       {node?.status === 'online' ? null : <WhatIfNot isEnrolled={node !== null} token={token} />}
     </>
   );

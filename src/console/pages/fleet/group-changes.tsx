@@ -2,11 +2,9 @@ import { useState, type ReactNode } from 'react';
 import { useCall } from '../../app/api.js';
 import { useCan, useGroups, type Group } from '../../app/session.js';
 import {
-  Button,
   Checkbox,
   Confirm,
-  Dialog,
-  Problem,
+  FormDialog,
   problemAt,
   say,
   Select,
@@ -19,49 +17,6 @@ interface Given {
   readonly onClose: () => void;
 }
 
-/** A dialog with one thing to change; it stays open and says why when that was refused. */
-const Change = ({
-  title,
-  verb,
-  isReady,
-  isBusy,
-  error,
-  run,
-  onClose,
-  children,
-}: {
-  readonly title: string;
-  readonly verb: string;
-  readonly isReady: boolean;
-  readonly isBusy: boolean;
-  readonly error: Error | null;
-  readonly run: () => Promise<unknown>;
-  readonly onClose: () => void;
-  readonly children: ReactNode;
-}): ReactNode => (
-  <Dialog title={title} isOpen onClose={onClose} isBusy={isBusy}>
-    <form
-      className="stack"
-      onSubmit={(event) => {
-        event.preventDefault();
-        // What was refused is shown below; the dialog stays.
-        if (isReady && !isBusy) void run().then(onClose, () => undefined);
-      }}
-    >
-      {children}
-      {error === null ? null : <Problem error={error} />}
-      <div className="row row-end">
-        <Button onPress={onClose} isDisabled={isBusy}>
-          Go back
-        </Button>
-        <Button kind="primary" type="submit" isBusy={isBusy} isDisabled={!isReady}>
-          {verb}
-        </Button>
-      </div>
-    </form>
-  </Dialog>
-);
-
 export const RenameDialog = ({ group, onClose }: Given): ReactNode => {
   const [name, setName] = useState(group.name);
   // What it was called when the dialog was opened: somebody else may have renamed it since.
@@ -69,15 +24,16 @@ export const RenameDialog = ({ group, onClose }: Given): ReactNode => {
   const change = useCall('groups.change', { stale: ['fleet'] });
   const wanted = name.trim();
   return (
-    <Change
+    <FormDialog
       title={`Rename ${before}`}
       verb="Rename"
       isReady={wanted !== '' && wanted !== group.name}
       isBusy={change.isRunning}
       error={change.error}
-      run={async () => {
+      onSubmit={async () => {
         await change.run({ params: { id: group.id }, body: { name: wanted } });
         say(`Renamed to ${wanted}`);
+        onClose();
       }}
       onClose={onClose}
     >
@@ -95,7 +51,7 @@ export const RenameDialog = ({ group, onClose }: Given): ReactNode => {
         autoFocus
         isRequired
       />
-    </Change>
+    </FormDialog>
   );
 };
 
@@ -108,16 +64,17 @@ export const MoveDialog = ({ group, onClose }: Given): ReactNode => {
     ({ id }) => id !== group.parent_id && !pathOf(id).includes(group.id) && can('group.manage', id),
   );
   return (
-    <Change
+    <FormDialog
       title={`Move ${group.name}`}
       verb="Move"
       isReady={to !== null}
       isBusy={change.isRunning}
       error={change.error}
-      run={async () => {
+      onSubmit={async () => {
         if (to === null) return;
         await change.run({ params: { id: group.id }, body: { parent_id: to } });
         say(`${group.name} is below ${nameOf(to)} now`);
+        onClose();
       }}
       onClose={onClose}
     >
@@ -132,7 +89,7 @@ export const MoveDialog = ({ group, onClose }: Given): ReactNode => {
         choices={groupChoices(open)}
         placeholder="Choose a group"
       />
-    </Change>
+    </FormDialog>
   );
 };
 
@@ -172,16 +129,17 @@ export const QuotaDialog = ({ group, onClose }: Given): ReactNode => {
   const max = /^\d{1,7}$/.test(text.trim()) ? Number(text.trim()) : null;
   const isGood = max !== null && max <= NODES_MAX;
   return (
-    <Change
+    <FormDialog
       title={`Quota of ${group.name}`}
       verb="Set the quota"
       isReady={!isLimited || isGood}
       isBusy={set.isRunning}
       error={set.error}
-      run={async () => {
+      onSubmit={async () => {
         const body = { nodes_max: isLimited ? max : null };
         await set.run({ params: { id: group.id }, body });
         say('The quota is set');
+        onClose();
       }}
       onClose={onClose}
     >
@@ -202,6 +160,6 @@ export const QuotaDialog = ({ group, onClose }: Given): ReactNode => {
           isRequired
         />
       ) : null}
-    </Change>
+    </FormDialog>
   );
 };

@@ -8,10 +8,9 @@ import {
   Button,
   Card,
   Confirm,
-  Dialog,
   exactly,
+  FormDialog,
   Loaded,
-  Problem,
   problemAt,
   say,
   TextField,
@@ -153,63 +152,47 @@ const FreezeDialog = ({
   const [to, setTo] = useState(() => fieldOf(Date.now() + DAY_MS));
   const [fromMs, toMs] = [Date.parse(from), Date.parse(to)];
   const isOrdered = fromMs < toMs;
-  const make = async (): Promise<void> => {
-    const body = {
-      name: name.trim(),
-      from: new Date(fromMs).toISOString(),
-      to: new Date(toMs).toISOString(),
-    };
-    const made = await freeze.run({ params: { id: group.id }, body }).catch(() => null);
-    if (made === null) return;
-    say(`${made.name} is set`);
-    onClose();
-  };
   return (
-    <Dialog title={`Freeze ${group.name}`} isOpen onClose={onClose} isBusy={freeze.isRunning}>
-      <form
-        className="stack"
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (!freeze.isRunning && isOrdered && name.trim() !== '') void make();
-        }}
-      >
-        <p>Nothing new starts in this group and all below it; what is under way is finished.</p>
-        <TextField
-          label="Name"
-          hint="Such as the reason, for those who wait"
-          value={name}
-          onChange={setName}
-          error={problemAt(freeze.error, 'body.name')}
-          maxLength={128}
-          autoFocus
-          isRequired
-        />
-        <TextField label="From" type="datetime-local" value={from} onChange={setFrom} isRequired />
-        <TextField
-          label="To"
-          hint={`Times of ${Intl.DateTimeFormat().resolvedOptions().timeZone}, the zone of this browser`}
-          type="datetime-local"
-          value={to}
-          onChange={setTo}
-          error={to === '' || from === '' || isOrdered ? null : 'Must be after the begin'}
-          isRequired
-        />
-        {freeze.error === null ? null : <Problem error={freeze.error} />}
-        <div className="row row-end">
-          <Button onPress={onClose} isDisabled={freeze.isRunning}>
-            Go back
-          </Button>
-          <Button
-            kind="primary"
-            type="submit"
-            icon={<Snowflake aria-hidden />}
-            isBusy={freeze.isRunning}
-            isDisabled={!isOrdered || name.trim() === ''}
-          >
-            Freeze
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog
+      title={`Freeze ${group.name}`}
+      verb="Freeze"
+      icon={<Snowflake aria-hidden />}
+      isReady={isOrdered && name.trim() !== ''}
+      isBusy={freeze.isRunning}
+      error={freeze.error}
+      onSubmit={async () => {
+        const body = {
+          name: name.trim(),
+          from: new Date(fromMs).toISOString(),
+          to: new Date(toMs).toISOString(),
+        };
+        const made = await freeze.run({ params: { id: group.id }, body });
+        say(`${made.name} is set`);
+        onClose();
+      }}
+      onClose={onClose}
+    >
+      <p>Nothing new starts in this group and all below it; what is under way is finished.</p>
+      <TextField
+        label="Name"
+        hint="Such as the reason, for those who wait"
+        value={name}
+        onChange={setName}
+        error={problemAt(freeze.error, 'body.name')}
+        maxLength={128}
+        autoFocus
+        isRequired
+      />
+      <TextField label="From" type="datetime-local" value={from} onChange={setFrom} isRequired />
+      <TextField
+        label="To"
+        hint={`Times of ${Intl.DateTimeFormat().resolvedOptions().timeZone}, the zone of this browser`}
+        type="datetime-local"
+        value={to}
+        onChange={setTo}
+        error={to === '' || from === '' || isOrdered ? null : 'Must be after the begin'}
+        isRequired
+      />
+    </FormDialog>
   );
 };

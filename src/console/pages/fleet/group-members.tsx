@@ -10,8 +10,8 @@ import {
   Button,
   Card,
   Confirm,
-  Dialog,
   Empty,
+  FormDialog,
   Problem,
   problemAt,
   say,
@@ -143,48 +143,32 @@ const MemberDialog = ({
   const set = useCall('members.set', { stale: ['users'] });
   const [login, setLogin] = useState('');
   const [role, setRole] = useState<Role>('viewer');
-  const give = async (): Promise<void> => {
-    const body = { login: login.trim(), role };
-    const done = await set.run({ params: { id: group.id }, body }).catch(() => null);
-    if (done === null) return;
-    say(`${done.name} is ${done.role} of ${group.name}`);
-    onClose();
-  };
   return (
-    <Dialog title={`Give a role on ${group.name}`} isOpen onClose={onClose} isBusy={set.isRunning}>
-      <form
-        className="stack"
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (!set.isRunning) void give();
-        }}
-      >
-        <TextField
-          label="Login"
-          hint="Of somebody who has a user. A role that was given before is replaced"
-          value={login}
-          onChange={setLogin}
-          error={problemAt(set.error, 'body.login')}
-          autoComplete="off"
-          autoFocus
-          isRequired
-        />
-        <Select label="Role" value={role} onChange={setRole} choices={ROLES} />
-        {set.error === null ? null : <Problem error={set.error} />}
-        <div className="row row-end">
-          <Button onPress={onClose} isDisabled={set.isRunning}>
-            Go back
-          </Button>
-          <Button
-            kind="primary"
-            type="submit"
-            isBusy={set.isRunning}
-            isDisabled={login.trim() === ''}
-          >
-            Give the role
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog
+      title={`Give a role on ${group.name}`}
+      verb="Give the role"
+      isReady={login.trim() !== ''}
+      isBusy={set.isRunning}
+      error={set.error}
+      onSubmit={async () => {
+        const body = { login: login.trim(), role };
+        const done = await set.run({ params: { id: group.id }, body });
+        say(`${done.name} is ${done.role} of ${group.name}`);
+        onClose();
+      }}
+      onClose={onClose}
+    >
+      <TextField
+        label="Login"
+        hint="Of somebody who has a user. A role that was given before is replaced"
+        value={login}
+        onChange={setLogin}
+        error={problemAt(set.error, 'body.login')}
+        autoComplete="off"
+        autoFocus
+        isRequired
+      />
+      <Select label="Role" value={role} onChange={setRole} choices={ROLES} />
+    </FormDialog>
   );
 };

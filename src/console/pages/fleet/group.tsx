@@ -2,7 +2,7 @@ import { FolderInput, Pencil, PlugZap, Server, Trash2 } from 'lucide-react';
 import { useState, type ReactNode } from 'react';
 import { useNavigate, useParams } from 'react-router';
 import { useApi } from '../../app/api.js';
-import { useCan, useGroups, type Group } from '../../app/session.js';
+import { useCan, useGroupList, useGroups, type Group } from '../../app/session.js';
 import {
   Button,
   ButtonLink,
@@ -26,8 +26,8 @@ import { VersionsCard } from './group-versions.js';
 /** One group: what runs in it, who may do what there, and what holds upgrades back. */
 export default function GroupPage(): ReactNode {
   const { id = '' } = useParams();
-  const listed = useApi('groups.list', { query: { limit: 500 } });
-  const group = listed.data?.items.find((one) => one.id === id);
+  const listed = useGroupList();
+  const group = listed.data?.find((one) => one.id === id);
   if (group !== undefined) return <Shown key={id} group={group} />;
   return (
     <Page title="Group" crumbs={[{ to: '/groups', label: 'Groups' }]}>

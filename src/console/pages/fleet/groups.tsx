@@ -1,36 +1,47 @@
 import { FolderPlus, FolderTree } from 'lucide-react';
-import { useState, type CSSProperties, type ReactNode } from 'react';
+import { useMemo, useState, type CSSProperties, type ReactNode } from 'react';
 import { Link, useNavigate } from 'react-router';
 import { useApi, useCall } from '../../app/api.js';
-import { useCan, useGroups } from '../../app/session.js';
+import { useFilters } from '../../app/filters.js';
+import { useCan, useGroupList, useGroups } from '../../app/session.js';
 import {
   Button,
   count,
   counted,
-  Dialog,
   Empty,
+  FormDialog,
   Page,
   PartsBar,
-  Problem,
   problemAt,
   say,
+  SearchField,
   Select,
   Table,
   TextField,
   type Column,
 } from '../../ui/index.js';
 import '../../style/fleet.css';
-import { groupChoices, treeOf, type GroupPlace } from './group-choices.js';
+import { groupChoices, placesWith, treeOf, type GroupPlace } from './group-choices.js';
 import { ModeBadge, type Numbers } from './group-parts.js';
+
+/** Fewer than this are seen at a glance. */
+const SEARCHED_FROM = 12;
 
 /** The tree of groups that the caller may see. */
 export default function Groups(): ReactNode {
   const can = useCan();
-  const { groups } = useGroups();
-  const listed = useApi('groups.list', { query: { limit: 500 } });
+  const { groups, pathOf } = useGroups();
+  const listed = useGroupList();
+  const { values, set } = useFilters(['text']);
   const numbers = useApi('fleet.groups', {}, { everyMs: 30_000 });
   const [isMaking, setMaking] = useState(false);
-  const byId = new Map((numbers.data?.items ?? []).map((one) => [one.group_id, one]));
+  const columns = useMemo(
+    () => columnsOf(new Map((numbers.data?.items ?? []).map((one) => [one.group_id, one]))),
+    [numbers.data],
+  );
+  const places = useMemo(() => treeOf(groups), [groups]);
+  const text = values.text ?? '';
+  const shown = useMemo(() => placesWith(places, text, pathOf), [places, text, pathOf]);
   return (
     <Page
       title="Groups"
@@ -45,23 +56,40 @@ export default function Groups(): ReactNode {
         ) : undefined
       }
     >
+      {groups.length <= SEARCHED_FROM && text === '' ? null : (
+        <div className="toolbar" role="search" aria-label="Filters">
+          <SearchField
+            label="Search groups"
+            placeholder="Name or id"
+            value={text}
+            onChange={(next) => set({ text: next })}
+          />
+        </div>
+      )}
       <Table
         label="Groups"
-        rows={treeOf(groups)}
+        list={{
+          items: shown,
+          isLoading: listed.isPending,
+          error: listed.error,
+          again: () => void listed.refetch(),
+        }}
         keyOf={({ group }) => group.id}
-        columns={columnsOf(byId)}
-        isLoading={listed.isPending}
-        error={listed.error}
-        again={() => void listed.refetch()}
+        columns={columns}
         empty={
-          <Empty icon={<FolderTree aria-hidden />} title="No group that you may see">
-            Ask an admin of a group to give you a role on it.
-          </Empty>
+          text === '' ? (
+            <Empty icon={<FolderTree aria-hidden />} title="No group that you may see">
+              Ask an admin of a group to give you a role on it.
+            </Empty>
+          ) : (
+            <Empty
+              icon={<FolderTree aria-hidden />}
+              title="No group has this in its name"
+              action={<Button onPress={() => set({ text: null })}>Show all</Button>}
+            />
+          )
         }
       />
-      {listed.data?.next_cursor == null ? null : (
-        <p className="soft small">The first 500 groups; the command line lists all of them.</p>
-      )}
       {isMaking ? <NewGroup onClose={() => setMaking(false)} /> : null}
     </Page>
   );
@@ -159,54 +187,38 @@ const NewGroup = ({ onClose }: { readonly onClose: () => void }): ReactNode => {
   const open = groups.filter(({ id }) => can('group.manage', id));
   const [name, setName] = useState('');
   const [parent, setParent] = useState<string | null>(treeOf(open)[0]?.group.id ?? null);
-  const make = async (): Promise<void> => {
-    const body = { name, ...(parent === null ? {} : { parent_id: parent }) };
-    const made = await create.run({ body }).catch(() => null);
-    if (made === null) return;
-    say(`${made.name} is made`);
-    void navigate(`/groups/${made.id}`);
-  };
   return (
-    <Dialog title="New group" isOpen onClose={onClose} isBusy={create.isRunning}>
-      <form
-        className="stack"
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (!create.isRunning) void make();
-        }}
-      >
-        <TextField
-          label="Name"
-          hint="Such as a site, a customer, a stage"
-          value={name}
-          onChange={setName}
-          error={problemAt(create.error, 'body.name')}
-          maxLength={128}
-          autoFocus
-          isRequired
-        />
-        <Select
-          label="Below"
-          hint="Roles, quotas, freezes and the upgrade switch flow down from there"
-          value={parent}
-          onChange={setParent}
-          choices={groupChoices(open)}
-        />
-        {create.error === null ? null : <Problem error={create.error} />}
-        <div className="row row-end">
-          <Button onPress={onClose} isDisabled={create.isRunning}>
-            Go back
-          </Button>
-          <Button
-            kind="primary"
-            type="submit"
-            isBusy={create.isRunning}
-            isDisabled={name.trim() === ''}
-          >
-            Make the group
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog
+      title="New group"
+      verb="Make the group"
+      isReady={name.trim() !== ''}
+      isBusy={create.isRunning}
+      error={create.error}
+      onSubmit={async () => {
+        const body = { name, ...(parent === null ? {} : { parent_id: parent }) };
+        const made = await create.run({ body });
+        say(`${made.name} is made`);
+        void navigate(`/groups/${made.id}`);
+      }}
+      onClose={onClose}
+    >
+      <TextField
+        label="Name"
+        hint="Such as a site, a customer, a stage"
+        value={name}
+        onChange={setName}
+        error={problemAt(create.error, 'body.name')}
+        maxLength={128}
+        autoFocus
+        isRequired
+      />
+      <Select
+        label="Below"
+        hint="Roles, quotas, freezes and the upgrade switch flow down from there"
+        value={parent}
+        onChange={setParent}
+        choices={groupChoices(open)}
+      />
+    </FormDialog>
   );
 };

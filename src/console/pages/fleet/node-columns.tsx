@@ -1,7 +1,7 @@
 import { ArrowUpCircle } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { Link } from 'react-router';
-import { Badge, Button, StateBadge, Time, type Column } from '../../ui/index.js';
+import { Badge, RowButton, StateBadge, Time, type Column } from '../../ui/index.js';
 import { fixOf } from './fixes.js';
 import type { FleetNode } from './node-rows.js';
 
@@ -142,14 +142,13 @@ export function nodeColumns(given: Given): readonly Column<FleetNode>[] {
       end: true,
       cell: (node) =>
         mayUpgrade(node) ? (
-          <Button
-            kind="quiet"
+          <RowButton
             icon={<ArrowUpCircle aria-hidden />}
-            aria-label={`Upgrade ${node.name}`}
+            label={`Upgrade ${node.name}`}
             onPress={() => onUpgrade(node)}
           >
             Upgrade…
-          </Button>
+          </RowButton>
         ) : null,
     },
   ];

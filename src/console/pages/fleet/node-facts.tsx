@@ -22,6 +22,7 @@ export const HostCard = ({ node }: { readonly node: FleetNode }): ReactNode => {
           ['System', `${host.os} ${host.arch}, kernel ${host.kernel}`],
           ['Memory', bytes(host.memory_bytes)],
           ['Agent', node.agent_version ?? 'not told yet'],
+          ['Policy', <PolicyDigest key="policy" digest={node.policy_digest} />],
           ['Upgraded by', UPGRADERS[node.upgrader]],
           [
             'Can',
@@ -37,6 +38,26 @@ export const HostCard = ({ node }: { readonly node: FleetNode }): ReactNode => {
     </Card>
   );
 };
+
+/** Nodes with the same policy have the same digest; what it says stands on the node alone. */
+const PolicyDigest = ({ digest }: { readonly digest: string | null }): ReactNode =>
+  digest === null ? (
+    <span className="soft">not told yet</span>
+  ) : digest === 'invalid' ? (
+    <Badge
+      tone="bad"
+      title="Its policy cannot be read, so it refuses every upgrade: `bellwether-agent policy check` on the node says why."
+    >
+      invalid: refuses everything
+    </Badge>
+  ) : (
+    <code
+      className="cut block"
+      title={`SHA-256 of its policy when it connected last; later changes are events: ${digest}`}
+    >
+      {digest}
+    </code>
+  );
 
 type Link = Answer<'nodes.link'>;
 const QUALITY: Readonly<

@@ -1,5 +1,5 @@
 import { FilterX, SlidersHorizontal } from 'lucide-react';
-import { useEffect, useState, type ReactNode } from 'react';
+import { useEffect, useMemo, useState, type ReactNode } from 'react';
 import { useApi } from '../../app/api.js';
 import { useFilters } from '../../app/filters.js';
 import { useGroups } from '../../app/session.js';
@@ -23,10 +23,17 @@ type Filters = ReturnType<typeof useFilters<(typeof NODE_FILTERS)[number]>>;
 /** After the last letter, before the manager is asked. */
 const TYPING_MS = 40;
 const LABEL = /^[^=]{1,63}=.{0,128}$/su;
+/** As many as the route takes. */
+const LABELS_MAX = 8;
+/** Several labels stand in one text, with spaces or commas between them: all of them must fit. */
+const labelsIn = (text: string): string[] => text.split(/[\s,]+/).filter((one) => one !== '');
+const areLabels = (labels: readonly string[]): boolean =>
+  labels.length <= LABELS_MAX && labels.every((one) => LABEL.test(one));
 
 /** What the address asks for, as the route takes it. */
 export function wishesOf(values: Filters['values']): NodeWishes {
   const { text, group, status, upgrade, product, version, upgrader, outdated, label } = values;
+  const labels = labelsIn(label ?? '');
   const wishes = {
     text: text?.trim().slice(0, 128),
     group_id: group,
@@ -36,7 +43,7 @@ export function wishesOf(values: Filters['values']): NodeWishes {
     version,
     upgrader,
     outdated: outdated === 'true' ? 'true' : undefined,
-    label: label !== undefined && LABEL.test(label) ? label : undefined,
+    label: labels.length > 0 && areLabels(labels) ? labels : undefined,
   };
   const given = Object.entries(wishes).filter(([, value]) => value !== undefined && value !== '');
   return Object.fromEntries(given);
@@ -113,6 +120,7 @@ const SELDOM = ['product', 'version', 'upgrader', 'outdated', 'label'] as const;
 export const NodeFilters = ({ filters }: { readonly filters: Filters }): ReactNode => {
   const { values, set, clear, isFiltered } = filters;
   const { groups } = useGroups();
+  const choices = useMemo(() => groupChoices(groups), [groups]);
   const [isWide, setWide] = useState(SELDOM.some((key) => values[key] !== undefined));
   const [text, setText] = useTyped(values.text ?? '', (next) => set({ text: next }));
   return (
@@ -121,7 +129,7 @@ export const NodeFilters = ({ filters }: { readonly filters: Filters }): ReactNo
       <OneOf
         label="Group"
         value={values.group}
-        choices={groupChoices(groups)}
+        choices={choices}
         onChange={(group) => set({ group })}
       />
       <OneOf
@@ -184,11 +192,11 @@ const SeldomFilters = ({ filters: { values, set } }: { readonly filters: Filters
         onChange={(upgrader) => set({ upgrader })}
       />
       <TextField
-        label="Label"
-        placeholder="site=fra"
+        label="Labels"
+        placeholder="site=fra rack=r1"
         value={label}
         onChange={setLabel}
-        error={label === '' || LABEL.test(label) ? null : 'Take key=value'}
+        error={areLabels(labelsIn(label)) ? null : `Take key=value, ${LABELS_MAX} at most`}
         mono
       />
       <div className="toolbar-switch">

@@ -1,5 +1,5 @@
 import { useInfiniteQuery } from '@tanstack/react-query';
-import { useEffect, useMemo } from 'react';
+import { useEffect, useMemo, useRef } from 'react';
 import type { Answer, Given } from '../../../client/index.js';
 import { api, useApi, type Listed } from '../../app/api.js';
 
@@ -10,6 +10,8 @@ export type NodeWishes = Omit<
 >;
 
 const PAGE_ROWS = 200;
+/** Fill the highest window, and are there sooner. */
+const FIRST_ROWS = 80;
 /** So many pages are asked for anew with each change; further down the reader asks. */
 const LIVE_PAGES_MAX = 3;
 
@@ -27,7 +29,8 @@ export function useNodeRows(wishes: NodeWishes): Listed<FleetNode> & {
     // Not under `nodes`: a flood of events must not ask for all pages again each second.
     queryKey: ['node-rows', wishes],
     queryFn: async ({ pageParam, signal }) => {
-      const query = { ...wishes, limit: PAGE_ROWS, cursor: pageParam ?? undefined };
+      const limit = pageParam === null ? FIRST_ROWS : PAGE_ROWS;
+      const query = { ...wishes, limit, cursor: pageParam ?? undefined };
       return await api.call('nodes.list', { query }, { signal });
     },
     initialPageParam: null as string | null,
@@ -38,10 +41,15 @@ export function useNodeRows(wishes: NodeWishes): Listed<FleetNode> & {
   const heardAt = counted.dataUpdatedAt;
   const isOld = pages > LIVE_PAGES_MAX && heardAt > rows.dataUpdatedAt + 1_000;
   const { refetch } = rows;
+  const asked = JSON.stringify(wishes);
+  const heard = useRef({ asked: '', at: 0 });
   useEffect(() => {
-    if (heardAt !== 0 && pages > 0 && pages <= LIVE_PAGES_MAX) void refetch();
+    // The first count of these wishes is no news: their rows were asked for together with it.
+    const isNews = heard.current.asked === asked && heard.current.at !== 0;
+    heard.current = { asked, at: heardAt };
+    if (isNews && pages > 0 && pages <= LIVE_PAGES_MAX) void refetch();
     // Only what was heard counts, not that pages came.
-  }, [heardAt]);
+  }, [asked, heardAt]);
   const items = useMemo(() => (rows.data?.pages ?? []).flatMap((page) => page.items), [rows.data]);
   return {
     items,

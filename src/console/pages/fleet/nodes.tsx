@@ -49,8 +49,7 @@ export default function Nodes(): ReactNode {
           node.capabilities.includes('upgrade') &&
           can('node.upgrade', node.group_id),
       }),
-    // `can` and `nameOf` are made anew each time; what they tell changes with rows and groups.
-    [rows.items, isGone, nameOf('grp_default')],
+    [can, nameOf, isGone],
   );
   const picked = rows.items.filter(({ id }) => selected.has(id));
   return (
@@ -94,14 +93,9 @@ export default function Nodes(): ReactNode {
       ) : null}
       <Table
         label="Nodes"
-        rows={rows.items}
+        list={rows}
         keyOf={({ id }) => id}
         columns={columns}
-        isLoading={rows.isLoading}
-        error={rows.error}
-        again={rows.again}
-        hasMore={rows.hasMore}
-        more={rows.more}
         total={rows.total}
         sorting={sorting}
         onSort={({ by, descending }) => order.set({ sort: by, order: descending ? 'desc' : 'asc' })}

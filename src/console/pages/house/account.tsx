@@ -111,8 +111,6 @@ const PasswordCard = (): ReactNode => {
       <form
         className="stack"
         aria-label="Change the password"
-        // What the manager refused may be sent again: the browser would hold the form back for it.
-        noValidate={change.error !== null}
         onSubmit={(event) => {
           event.preventDefault();
           submit();

@@ -28,14 +28,9 @@ export const Invitations = (): ReactNode => {
       </div>
       <Table
         label="Open invitations"
-        rows={list.items}
+        list={list}
         keyOf={({ id }) => id}
         columns={columns}
-        isLoading={list.isLoading}
-        error={list.error}
-        again={list.again}
-        hasMore={list.hasMore}
-        more={list.more}
         empty={
           <Empty icon={<MailPlus aria-hidden />} title="No open invitation" action={button}>
             What the new user may do is decided here, and not by who opens the link.

@@ -2,8 +2,7 @@ import { useState, type ReactNode } from 'react';
 import type { Answer } from '../../../client/index.js';
 import { useCall } from '../../app/api.js';
 import { useCan, useGroups, useMe } from '../../app/session.js';
-import { exactly, problemAt, Select, TextField } from '../../ui/index.js';
-import { FormDialog, ShownOnce } from './form-dialog.js';
+import { exactly, FormDialog, problemAt, Select, ShownOnce, TextField } from '../../ui/index.js';
 import { ROLE_CHOICES, type GroupRole } from './role-words.js';
 import { daysOf, useTexts } from './use-form.js';
 

@@ -6,17 +6,17 @@ import { useFilters } from '../../app/filters.js';
 import { useCan, useGroups } from '../../app/session.js';
 import {
   Button,
+  type Column,
   Confirm,
   Empty,
+  FormDialog,
   problemAt,
   say,
   Select,
   Table,
   TextField,
   Time,
-  type Column,
 } from '../../ui/index.js';
-import { FormDialog } from './form-dialog.js';
 import { ROLE_CHOICES, type GroupRole } from './role-words.js';
 import { daysOf, useTexts } from './use-form.js';
 
@@ -55,14 +55,9 @@ export const Members = (): ReactNode => {
       </div>
       <Table
         label={`Members of ${nameOf(groupId)}`}
-        rows={list.items}
+        list={list}
         keyOf={({ user_id: user, source }) => `${user} ${source}`}
         columns={columns}
-        isLoading={list.isLoading}
-        error={list.error}
-        again={list.again}
-        hasMore={list.hasMore}
-        more={list.more}
         empty={
           <Empty icon={<UsersRound aria-hidden />} title="Nobody holds a role on this group itself">
             Whoever holds one on a group above may act here too. Give a role to somebody who has an

@@ -44,14 +44,9 @@ export const People = (): ReactNode => {
       </div>
       <Table
         label="People"
-        rows={list.items}
+        list={list}
         keyOf={({ id }) => id}
         columns={columns}
-        isLoading={list.isLoading}
-        error={list.error}
-        again={list.again}
-        hasMore={list.hasMore}
-        more={list.more}
         empty={
           <Empty icon={<UsersRound aria-hidden />} title="Nobody yet">
             Invite somebody: the link makes one user, once.

@@ -1,22 +1,21 @@
 import { useQueryClient } from '@tanstack/react-query';
-import { Download, Smartphone } from 'lucide-react';
+import { Smartphone } from 'lucide-react';
 import { useState, type ReactNode } from 'react';
-import type { Answer } from '../../../client/index.js';
 import { refresh, useCall } from '../../app/api.js';
+import { CodesToKeep, SecondFactorSteps } from '../../app/factor-steps.js';
 import { useMe } from '../../app/session.js';
 import {
   Badge,
   Button,
   Card,
-  Copy,
   counted,
   Dialog,
+  FormDialog,
   Note,
   problemAt,
   say,
   TextField,
 } from '../../ui/index.js';
-import { FormDialog } from './form-dialog.js';
 import { useTexts } from './use-form.js';
 
 /** Fewer than this: time to make new ones. */
@@ -60,105 +59,29 @@ export const SecondFactor = (): ReactNode => {
   );
 };
 
-/** Password, then the secret and a first code, then the recovery codes: each once. */
 const AddFactor = ({ onClose }: { readonly onClose: () => void }): ReactNode => {
   const client = useQueryClient();
-  const begin = useCall('account.begin_factor');
-  const confirm = useCall('account.confirm_factor');
-  const { texts, set } = useTexts({ password: '', code: '' });
-  const [begun, setBegun] = useState<Answer<'account.begin_factor'> | null>(null);
   const [codes, setCodes] = useState<readonly string[] | null>(null);
-  if (codes !== null)
+  const [isBusy, setBusy] = useState(false);
+  if (codes === null)
     return (
-      <RecoveryCodes
-        codes={codes}
-        onClose={() => {
-          refresh(client, 'session');
-          onClose();
-        }}
-      />
+      <Dialog title="Set up a second factor" isOpen onClose={onClose} isBusy={isBusy}>
+        <SecondFactorSteps onDone={setCodes} onBusy={setBusy} />
+      </Dialog>
     );
-  if (begun === null)
-    return (
-      <FormDialog
-        title="Set up a second factor"
-        verb="Go on"
-        isBusy={begin.isRunning}
-        error={begin.error}
-        onSubmit={async () => setBegun(await begin.run({ body: { password: texts.password } }))}
-        onClose={onClose}
-      >
-        <TextField
-          label="Your password"
-          type="password"
-          autoComplete="current-password"
-          value={texts.password}
-          onChange={set('password')}
-          isRequired
-          autoFocus
-        />
-      </FormDialog>
-    );
+  const close = (): void => {
+    refresh(client, 'session');
+    onClose();
+  };
   return (
-    <FormDialog
-      title="Set up a second factor"
-      verb="Confirm"
-      isBusy={confirm.isRunning}
-      error={confirm.error}
-      onSubmit={async () =>
-        setCodes((await confirm.run({ body: { code: texts.code } })).recovery_codes)
-      }
-      onClose={onClose}
-    >
-      <p>Add this account in your authenticator program, then type the six digits that it shows.</p>
-      {/* The slot of the QR code of `begun.uri`. */}
-      <div className="stack-tight">
-        <span className="field-label">The secret, to type in by hand</span>
-        <Copy text={begun.secret} label="the secret" />
-      </div>
-      <div className="stack-tight">
-        <span className="field-label">The same as an address, for programs on this machine</span>
-        <Copy text={begun.uri} label="the address" />
-      </div>
-      <TextField
-        label="Code"
-        hint="Six digits."
-        value={texts.code}
-        onChange={set('code')}
-        autoComplete="one-time-code"
-        inputMode="numeric"
-        isRequired
-        error={problemAt(confirm.error, 'body.code')}
-      />
-    </FormDialog>
-  );
-};
-
-const RecoveryCodes = ({
-  codes,
-  onClose,
-}: {
-  readonly codes: readonly string[];
-  readonly onClose: () => void;
-}): ReactNode => {
-  const text = codes.join('\n');
-  return (
-    <Dialog title="Recovery codes, shown once" isOpen onClose={onClose}>
+    <Dialog title="Recovery codes, shown once" isOpen onClose={close}>
       <p>
         The second factor counts from now on. Each of these codes lets you in once when you lose
         your device. Keep them where the device is not.
       </p>
-      <Copy text={text} label="the recovery codes" />
-      <div className="row row-end row-wrap">
-        <a
-          className="button button-plain"
-          href={`data:text/plain;charset=utf-8,${encodeURIComponent(`${text}\n`)}`}
-          download="bellwether-recovery-codes.txt"
-        >
-          <Download aria-hidden />
-          Save as a file
-        </a>
-        <Button kind="primary" onPress={onClose}>
+      <CodesToKeep codes={codes} />
+      <div className="row row-end">
+        <Button kind="primary" onPress={close}>
           I have them
         </Button>
       </div>

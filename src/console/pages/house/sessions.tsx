@@ -17,12 +17,14 @@ export const OwnSessions = (): ReactNode => {
       <p className="soft">A session that you do not know: end it, and change the password.</p>
       <Table
         label="Your sessions"
-        rows={query.data?.items ?? []}
+        list={{
+          items: query.data?.items ?? [],
+          isLoading: query.isPending,
+          error: query.error,
+          again: () => void query.refetch(),
+        }}
         keyOf={({ id }) => id}
         columns={columns}
-        isLoading={query.isPending}
-        error={query.error}
-        again={() => void query.refetch()}
         empty={null}
       />
       {asking === null ? null : (

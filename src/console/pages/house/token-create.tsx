@@ -7,8 +7,15 @@ import {
 } from '../../../core/access/index.js';
 import { useCall } from '../../app/api.js';
 import { useCan, useGroups, useMe } from '../../app/session.js';
-import { Checkbox, Choices, problemAt, Select, TextField } from '../../ui/index.js';
-import { FormDialog, ShownOnce } from './form-dialog.js';
+import {
+  Checkbox,
+  Choices,
+  FormDialog,
+  problemAt,
+  Select,
+  ShownOnce,
+  TextField,
+} from '../../ui/index.js';
 import { PERMISSION_WORDS, ROLE_WORDS } from './role-words.js';
 import { useTexts } from './use-form.js';
 

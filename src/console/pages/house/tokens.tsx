@@ -5,18 +5,19 @@ import { useCall, useList } from '../../app/api.js';
 import { useGroups } from '../../app/session.js';
 import {
   Button,
+  type Column,
   Confirm,
   Empty,
+  FormDialog,
   IconButton,
   Menu,
   problemAt,
   say,
+  ShownOnce,
   Table,
   TextField,
   Time,
-  type Column,
 } from '../../ui/index.js';
-import { FormDialog, ShownOnce } from './form-dialog.js';
 import { CreateToken } from './token-create.js';
 import { useTexts } from './use-form.js';
 
@@ -49,14 +50,9 @@ export const Tokens = (): ReactNode => {
       </div>
       <Table
         label="API tokens"
-        rows={list.items}
+        list={list}
         keyOf={({ id }) => id}
         columns={columns}
-        isLoading={list.isLoading}
-        error={list.error}
-        again={list.again}
-        hasMore={list.hasMore}
-        more={list.more}
         empty={
           <Empty icon={<KeyRound aria-hidden />} title="No API token" action={button}>
             Give each machine a token of its own, which can do what it needs and nothing more.

@@ -28,6 +28,7 @@ const BY_NAME: Json = {
   start_version: '1.3.2',
   pin: '1.4.0',
   agent_version: '0.1.0',
+  policy_digest: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
   channel: 'stable',
   login: 'ann',
   password: 'seven-blue-anvils-sing',
