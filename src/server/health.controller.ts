@@ -16,6 +16,10 @@ export class HealthController {
 
   @Endpoint('health.live')
   async live(): Promise<Answer<'health.live'>> {
+    // A load balancer sends nobody here from now on; nodes that are here are on their way to others.
+    if (this.links.draining) {
+      throw new FleetError('unavailable', 'the manager is stopping', { kind: 'operational' });
+    }
     try {
       await this.database.read.get('SELECT 1 AS one');
     } catch (cause) {
@@ -25,7 +29,7 @@ export class HealthController {
       });
     }
     return {
-      status: this.links.draining ? 'stopping' : 'ok',
+      status: 'ok',
       version: VERSION,
       database: this.database.kind,
       links: this.links.count(),

@@ -7,7 +7,7 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { Logger } from 'pino';
 import { Setup } from './access/index.js';
 import { AppModule } from './app.module.js';
-import { LinkAdapter } from './gateway/index.js';
+import { LinkAdapter, Links } from './gateway/index.js';
 import { choosePort, listenProblem } from './listening.js';
 import {
   consoleMiddleware,
@@ -27,7 +27,7 @@ import {
   type Platform,
 } from './platform/index.js';
 
-/** Answers under way and closing handshakes get this long; then their sockets are cut. */
+/** Answers under way and closing handshakes get this long, after nodes were sent away; then their sockets are cut. */
 const STOP_GRACE_MS = 5_000;
 
 /** Where the build puts the console: `dist/console`. There may be none. */
@@ -72,7 +72,7 @@ export async function startManager(options: {
     await app.listen(config.port, config.host);
     const setup = app.get(Setup);
     const setupToken = await setup.offer();
-    const stop = stopper(app, () => database.close());
+    const stop = stopper(app, config, () => database.close());
     return { config, app, setupToken, setupFile: setup.file, stop };
   } catch (error) {
     await app?.close();
@@ -109,11 +109,20 @@ async function makeApp(platform: Platform, consoleDir: string): Promise<NestExpr
   return app;
 }
 
-function stopper(app: NestExpressApplication, closeDatabase: () => Promise<void>) {
+function stopper(
+  app: NestExpressApplication,
+  { drainMs }: Config,
+  closeDatabase: () => Promise<void>,
+) {
   let stopping: Promise<void> | null = null;
   const stop = async (): Promise<void> => {
     const cut = new AbortController();
-    const late = sleep(STOP_GRACE_MS, undefined, { signal: cut.signal }).then(
+    const others = await app
+      .get(Links)
+      .elsewhere.others()
+      .catch(() => 0);
+    const graceMs = STOP_GRACE_MS + (others > 0 ? drainMs : 0);
+    const late = sleep(graceMs, undefined, { signal: cut.signal }).then(
       () => {
         app.getHttpServer().closeAllConnections();
       },

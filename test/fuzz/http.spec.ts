@@ -89,11 +89,11 @@ function mutant(name: RouteName, given: Given, random: Random): Given {
   const part = parts[random.below(parts.length)];
   if (part === undefined) return given;
   if (part === 'body') return { ...given, body: mutatedJson(given.body ?? {}, random) };
-  const texts = Object.entries({ ...(given[part] ?? {}), ...(part === 'query' ? QUERY : {}) });
+  const texts = Object.entries<string>({ ...(given[part] ?? {}), ...(part === 'query' ? QUERY : {}) });
   const [key, value] = texts[random.below(texts.length)] ?? ['id', ''];
   return {
     ...given,
-    [part]: { ...given[part], [key]: mutatedText(`${value as string}`, random).toWellFormed() },
+    [part]: { ...given[part], [key]: mutatedText(value, random).toWellFormed() },
   };
 }
 const QUERY = { limit: '10', cursor: 'AAAA', group_id: 'grp_default', after: '1', q: 'edge' };

@@ -132,6 +132,7 @@ function register(links: Links, below: Below, publicKey: string): void {
           ? { nodeId, groupId: 'grp_default', publicKey, revoked: below.isRevoked }
           : null,
       ),
+    holderOf: () => Promise.resolve(null),
   });
   links.usePresence({
     arrived: (_node, sessionId) => note(`arrived ${sessionId}`),

@@ -1,15 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Random } from '../../src/core/kernel/index.js';
 import { makePostgresDatabase, makeTempDir } from './databases.js';
 import { eventually, freePort, type ManagerApi } from './fleet.js';
 import { callRoute } from './manager.js';
-
-/** Keys that managers on one database share. */
-const SHARED = /\.key$|sealed\.json$/;
+import { shareData } from './several/managers.js';
 
 /** Something that can be killed as a power cut would, and comes back. */
 export interface Victim {
@@ -38,12 +36,30 @@ export class Mortal implements Victim {
     throw new Error('it does not come up');
   }
 
-  async kill(): Promise<void> {
+  kill(): Promise<void> {
+    return this.#end('SIGKILL');
+  }
+
+  /** It stands still, as on a machine that was put to sleep. */
+  pause(): void {
+    this.#child?.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child?.kill('SIGCONT');
+  }
+
+  /** As whoever changes its version would; resolves when it is through. */
+  stop(): Promise<void> {
+    return this.#end('SIGTERM');
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
     const child = this.#child;
     this.#child = null;
     if (child === null || child.exitCode !== null) return;
     const exited = once(child, 'exit');
-    child.kill('SIGKILL');
+    child.kill(signal);
     await exited;
   }
 }
@@ -51,7 +67,7 @@ export class Mortal implements Victim {
 /** Managers in processes of their own over one database; several only on PostgreSQL. */
 export interface ManagerCrew extends ManagerApi {
   readonly urls: readonly string[];
-  readonly managers: readonly Victim[];
+  readonly managers: readonly Mortal[];
   stop(): Promise<void>;
 }
 
@@ -61,6 +77,8 @@ export async function startManagerCrew(plan: {
   readonly database: 'sqlite' | 'postgres';
   readonly count: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** By which nodes reach them; left out, by the address of the first one. */
+  readonly publicUrl?: string;
 }): Promise<ManagerCrew> {
   const dir = makeTempDir();
   const database = plan.database === 'postgres' ? await makePostgresDatabase() : null;
@@ -85,7 +103,7 @@ export async function startManagerCrew(plan: {
       ...(database === null ? {} : { DATABASE_URL: database.url }),
       BELLWETHER_DATA_DIR: dataDir,
       BELLWETHER_PORT: `${port}`,
-      BELLWETHER_PUBLIC_URL: urls[0] ?? url,
+      BELLWETHER_PUBLIC_URL: plan.publicUrl ?? urls[0] ?? url,
     };
     const program = join(plan.programs, 'server', 'main.js');
     const manager = new Mortal(
@@ -106,7 +124,7 @@ export async function startManagerCrew(plan: {
     admin = (await call('setup.finish', { body }, null)).body.secret;
     for (let index = 1; index < plan.count; index += 1) {
       const dataDir = join(dir.path, `${index}`);
-      shareKeys(first, dataDir);
+      shareData(first, dataDir);
       await add(dataDir);
     }
   } catch (error) {
@@ -114,13 +132,6 @@ export async function startManagerCrew(plan: {
     throw error;
   }
   return { url: urls[0] ?? '', urls, admin, call, managers, stop };
-}
-
-function shareKeys(from: string, to: string): void {
-  mkdirSync(to, { mode: 0o700 });
-  for (const name of readdirSync(from).filter((file) => SHARED.test(file))) {
-    cpSync(join(from, name), join(to, name));
-  }
 }
 
 /**

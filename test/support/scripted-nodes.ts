@@ -20,6 +20,12 @@ const RECONNECT_MS = 200;
 /** So that a thousand nodes do not enroll or connect in one instant, which nobody promised to bear. */
 const AT_ONCE = 50;
 
+/** How long a swap takes, and who is told when one begins and ends. */
+export interface SwapPace {
+  readonly ms: number;
+  readonly tell: (change: 1 | -1) => void;
+}
+
 type Reachable = Pick<TestManager, 'url' | 'call'>;
 
 /**
@@ -39,12 +45,14 @@ export class ScriptedNode {
   #job: { readonly command: UpgradeBinary; isSwapped: boolean } | null = null;
   #outcome: { command_id: string; result: 'succeeded' } | null = null;
   #generation = 0;
+  #comeBackMs = RECONNECT_MS;
 
   constructor(
     private readonly url: string,
     readonly id: string,
     private readonly key: KeyObject,
     version: string,
+    private readonly pace: SwapPace | null = null,
   ) {
     this.version = version;
   }
@@ -65,7 +73,9 @@ export class ScriptedNode {
     });
     socket.on('error', () => undefined);
     socket.on('close', () => {
-      if (this.#socket === socket && !this.#isStopped) setTimeout(() => this.start(), RECONNECT_MS);
+      if (this.#socket !== socket || this.#isStopped) return;
+      setTimeout(() => this.#isStopped || this.start(), this.#comeBackMs);
+      this.#comeBackMs = RECONNECT_MS;
     });
   }
 
@@ -125,6 +135,11 @@ export class ScriptedNode {
       case 'events_ack':
         this.#acked(message.through);
         break;
+      case 'reconnect':
+        this.#comeBackMs = message.after_ms;
+        this.#send({ type: 'goodbye', reason: 'restart' });
+        this.#socket?.close();
+        break;
       default:
         break;
     }
@@ -160,9 +175,16 @@ export class ScriptedNode {
     const job = this.#job;
     if (job?.command.command_id !== commandId || job.isSwapped) return;
     job.isSwapped = true;
-    this.version = job.command.version;
-    this.swaps.push(this.version);
     this.#tell('upgrade_swapping');
+    this.pace?.tell(1);
+    if (this.pace === null) this.#swapped(commandId, job.command.version);
+    else setTimeout(() => this.#swapped(commandId, job.command.version), this.pace.ms);
+  }
+
+  #swapped(commandId: string, version: string): void {
+    this.version = version;
+    this.swaps.push(version);
+    this.pace?.tell(-1);
     this.#tell('upgrade_probation');
     this.#tell('upgrade_completed');
     this.#outcome = { command_id: commandId, result: 'succeeded' };
@@ -207,12 +229,15 @@ export async function startScriptedNodes(
   manager: Reachable,
   count: number,
   version: string,
+  pace: SwapPace | null = null,
 ): Promise<ScriptedNode[]> {
   const nodes: ScriptedNode[] = [];
   while (nodes.length < count) {
     const some = Math.min(AT_ONCE, count - nodes.length);
     const made = await Promise.all(
-      Array.from({ length: some }, (_, i) => enroll(manager, nodes.length + i, version)),
+      Array.from({ length: some }, (_, i) =>
+        enroll(manager, { index: nodes.length + i, version, pace }),
+      ),
     );
     for (const node of made) node.start();
     nodes.push(...made);
@@ -221,12 +246,16 @@ export async function startScriptedNodes(
   return nodes;
 }
 
-async function enroll(manager: Reachable, index: number, version: string): Promise<ScriptedNode> {
+async function enroll(
+  manager: Reachable,
+  given: { readonly index: number; readonly version: string; readonly pace: SwapPace | null },
+): Promise<ScriptedNode> {
+  const { index, version, pace } = given;
   const name = `edge-${String(index + 1).padStart(5, '0')}`;
   const made = await manager.call('enrollment.create', { body: { group_id: 'grp_default' } });
   const { privateKey: key } = generateKeyPairSync('ed25519');
   const body = enrollBody({ token: made.body.secret, origin: manager.url, key, name });
   const { status, body: answer } = await manager.call('enrollment.enroll', { body }, null);
   if (status !== 201) throw new Error(`${name} could not enroll: ${JSON.stringify(answer)}`);
-  return new ScriptedNode(manager.url, answer.node_id, key, version);
+  return new ScriptedNode(manager.url, answer.node_id, key, version, pace);
 }

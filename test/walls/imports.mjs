@@ -141,7 +141,7 @@ export const rulesFor = (root) => [
   {
     name: 'redis-stays-behind-its-ports',
     severity: 'error',
-    from: { path: '^src/', pathNot: ['^src/server/platform/(queue|bus)/'] },
+    from: { path: '^src/', pathNot: ['^src/server/platform/(queue|bus|redis)/'] },
     to: { path: '(^|/)node_modules/(bullmq|ioredis)/' },
   },
   {

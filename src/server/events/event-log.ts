@@ -28,7 +28,9 @@ export interface LogHead {
 @Injectable()
 export class EventLog {
   readonly #waiting = new WeakMap<Tx, NewEvent[]>();
+  /** Of events, whoever appended them; and of the commits of this process alone. */
   readonly #listeners = new Set<() => void>();
+  readonly #committed = new Set<() => void>();
 
   /** Appends in the transaction of what they tell; they get their numbers at its end. */
   append(tx: Tx, events: readonly NewEvent[]): void {
@@ -45,11 +47,21 @@ export class EventLog {
       for (const { category, severity } of buffer) {
         meters.count('bellwether_events_appended_total', category, severity);
       }
-      for (const listener of this.#listeners) listener();
+      for (const listener of [...this.#listeners, ...this.#committed]) listener();
     });
   }
 
-  /** Called after every commit of this process that added events; returns the way to stop it. */
+  /** Called after every commit of this process that added events. */
+  onCommitted(listener: () => void): void {
+    this.#committed.add(listener);
+  }
+
+  /** Another manager has added events. */
+  appendedElsewhere(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Called when events were added, here or, as far as it is told, elsewhere; returns the way to stop it. */
   onAppended(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

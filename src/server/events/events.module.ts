@@ -5,6 +5,7 @@ import { AuditModule, Checkpoints } from '../audit/index.js';
 import { GatewayModule, Links } from '../gateway/index.js';
 import { EventExport } from './event-export.js';
 import { EventLog } from './event-log.js';
+import { EventNews } from './event-news.js';
 import { EventViews } from './event-views.js';
 import { EventsController } from './events.controller.js';
 import { Ingest } from './ingest.js';
@@ -28,6 +29,7 @@ import {
     EventLog,
     EventsGateway,
     EventViews,
+    EventNews,
     Ingest,
     Seals,
     SecurityEvents,

@@ -8,6 +8,7 @@ import { FleetController } from './fleet.controller.js';
 import { FleetHistory } from './fleet-history.js';
 import { HealthBook } from './health-book.js';
 import { InstalledVersions } from './installed-versions.js';
+import { LinkWatch } from './link-watch.js';
 import { LiveNodes } from './live-nodes.js';
 import { NodeLists } from './node-lists.js';
 import { NodeSearch } from './node-search.js';
@@ -33,6 +34,7 @@ import { VisibleNodes } from './visible-nodes.js';
     GroupShape,
     HealthBook,
     InstalledVersions,
+    LinkWatch,
     LiveNodes,
     NodeLists,
     NodeSearch,

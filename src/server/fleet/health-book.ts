@@ -40,6 +40,7 @@ export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShut
   readonly #entries = new Map<string, Entry>();
   readonly #waiting = new Set<string>();
   readonly #observers: ServicesObserver[] = [];
+  #writesAs: () => string | null = () => null;
   #timer: NodeJS.Timeout | null = null;
   #flushing: Promise<void> = Promise.resolve();
 
@@ -62,6 +63,11 @@ export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShut
 
   addObserver(observer: ServicesObserver): void {
     this.#observers.push(observer);
+  }
+
+  /** What is kept here of a node that another manager has by now is not written. */
+  writesAs(managerId: () => string): void {
+    this.#writesAs = managerId;
   }
 
   record(nodeId: string, health: Health): void {
@@ -118,8 +124,9 @@ export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShut
     try {
       await this.database.transaction(async (tx) => {
         for (const report of batch) {
-          await this.nodes.recordServices(tx, report);
-          await this.#tell(tx, report);
+          if (await this.nodes.recordServices(tx, report, this.#writesAs())) {
+            await this.#tell(tx, report);
+          }
         }
       });
       for (const { entry, services, at } of batch) {

@@ -30,10 +30,18 @@ export class LiveNodes {
 
   async view(node: FleetNode): Promise<Node> {
     return nodeView(node, {
-      transport: this.links.transportOf(node.id),
+      transport: this.#transportOf(node),
       seenAt: this.book.seenAt(node.id),
       support: await this.#supportOf(node),
     });
+  }
+
+  /** A link here counts as it is; of those that another manager has, what that one has written. */
+  #transportOf({ id, status, heldBy, upgrader }: FleetNode): Node['transport'] {
+    const here = this.links.transportOf(id);
+    const isElsewhere = heldBy !== null && heldBy !== this.links.elsewhere.managerId;
+    if (here !== null || !isElsewhere || status !== 'online') return here;
+    return upgrader === 'poll' ? 'poll' : 'socket';
   }
 
   /**

@@ -29,6 +29,21 @@ export interface FleetNode {
   readonly badge: Badge;
   /** Of a failed upgrade; empty otherwise. */
   readonly badgeCode: string;
+  /** The manager that has its link, or had it last; null when none does. */
+  readonly heldBy: string | null;
+}
+
+/** The newest link of a node: which manager has it, and by which session. */
+export interface HeldLink {
+  readonly managerId: string;
+  readonly sessionId: string;
+  /** What the node calls its poll; null for a socket. */
+  readonly pollId: string | null;
+}
+
+export interface NextCommand {
+  readonly generation: number;
+  readonly heldBy: string | null;
 }
 
 interface NodeRow {
@@ -49,14 +64,15 @@ interface NodeRow {
   upgrader: Upgrader;
   badge: Badge;
   badge_code: string;
+  link_manager: string | null;
 }
 
 const COLUMNS = [
   'id, name, group_id, status, public_key, host, labels, agent_version, capabilities',
   'services, enrolled_at, last_seen_at, revoked_at, upgrader, badge, badge_code',
 ].join(', ');
-/** All that is read; the agent tells the digest later than the node is made. */
-const READ = `${COLUMNS}, policy_digest`;
+/** All that is read: these two come later than the node is made, when it connects. */
+const SHOWN = `${COLUMNS}, policy_digest, link_manager`;
 
 /** Ids in one statement; both databases take far more. */
 const IDS_PER_STATEMENT = 500;
@@ -73,7 +89,7 @@ export function filledUp(values: readonly string[]): readonly string[] {
     : [...values, ...Array.from({ length: size - values.length }, () => last)];
 }
 
-function* chunks<T>(items: readonly T[]): Generator<readonly T[]> {
+export function* chunks<T>(items: readonly T[]): Generator<readonly T[]> {
   for (let start = 0; start < items.length; start += IDS_PER_STATEMENT) {
     yield items.slice(start, start + IDS_PER_STATEMENT);
   }
@@ -97,6 +113,7 @@ const toNode = (row: NodeRow): FleetNode => ({
   upgrader: row.upgrader,
   badge: row.badge,
   badgeCode: row.badge_code,
+  heldBy: row.link_manager,
 });
 
 /** The table of nodes. */
@@ -105,7 +122,7 @@ export class Nodes {
   constructor(private readonly database: Database) {}
 
   async find(id: string, sql: Sql = this.database.read): Promise<FleetNode | null> {
-    const row = await sql.get<NodeRow>(`SELECT ${READ} FROM nodes WHERE id = ?`, [id]);
+    const row = await sql.get<NodeRow>(`SELECT ${SHOWN} FROM nodes WHERE id = ?`, [id]);
     return row === undefined ? null : toNode(row);
   }
 
@@ -114,7 +131,7 @@ export class Nodes {
     const nodes: FleetNode[] = [];
     for (const ids of chunks(groupIds)) {
       const rows = await this.database.read.all<NodeRow>(
-        `SELECT ${READ} FROM nodes WHERE group_id IN (${marks(ids)})`,
+        `SELECT ${SHOWN} FROM nodes WHERE group_id IN (${marks(ids)})`,
         ids,
       );
       nodes.push(...rows.map(toNode));
@@ -128,7 +145,7 @@ export class Nodes {
     for (const some of chunks(ids)) {
       const filled = filledUp(some);
       const rows = await this.database.read.all<NodeRow>(
-        `SELECT ${READ} FROM nodes WHERE id IN (${marks(filled)})`,
+        `SELECT ${SHOWN} FROM nodes WHERE id IN (${marks(filled)})`,
         filled,
       );
       nodes.push(...rows.map(toNode));
@@ -164,16 +181,24 @@ export class Nodes {
     );
   }
 
-  /** What a node says of itself when it connects. Idempotent; a revoked node is left alone. */
+  /**
+   * What a node says of itself when it connects, and which link is its newest from now on. Idempotent; a
+   * revoked node is left alone.
+   */
   async recordHello(
     tx: Tx,
     nodeId: string,
     hello: Hello,
-    { now, transport = 'socket' }: { readonly now: number; readonly transport?: 'socket' | 'poll' },
+    given: {
+      readonly now: number;
+      readonly transport?: 'socket' | 'poll';
+      readonly link?: HeldLink | undefined;
+    },
   ): Promise<void> {
+    const { now, transport = 'socket', link } = given;
     await tx.run(
       `UPDATE nodes SET host = ?, labels = ?, agent_version = ?, capabilities = ?, services = ?,
-         policy_digest = ?, last_seen_at = ?
+         policy_digest = ?, last_seen_at = ?, link_manager = ?, link_session = ?, link_poll = ?
        WHERE id = ? AND revoked_at IS NULL`,
       [
         JSON.stringify(hello.host),
@@ -183,6 +208,9 @@ export class Nodes {
         JSON.stringify(hello.services),
         hello.policy_digest,
         now,
+        link?.managerId ?? null,
+        link?.sessionId ?? null,
+        link?.pollId ?? null,
         nodeId,
       ],
     );
@@ -208,16 +236,23 @@ export class Nodes {
     return behind;
   }
 
-  /** Services and time of a health report; written by `HealthBook`, not once a report. */
+  /**
+   * Services and time of a health report; written by `HealthBook`, not once a report. False, and nothing is
+   * written, when another manager than `heldBy` has the node: it knows better. Null asks nobody.
+   */
   async recordServices(
     tx: Tx,
     report: { readonly nodeId: string; readonly services: string; readonly at: number },
-  ): Promise<void> {
-    await tx.run(
-      'UPDATE nodes SET services = ?, last_seen_at = ? WHERE id = ? AND revoked_at IS NULL',
-      [report.services, report.at, report.nodeId],
+    heldBy: string | null = null,
+  ): Promise<boolean> {
+    const changed = await tx.run(
+      `UPDATE nodes SET services = ?, last_seen_at = ? WHERE id = ? AND revoked_at IS NULL
+       AND (link_manager IS NULL OR link_manager = COALESCE(?, link_manager))`,
+      [report.services, report.at, report.nodeId, heldBy],
     );
+    if (changed === 0) return false;
     await saveServiceFacts(tx, report.nodeId, JSON.parse(report.services) as ServiceReport[]);
+    return true;
   }
 
   /** Versions by name of the service; what the node does not have is left out. Idempotent. */
@@ -251,7 +286,10 @@ export class Nodes {
 
   /** At start nobody is connected, whatever an earlier process wrote before it died. */
   async everyoneOffline(tx: Tx): Promise<void> {
-    await tx.run(`UPDATE nodes SET status = 'offline' WHERE status = 'online'`);
+    await tx.run(
+      `UPDATE nodes SET status = 'offline', link_manager = NULL, link_session = NULL,
+         link_poll = NULL WHERE status = 'online'`,
+    );
   }
 
   /** True when this revoked it, false when it was revoked before. For ever: a new key is needed. */
@@ -264,19 +302,22 @@ export class Nodes {
   }
 
   /**
-   * The next command number of each node, set-based: one statement for 500 nodes. Unknown ids are
-   * left out of the answer.
+   * The next command number of each node, and which manager has its link: set-based, one statement for 500
+   * nodes. Unknown ids are left out of the answer. A node that goes to another manager meanwhile waits for
+   * this transaction, and is told there what it made.
    */
-  async nextGenerations(tx: Tx, nodeIds: readonly string[]): Promise<Map<string, number>> {
-    const generations = new Map<string, number>();
+  async nextGenerations(tx: Tx, nodeIds: readonly string[]): Promise<Map<string, NextCommand>> {
+    const generations = new Map<string, NextCommand>();
     // In one order for everybody, so that two rollouts do not wait for each other.
     for (const ids of chunks([...new Set(nodeIds)].sort())) {
-      const rows = await tx.all<{ id: string; generation: number }>(
+      const rows = await tx.all<{ id: string; generation: number; link_manager: string | null }>(
         `UPDATE nodes SET generation = generation + 1 WHERE id IN (${marks(ids)})
-         RETURNING id, generation`,
+         RETURNING id, generation, link_manager`,
         ids,
       );
-      for (const row of rows) generations.set(row.id, row.generation);
+      for (const { id, generation, link_manager: heldBy } of rows) {
+        generations.set(id, { generation, heldBy });
+      }
     }
     return generations;
   }

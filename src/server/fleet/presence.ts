@@ -4,6 +4,7 @@ import { EventLog, type NewEvent } from '../events/index.js';
 import {
   Links,
   type Arrival,
+  type LinkHolder,
   type NodeIdentities,
   type NodeIdentity,
   type PresenceHandler,
@@ -12,10 +13,12 @@ import {
 import { Database, type Tx } from '../platform/database/index.js';
 import { CLOCK, type Clock } from '../platform/index.js';
 import { HealthBook } from './health-book.js';
+import { endLink, endLinksOf, forgottenOffline, holderOf, holdLink } from './links.store.js';
 import { Nodes } from './nodes.store.js';
 
 /** Ends of a link that somebody should look at: a peer that is gone, or does not keep the protocol. */
-const TROUBLE: ReadonlySet<string> = new Set<CloseReason | 'slow_reader'>([
+const TROUBLE: ReadonlySet<string> = new Set<CloseReason | 'slow_reader' | 'manager_lost'>([
+  'manager_lost',
   'heartbeat_lost',
   'frame_too_large',
   'frame_binary',
@@ -50,9 +53,13 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
     private readonly book: HealthBook,
     private readonly events: EventLog,
     @Inject(CLOCK) private readonly clock: Clock,
-  ) {}
+  ) {
+    book.writesAs(() => links.elsewhere.managerId);
+  }
 
+  /** Several managers find the links of those that are gone: see `LinkWatch`. */
   async onApplicationBootstrap(): Promise<void> {
+    if (this.database.kind === 'postgres') return;
     await this.database.transaction((tx) => this.nodes.everyoneOffline(tx));
   }
 
@@ -63,19 +70,31 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
     return { nodeId, groupId, publicKey, revoked: revokedAt !== null };
   }
 
+  holderOf(nodeId: string): Promise<LinkHolder | null> {
+    return holderOf(this.database.read, nodeId);
+  }
+
   async arrived(
     node: NodeIdentity,
     sessionId: string,
     hello: Hello,
-    { transport, before }: Arrival,
+    { transport, before, pollId }: Arrival,
   ): Promise<void> {
     this.book.forget(node.nodeId);
     const now = this.clock.now();
+    const { elsewhere } = this.links;
     await this.database.transaction(async (tx) => {
-      await this.nodes.recordHello(tx, node.nodeId, hello, { now, transport });
+      // A manager that stood still must not take a node away from where it is by now.
+      const managerId = await elsewhere.require(tx);
+      const was = await holdLink(tx, this.database.kind, node.nodeId);
+      const link = { managerId, sessionId, pollId };
+      await this.nodes.recordHello(tx, node.nodeId, hello, { now, transport, link });
       await this.#catchUp(tx, node, hello.generation ?? 0);
       const isNew = await this.nodes.setPresence(tx, node.nodeId, true, now);
-      if (!isNew && before === null) return;
+      const holder = was?.link_manager ?? managerId;
+      const isMoved = holder !== managerId;
+      if (isMoved) tx.afterCommit(() => elsewhere.tellNodes([node.nodeId], holder));
+      if (!isNew && before === null && !isMoved) return;
       const details = { session_id: sessionId, agent_version: hello.agent_version, transport };
       this.events.append(tx, [
         isNew
@@ -84,7 +103,7 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
               message: `connected by ${transport} with agent ${hello.agent_version}`,
               details,
             })
-          : this.#event(node, tookOver(transport, before, details)),
+          : this.#event(node, tookOver(transport, isMoved ? transport : before, details)),
       ]);
     });
   }
@@ -99,15 +118,44 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
       // A newer link may have come while this waited for its turn: then nobody left.
       if (this.links.online(node.nodeId)) return;
       const now = this.clock.now();
-      if (!(await this.nodes.setPresence(tx, node.nodeId, false, now))) return;
-      this.events.append(tx, [
-        this.#event(node, {
-          type: 'node_disconnected',
-          severity: TROUBLE.has(reason) ? 'warning' : 'info',
-          message: `the link ended: ${reason}`,
-          details: { session_id: sessionId, reason },
-        }),
-      ]);
+      if (!(await endLink(tx, node.nodeId, sessionId, now))) return;
+      this.events.append(tx, [this.#left(node, sessionId, reason)]);
+    });
+  }
+
+  /**
+   * Ends up to so many links of a manager that is gone, and tells how many there were. A node that has come
+   * back to another one meanwhile is left alone. Safe to repeat, and to do by several at once.
+   */
+  async lost(managerId: string, limit: number): Promise<number> {
+    return this.database.transaction(async (tx) => {
+      const now = this.clock.now();
+      const ended = await endLinksOf(tx, managerId, { now, limit });
+      const left = ended.filter(({ status }) => status === 'offline');
+      const events = left.map(({ id: nodeId, group_id: groupId }) =>
+        this.#left({ nodeId, groupId }, '', 'manager_lost'),
+      );
+      this.events.append(tx, events);
+      return ended.length;
+    });
+  }
+
+  /** Of managers that do not say whom they have, those that they have not heard of for so long. */
+  async forgotten(quietMs: number): Promise<void> {
+    const seenBefore = this.clock.now() - quietMs;
+    await this.database.transaction((tx) => forgottenOffline(tx, seenBefore));
+  }
+
+  #left(
+    node: Pick<NodeIdentity, 'nodeId' | 'groupId'>,
+    sessionId: string,
+    reason: string,
+  ): NewEvent {
+    return this.#event(node, {
+      type: 'node_disconnected',
+      severity: TROUBLE.has(reason) ? 'warning' : 'info',
+      message: `the link ended: ${reason}`,
+      details: { ...(sessionId === '' ? {} : { session_id: sessionId }), reason },
     });
   }
 
@@ -125,7 +173,7 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
   }
 
   #event(
-    node: NodeIdentity,
+    node: Pick<NodeIdentity, 'nodeId' | 'groupId'>,
     told: Pick<NewEvent, 'type' | 'message' | 'details'> & { severity?: NewEvent['severity'] },
   ): NewEvent {
     return {

@@ -50,7 +50,7 @@ export class Revocation {
         },
       ]);
     });
-    this.links.close(node.id, 'revoked');
+    this.links.closeEverywhere([node.id], 'revoked');
     const revoked = await this.nodes.find(node.id);
     if (revoked === null) throw new FleetError('not_found', 'no such node');
     return revoked;

@@ -124,7 +124,8 @@ export class Transfers {
       const counted = moved.filter((node) => node.revokedAt === null).length;
       if (moved.length > 0) await this.quotas.check(tx, groupId, counted);
       tx.afterCommit(() => {
-        for (const node of moved) this.links.close(node.id, 'going_away');
+        const ids = moved.map(({ id }) => id);
+        this.links.closeEverywhere(ids, 'going_away');
       });
     });
     return ids.map((id) => ({ id, groupId }));

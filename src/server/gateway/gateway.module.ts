@@ -3,13 +3,29 @@ import { Doors } from './doors.js';
 import { LinkGateway } from './link.gateway.js';
 import { Links } from './links.js';
 import { NodeAuthenticator } from './node-authenticator.js';
+import { OtherManagers } from './other-managers.js';
+import { PollRelay } from './poll-relay.js';
 import { PollsController } from './polls.controller.js';
 import { Polls } from './polls.js';
+import { UsedTokens } from './used-tokens.js';
 
 /** Node links: who may open one, what flows over it, and who is connected now. */
 @Module({
   controllers: [PollsController],
-  providers: [Doors, Links, NodeAuthenticator, LinkGateway, Polls],
+  providers: [
+    Doors,
+    Links,
+    NodeAuthenticator,
+    LinkGateway,
+    OtherManagers,
+    PollRelay,
+    Polls,
+    UsedTokens,
+  ],
   exports: [Doors, Links, NodeAuthenticator],
 })
-export class GatewayModule {}
+export class GatewayModule {
+  constructor(links: Links, others: OtherManagers) {
+    links.useElsewhere(others);
+  }
+}

@@ -1,7 +1,7 @@
 export { GatewayModule } from './gateway.module.js';
 export { Doors, type Door, type Knock } from './doors.js';
 export { LinkAdapter, type Admission } from './link.adapter.js';
-export { Links, type LinkCounter } from './links.js';
+export { Links, type LinkCounter, type OpenLink } from './links.js';
 export { TokenBucket } from './token-bucket.js';
 export { NodeAuthenticator } from './node-authenticator.js';
 export type { Transport, Wire } from './wire.js';
@@ -9,8 +9,10 @@ export type {
   Arrival,
   CheckpointSource,
   CommandHandler,
+  Elsewhere,
   EventHandler,
   IngestResult,
+  LinkHolder,
   NodeIdentities,
   NodeIdentity,
   PermitAnswer,

@@ -13,6 +13,7 @@ export interface Opening {
   readonly wire: Wire;
   readonly node: NodeIdentity;
   readonly transport: Transport;
+  readonly pollId?: string;
 }
 
 /**
@@ -46,12 +47,13 @@ export class LinkGateway
   }
 
   /** Nobody has said hello on it yet. */
-  open({ wire, node, transport }: Opening): void {
+  open({ wire, node, transport, pollId }: Opening): void {
     const session = new Session({
       id: newId('ses'),
       node,
       socket: wire,
       transport,
+      ...(pollId === undefined ? {} : { pollId }),
       links: this.links,
       heartbeatIntervalMs: this.config.heartbeatMs,
       log: this.log,
@@ -62,9 +64,16 @@ export class LinkGateway
   }
 
   async beforeApplicationShutdown(): Promise<void> {
+    // Nobody else could take them: then the sooner this is over, the better.
+    if (await this.#areThereOthers()) await this.links.sendAway(this.config.drainMs);
     if (this.#timer !== null) clearInterval(this.#timer);
     for (const session of this.#unadmitted) session.close('going_away');
     await this.links.drain();
+  }
+
+  async #areThereOthers(): Promise<boolean> {
+    const others = await this.links.elsewhere.others().catch(() => 0);
+    return others > 0;
   }
 
   #check(): void {

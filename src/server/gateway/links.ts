@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { invariant } from '../../core/kernel/index.js';
 import type { CloseReason, ManagerMessage } from '../../protocol/node/index.js';
 import type {
   CheckpointSource,
   CommandHandler,
+  Elsewhere,
   EventHandler,
   NodeIdentities,
   NodeIdentity,
@@ -17,14 +19,29 @@ export type LinkCounter = CloseReason | 'upgrade_refused' | 'message_unknown' | 
 
 /** What this room needs of an open link; `Session` is one. */
 export interface OpenLink {
+  readonly id: string;
   readonly node: NodeIdentity;
   readonly transport: Transport;
+  /** Whether its arrival is in the database: from then on what is written there may speak against it. */
+  readonly isRecorded: boolean;
   /** Resolves when the socket has closed and, for the newest of a node, that is recorded. */
   readonly ended: Promise<null>;
   push(message: ManagerMessage): boolean;
   close(reason: CloseReason): void;
   check(nowMs: number): void;
 }
+
+/** There are no other managers. */
+const NOWHERE: Elsewhere = {
+  managerId: 'mgr_alone',
+  require: () => Promise.resolve('mgr_alone'),
+  others: () => Promise.resolve(0),
+  tellNodes: () => undefined,
+  tellCommands: () => undefined,
+};
+
+/** A node that is told to come back does so at once, but not together with the others. */
+const COME_BACK_MS_MAX = 500;
 
 /**
  * The links of this process: one session a node, the newest. Other modules push messages through
@@ -42,8 +59,15 @@ export class Links {
   #commands: CommandHandler | null = null;
   #checkpoints: CheckpointSource | null = null;
   #refusals: RefusalRecorder | null = null;
+  #elsewhere: Elsewhere = NOWHERE;
   #draining = false;
 
+  useElsewhere(elsewhere: Elsewhere): void {
+    this.#elsewhere = elsewhere;
+  }
+  get elsewhere(): Elsewhere {
+    return this.#elsewhere;
+  }
   useIdentities(identities: NodeIdentities): void {
     this.#identities = identities;
   }
@@ -87,6 +111,12 @@ export class Links {
     return this.#sessions.has(nodeId);
   }
 
+  /** Whether this session is open here, or has gone and that is not recorded yet. */
+  holds(nodeId: string, sessionId: string): boolean {
+    const isIt = (link: OpenLink | undefined): boolean => link?.id === sessionId;
+    return isIt(this.#sessions.get(nodeId)) || isIt(this.#leaving.get(nodeId));
+  }
+
   /** Whether its link here has gone and that is not recorded yet: what is stored still says otherwise. */
   isLeaving(nodeId: string): boolean {
     return this.#leaving.has(nodeId);
@@ -116,6 +146,12 @@ export class Links {
   /** Closes the link of a node, if it has one. Idempotent. */
   close(nodeId: string, reason: CloseReason): void {
     this.#sessions.get(nodeId)?.close(reason);
+  }
+
+  /** The same whichever manager holds it: others look up by themselves why. To be called after the commit. */
+  closeEverywhere(nodeIds: readonly string[], reason: CloseReason): void {
+    for (const nodeId of nodeIds) this.close(nodeId, reason);
+    this.#elsewhere.tellNodes(nodeIds);
   }
 
   /**
@@ -151,6 +187,25 @@ export class Links {
 
   get draining(): boolean {
     return this.#draining;
+  }
+
+  /**
+   * Refuses new links, and sends the nodes that are here away to the other managers: one after the other, over
+   * so long, in no order. Each is away for a moment only. Resolves when all were told.
+   */
+  async sendAway(overMs: number): Promise<void> {
+    this.#draining = true;
+    const sessions = [...this.#sessions.values()]
+      .map((session) => ({ session, at: Math.random() }))
+      .sort((a, b) => a.at - b.at);
+    const startedMs = performance.now();
+    for (const [index, { session }] of sessions.entries()) {
+      const dueMs = startedMs + (overMs * index) / sessions.length;
+      const waitMs = dueMs - performance.now();
+      if (waitMs > 1) await sleep(waitMs);
+      const after_ms = Math.floor(Math.random() * COME_BACK_MS_MAX);
+      session.push({ type: 'reconnect', after_ms, reason: 'drain' });
+    }
   }
 
   /**

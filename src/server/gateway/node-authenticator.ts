@@ -9,22 +9,20 @@ import {
 import { type Clock, CLOCK, type Config, CONFIG } from '../platform/index.js';
 import { Links } from './links.js';
 import type { NodeIdentity } from './ports.js';
-
-/** Above this many remembered tokens the oldest go; 200 000 are two minutes of a storm. */
-const REMEMBERED_MAX = 200_000;
+import { UsedTokens } from './used-tokens.js';
 
 /**
  * Turns the `Authorization` header of a node into its identity (DESIGN 3.6), for the link and for
- * the downloads alike. A token counts once: its `jti` is remembered until it has expired. Tokens
- * made before this process started are refused, since an earlier process may have seen them.
+ * the downloads alike. A token counts once: its `jti` is remembered until it has expired, by all managers
+ * together. Tokens made before this process started are refused, since an earlier process may have seen them.
  */
 @Injectable()
 export class NodeAuthenticator {
-  readonly #used = new Map<string, number>();
   readonly #startedAtSeconds: number;
 
   constructor(
     private readonly links: Links,
+    private readonly used: UsedTokens,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {
@@ -53,19 +51,11 @@ export class NodeAuthenticator {
     if (verified.value.iat < this.#startedAtSeconds) {
       throw new FleetError('jwt_expired', 'node token is from before this manager started');
     }
-    this.#remember(`${node.nodeId} ${verified.value.jti}`, verified.value.exp * 1000, nowMs);
-    return node;
-  }
-
-  #remember(tokenId: string, expiresAtMs: number, nowMs: number): void {
-    if (this.#used.has(tokenId)) {
+    const { jti, exp } = verified.value;
+    const forgetAtMs = exp * 1000 + JWT_CLOCK_SKEW_MS;
+    if (!(await this.used.take(`${node.nodeId} ${jti}`, forgetAtMs))) {
       throw new FleetError('jwt_replayed', 'this node token was used before');
     }
-    // Insertion order is close to order of expiry: looking at the front is enough.
-    for (const [id, forgetAtMs] of this.#used) {
-      if (forgetAtMs > nowMs && this.#used.size < REMEMBERED_MAX) break;
-      this.#used.delete(id);
-    }
-    this.#used.set(tokenId, expiresAtMs + JWT_CLOCK_SKEW_MS);
+    return node;
   }
 }

@@ -13,6 +13,7 @@ import {
 import { type Clock, CLOCK, type Config, CONFIG } from '../platform/index.js';
 import { LinkGateway } from './link.gateway.js';
 import { Links } from './links.js';
+import { PollRelay, type Relayed } from './poll-relay.js';
 import { PollWire } from './poll-wire.js';
 import type { NodeIdentity } from './ports.js';
 import { TokenBucket } from './token-bucket.js';
@@ -38,20 +39,46 @@ export class Polls {
   constructor(
     private readonly links: Links,
     private readonly gateway: LinkGateway,
+    private readonly relay: PollRelay,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
-  ) {}
+  ) {
+    relay.onAsk((relayed) => this.#relayed(relayed));
+  }
 
   /**
-   * One request of a poll; safe to repeat. Throws `unavailable` while the manager stops,
-   * `rate_limited`, `poll_unknown` and `poll_out_of_order`.
+   * One request of a poll, whichever manager has that; safe to repeat. Throws `unavailable` for a new one while the
+   * manager stops, and when another one has it that does not answer; `rate_limited`, `poll_unknown` and
+   * `poll_out_of_order`.
    */
   async sync(nodeId: string, request: SyncRequest, signal: AbortSignal): Promise<SyncAnswer> {
-    if (this.links.draining) throw new FleetError('unavailable', 'the manager is stopping');
     const entry = this.#entryOf(nodeId);
-    const wire = await this.#wireOf(nodeId, request, entry);
     // A node that hangs is found by silence; so nothing is held longer than it may be silent.
     const waitMs = Math.min(request.wait_ms, SYNC_WAIT_MS_MAX, this.config.heartbeatMs);
+    const holder = await this.#elsewhere(nodeId, request, entry);
+    if (holder !== null) return this.relay.ask(holder, { nodeId, request, waitMs });
+    const wire = await this.#wireOf(nodeId, request, entry);
+    return wire.take(request, { waitMs, signal });
+  }
+
+  /** The other manager that has this poll. Asked only when it is not here, or has ended here. */
+  async #elsewhere(nodeId: string, request: SyncRequest, entry: Entry): Promise<string | null> {
+    const { wire } = entry;
+    const isHere = wire?.pollId === request.poll_id && wire.readyState === wire.OPEN;
+    if (isHere || !this.relay.isPossible) return null;
+    const holder = await this.links.identities.holderOf(nodeId);
+    if (holder?.pollId !== request.poll_id) return null;
+    return holder.managerId === this.links.elsewhere.managerId ? null : holder.managerId;
+  }
+
+  /** A request that came to another manager, where the node has proven who it is. It opens nothing here. */
+  async #relayed({ nodeId, request, waitMs }: Relayed): Promise<SyncAnswer> {
+    const { wire } = this.#entryOf(nodeId);
+    if (wire?.pollId !== request.poll_id) {
+      throw new FleetError('poll_unknown', `there is no poll ${request.poll_id} of this node`);
+    }
+    // Whether the node still waits, only the other manager knows; a newer request lets it go.
+    const { signal } = new AbortController();
     return wire.take(request, { waitMs, signal });
   }
 
@@ -59,8 +86,9 @@ export class Polls {
   async heartbeat(nodeId: string, health: Health): Promise<HeartbeatAnswer> {
     this.#entryOf(nodeId);
     const node = await this.#identify(nodeId);
-    const connected = this.links.online(nodeId);
-    if (connected) this.links.presence.health(node, health);
+    const isHere = this.links.online(nodeId);
+    const connected = isHere || (await this.#isElsewhere(nodeId));
+    if (isHere) this.links.presence.health(node, health);
     const open = await this.links.commands.open(node);
     return {
       server_time: new Date(this.clock.now()).toISOString(),
@@ -68,6 +96,12 @@ export class Polls {
       connected,
       directives: open.map((one) => Command.parse(one)),
     };
+  }
+
+  async #isElsewhere(nodeId: string): Promise<boolean> {
+    if (!this.relay.isPossible) return false;
+    const holder = await this.links.identities.holderOf(nodeId);
+    return holder !== null && holder.managerId !== this.links.elsewhere.managerId;
   }
 
   #entryOf(nodeId: string): Entry {
@@ -95,13 +129,14 @@ export class Polls {
     if (seq !== 1 || messages.length === 0) {
       throw new FleetError('poll_unknown', `there is no poll ${poll_id} of this node`);
     }
+    if (this.links.draining) throw new FleetError('unavailable', 'the manager is stopping');
     const node = await this.#identify(nodeId);
     // A repetition of the same request may have come meanwhile.
     if (entry.wire?.pollId === poll_id) return entry.wire;
     const wire = new PollWire(poll_id);
     entry.wire = wire;
     this.#entries.set(nodeId, entry);
-    this.gateway.open({ wire, node, transport: 'poll' });
+    this.gateway.open({ wire, node, transport: 'poll', pollId: poll_id });
     wire.once('close', () => {
       this.#forgetLater(nodeId, entry, wire);
     });

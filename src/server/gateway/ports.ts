@@ -11,6 +11,7 @@ import type { z } from 'zod';
 import type { FleetError } from '../../core/kernel/index.js';
 import type { Transport } from './wire.js';
 import type { ErrorCode } from '../../protocol/index.js';
+import type { Tx } from '../platform/index.js';
 
 /** Who is on the other end of a link, proven by its node token. */
 export interface NodeIdentity {
@@ -28,12 +29,21 @@ export interface NodeIdentity {
  */
 export interface NodeIdentities {
   find(nodeId: string): Promise<NodeIdentity | null>;
+  /** Which manager has the newest link of a node, and as which poll; null when none has. */
+  holderOf(nodeId: string): Promise<LinkHolder | null>;
+}
+export interface LinkHolder {
+  readonly managerId: string;
+  /** Null for a socket. */
+  readonly pollId: string | null;
 }
 
 /** By which transport a node came, and by which one it was here until then; null when it was not. */
 export interface Arrival {
   readonly transport: Transport;
   readonly before: Transport | null;
+  /** What the node calls its poll; null for a socket. */
+  readonly pollId: string | null;
 }
 
 /** The newest signed checkpoint of the audit log, for `welcome`; null when there is none yet. */
@@ -84,4 +94,21 @@ export interface CommandHandler {
   /** What the node says of itself in `hello`: closes gaps that lost events would leave. */
   reported(node: NodeIdentity, hello: Hello): Promise<void>;
   permit(node: NodeIdentity, request: PermitRequest): Promise<PermitAnswer>;
+}
+
+/**
+ * The other managers on the same database, as far as links go. What is told is a hint: they look up in SQL
+ * what is true of these ids, and find by themselves, later, what they were not told.
+ */
+export interface Elsewhere {
+  /** This process, as it is written beside the nodes that it holds. Changes when it was taken for dead. */
+  readonly managerId: string;
+  /** The same, and it stays so while the transaction runs. Throws `unavailable` when it was taken for dead. */
+  require(tx: Tx): Promise<string>;
+  /** How many others could take the nodes of this one. */
+  others(): Promise<number>;
+  /** Something about the links of these nodes changed; told to one manager, or to all. */
+  tellNodes(nodeIds: readonly string[], managerId?: string): void;
+  /** These commands are of nodes that this manager holds. */
+  tellCommands(managerId: string, commandIds: readonly string[]): void;
 }

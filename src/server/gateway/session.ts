@@ -37,6 +37,8 @@ export interface SessionOptions {
   readonly socket: Wire;
   /** `socket` when not given. */
   readonly transport?: Transport;
+  /** What the node calls its poll; left out for a socket. */
+  readonly pollId?: string;
   readonly links: Links;
   readonly heartbeatIntervalMs: number;
   readonly log: Logger;
@@ -62,6 +64,7 @@ export class Session implements OpenLink {
   /** What was pushed before `welcome`: it must not overtake it. */
   readonly #early: ManagerMessage[] = [];
   #greeting: Promise<void> = Promise.resolve();
+  #isRecorded = false;
   readonly #end = Promise.withResolvers<null>();
 
   constructor(options: SessionOptions) {
@@ -97,6 +100,10 @@ export class Session implements OpenLink {
   /** Resolves when the socket has closed and, for the newest of a node, that is recorded. */
   get ended(): Promise<null> {
     return this.#end.promise;
+  }
+
+  get isRecorded(): boolean {
+    return this.#isRecorded;
   }
 
   get hasGreeted(): boolean {
@@ -269,7 +276,9 @@ export class Session implements OpenLink {
     await links.presence.arrived(this.node, this.id, hello, {
       transport: this.transport,
       before: before?.transport ?? null,
+      pollId: this.#options.pollId ?? null,
     });
+    this.#isRecorded = true;
     await links.commands.reported(this.node, hello);
     const checkpoint = (await links.checkpoints?.newest()) ?? null;
     const commands = await links.commands.open(this.node);

@@ -1,3 +1,4 @@
+export { BUS, IDS_MAX, LocalBus, openBus, type Bus } from './bus/index.js';
 export {
   configOfProcess,
   invalidConfig,
@@ -44,6 +45,7 @@ export {
 export { VERSION } from './version.js';
 export { hashSecret, newId, newSecret } from './ids.js';
 export { makeLogger, nestLogger, type LogSink } from './log.js';
+export { LEASE_MS, Members } from './members/index.js';
 export { PlatformModule, type Platform } from './platform.module.js';
 export { openSecrets, Secrets, sealedColumn, type SealedPlaces } from './secrets/index.js';
 export { CLOCK, CONFIG, LOGGER, type Clock } from './tokens.js';

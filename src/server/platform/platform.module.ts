@@ -1,9 +1,11 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import type { Logger } from 'pino';
+import { BUS, openBus } from './bus/index.js';
 import type { Config } from './config/index.js';
 import { Database } from './database/index.js';
 import { OpenApiController, ProblemFilter } from './http/index.js';
+import { Members } from './members/index.js';
 import { Secrets } from './secrets/index.js';
 import { CLOCK, CONFIG, LOGGER, type Clock } from './tokens.js';
 
@@ -29,9 +31,15 @@ export class PlatformModule {
         { provide: Secrets, useValue: platform.secrets },
         { provide: CLOCK, useValue: platform.clock },
         { provide: LOGGER, useValue: platform.log },
+        {
+          provide: BUS,
+          useFactory: (config: Config, log: Logger) => openBus(config, log),
+          inject: [CONFIG, LOGGER],
+        },
+        Members,
         { provide: APP_FILTER, useClass: ProblemFilter },
       ],
-      exports: [CONFIG, Database, Secrets, CLOCK, LOGGER],
+      exports: [BUS, CONFIG, Database, Members, Secrets, CLOCK, LOGGER],
     };
   }
 }

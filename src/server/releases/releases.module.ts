@@ -1,12 +1,21 @@
 import { join } from 'node:path';
-import { Module } from '@nestjs/common';
+import { Inject, Module } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { AccessModule } from '../access/index.js';
 import { AuditModule } from '../audit/index.js';
 import { EventsModule } from '../events/index.js';
 import { FleetModule } from '../fleet/index.js';
 import { GatewayModule } from '../gateway/index.js';
-import { CLOCK, CONFIG, Database, LOGGER, type Clock, type Config } from '../platform/index.js';
+import {
+  BUS,
+  CLOCK,
+  CONFIG,
+  Database,
+  LOGGER,
+  type Bus,
+  type Clock,
+  type Config,
+} from '../platform/index.js';
 import { MeteredWakeups, openWakeups } from '../platform/queue/index.js';
 import { BlobsController } from './blobs.controller.js';
 import { Catalog } from './catalog.js';
@@ -85,4 +94,10 @@ import { openBlobs } from './store/open.js';
   ],
   exports: [Releases, BlobCollector, IndexNews, Refresher],
 })
-export class ReleasesModule {}
+export class ReleasesModule {
+  constructor(releases: Releases, @Inject(BUS) bus: Bus) {
+    // What one manager publishes or yanks, the others keep in memory as it was.
+    bus.hear('releases', ({ product }) => releases.changedElsewhere(product));
+    releases.onPublished((product) => bus.tell('releases', { product }));
+  }
+}

@@ -32,6 +32,7 @@ const ROOT_GROUP = 'grp_default';
 @Injectable()
 export class Releases {
   readonly #listeners = new Set<(product: string) => void>();
+  #told: (product: string) => void = () => undefined;
   #line: Promise<unknown> = Promise.resolve();
 
   constructor(
@@ -47,12 +48,20 @@ export class Releases {
     this.#listeners.add(listener);
   }
 
-  /**
-   * Runs one work at a time: publishing counts on blobs that collecting would take away. That holds
-   * inside one process, and a manager is one process.
-   */
+  /** Registered once: hears of what was done here, for the other managers. */
+  onPublished(told: (product: string) => void): void {
+    this.#told = told;
+  }
+
+  /** The same was done by another manager. */
+  changedElsewhere(product: string): void {
+    for (const listener of this.#listeners) listener(product);
+  }
+
+  /** Runs one work at a time, over all managers: publishing counts on blobs that collecting would take away. */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const run = this.#line.then(work);
+    // In this line first, so that one connection at most waits for other managers.
+    const run = this.#line.then(() => this.database.alone('releases', work));
     this.#line = run.catch(() => undefined);
     return run;
   }
@@ -235,6 +244,7 @@ export class Releases {
     ]);
     tx.afterCommit(() => {
       for (const listener of this.#listeners) listener(release.manifest.product);
+      this.#told(release.manifest.product);
     });
   }
 

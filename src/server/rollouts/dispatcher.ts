@@ -1,17 +1,23 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
+import type { Logger } from 'pino';
 import { plus, toIso, type Instant } from '../../core/kernel/index.js';
 import type { Command } from '../../protocol/node/index.js';
 import { Nodes } from '../fleet/index.js';
 import { Links } from '../gateway/index.js';
-import { newId, type Tx } from '../platform/index.js';
+import { BUS, Database, LOGGER, newId, type Bus, type Tx } from '../platform/index.js';
 import { commandsSent, meters } from '../platform/telemetry/index.js';
-import { insertCommands, type StoredCommand } from './commands.store.js';
+import { findCommands, insertCommands, type StoredCommand } from './commands.store.js';
 import type { RolloutMeta } from './rollouts.store.js';
 import { chunksOf } from './statements.js';
 import type { StoredTarget } from './targets.store.js';
 
 /** A node that stays away for a day has to be asked anew. */
 const COMMAND_LIFETIME_MS = 24 * 3_600_000;
+
+/** Commands that wait to be read; of more the sweep reminds. Ten times a rollout to 10 000 nodes. */
+const WAITING_MAX = 100_000;
+const BATCH = 500;
+const NOT_HELD = { generation: 1, heldBy: null };
 
 /**
  * Writes commands in the transaction that decides them, and hands them to the links after its
@@ -115,12 +121,13 @@ export class Dispatcher {
     );
     const commands = targets.map((target) => {
       const id = newId('cmd');
-      const generation = generations.get(target.nodeId) ?? 1;
+      const { generation, heldBy } = generations.get(target.nodeId) ?? NOT_HELD;
       return {
         id,
         nodeId: target.nodeId,
         service: target.service,
         rolloutId: meta.id,
+        heldBy,
         payload: make(target, { command_id: id, generation }),
       };
     });
@@ -134,6 +141,73 @@ export class Dispatcher {
         commands.map(({ id }) => id),
       );
       this.push(commands);
+      this.#tell(commands);
     });
+  }
+
+  /** Those of nodes that other managers have: they read them in SQL. */
+  #tell(commands: readonly { readonly id: string; readonly heldBy: string | null }[]): void {
+    const { elsewhere } = this.links;
+    const byManager = new Map<string, string[]>();
+    for (const { id, heldBy } of commands) {
+      if (heldBy === null || heldBy === elsewhere.managerId) continue;
+      const ids = byManager.get(heldBy);
+      if (ids === undefined) byManager.set(heldBy, [id]);
+      else ids.push(id);
+    }
+    for (const [managerId, ids] of byManager) elsewhere.tellCommands(managerId, ids);
+  }
+}
+
+/**
+ * Commands that another manager made for nodes that are here. Told are their ids; what they say is read in SQL, so
+ * nobody can command a node through Redis. What is lost the sweep finds within seconds.
+ */
+@Injectable()
+export class Errands implements BeforeApplicationShutdown {
+  readonly #waiting = new Set<string>();
+  #running: Promise<void> | null = null;
+
+  constructor(
+    private readonly database: Database,
+    private readonly dispatcher: Dispatcher,
+    @Inject(BUS) bus: Bus,
+    @Inject(LOGGER) private readonly log: Logger,
+  ) {
+    bus.hear('commands', ({ ids }) => this.#take(ids));
+  }
+
+  /** What is left the node hears at its next manager. */
+  async beforeApplicationShutdown(): Promise<void> {
+    this.#waiting.clear();
+    await this.#running;
+  }
+
+  #take(ids: readonly string[]): void {
+    for (const id of ids) if (this.#waiting.size < WAITING_MAX) this.#waiting.add(id);
+    this.#start();
+  }
+
+  #start(): void {
+    if (this.#waiting.size === 0) return;
+    this.#running ??= this.#run()
+      .catch((error: unknown) => {
+        this.#waiting.clear();
+        this.log.warn({ err: error }, 'commands could not be read; the sweep pushes them');
+      })
+      .finally(() => {
+        this.#running = null;
+        // Something may have come in between the last look and now.
+        this.#start();
+      });
+  }
+
+  async #run(): Promise<void> {
+    while (this.#waiting.size > 0) {
+      const ids = [...this.#waiting].slice(0, BATCH);
+      for (const id of ids) this.#waiting.delete(id);
+      const commands = await findCommands(this.database.read, ids);
+      this.dispatcher.push(commands.filter(({ status }) => status === 'open'));
+    }
   }
 }

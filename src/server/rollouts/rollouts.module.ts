@@ -18,7 +18,7 @@ import { Asks } from './asks.js';
 import { Chronicle } from './chronicle.js';
 import { CircumstancesBook } from './circumstances.js';
 import { CircumstancesController } from './circumstances.controller.js';
-import { Dispatcher } from './dispatcher.js';
+import { Dispatcher, Errands } from './dispatcher.js';
 import { Newcomers } from './newcomers.js';
 import { NodeLook } from './node-look.js';
 import { NodeSide } from './node-side.js';
@@ -51,6 +51,7 @@ import { Yanks } from './yanks.js';
     Chronicle,
     CircumstancesBook,
     Dispatcher,
+    Errands,
     Newcomers,
     NodeLook,
     NodeSide,

@@ -109,6 +109,11 @@ export class MortalDatabase {
     return this as unknown as Database;
   }
 
+  /** There is one manager at a time. */
+  alone<T>(_name: string, work: () => Promise<T>): Promise<T> {
+    return work();
+  }
+
   get isDead(): boolean {
     return this.#isDead;
   }

@@ -33,6 +33,7 @@ describe('the configuration', () => {
       logLevel: 'info',
       heartbeatMs: 15_000,
       permitLeaseMs: 10_000,
+      drainMs: 10_000,
       artifactBytesMax: 209_715_200,
       oidcFile: null,
       metricsListen: null,

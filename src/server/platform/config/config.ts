@@ -43,6 +43,8 @@ export interface Config {
   readonly logLevel: LogLevel;
   readonly heartbeatMs: number;
   readonly permitLeaseMs: number;
+  /** Over how long a manager that stops sends its nodes to the others, when there are others. */
+  readonly drainMs: number;
   readonly artifactBytesMax: number;
   /** Null means that artifacts lie in the data directory. */
   readonly s3: S3Config | null;
@@ -168,6 +170,7 @@ const Environment = z.object({
   // The link allows welcome messages of 100 ms to 10 minutes; shorter ones serve specs only.
   BELLWETHER_HEARTBEAT_MS: whole(HEARTBEAT_INTERVAL_MS, 100, 600_000),
   BELLWETHER_PERMIT_LEASE_MS: whole(PERMIT_LEASE_MS, 100, 60_000),
+  BELLWETHER_DRAIN_MS: whole(10_000, 0, 600_000),
   BELLWETHER_ARTIFACT_BYTES_MAX: whole(200 * 1024 * 1024, 1, 16 * GIB),
   BELLWETHER_FIND: z.enum(['on', 'off'], { error: 'take on or off' }).default('off'),
   BELLWETHER_TWO_PERSON_ABOVE_NODES: number(0, 1_000_000).optional(),
@@ -279,6 +282,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     logLevel: read.BELLWETHER_LOG_LEVEL,
     heartbeatMs: read.BELLWETHER_HEARTBEAT_MS,
     permitLeaseMs: read.BELLWETHER_PERMIT_LEASE_MS,
+    drainMs: read.BELLWETHER_DRAIN_MS,
     artifactBytesMax: read.BELLWETHER_ARTIFACT_BYTES_MAX,
     isFindOpen: read.BELLWETHER_FIND === 'on',
     twoPersonAboveNodes: read.BELLWETHER_TWO_PERSON_ABOVE_NODES ?? null,

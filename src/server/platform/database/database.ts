@@ -10,6 +10,9 @@ import type { Sql, SqlValue, Tx } from './sql.js';
 const RETRIES_MAX = 3;
 const RETRY_DELAY_MS = 10;
 
+/** What managers do one at a time. Numbers stay what they are: managers of two versions share them. */
+const LOCK_KEYS = { releases: 1 } as const;
+
 /** The one way to the tables, the same on SQLite and PostgreSQL. */
 export class Database {
   readonly kind: 'sqlite' | 'postgres';
@@ -53,6 +56,21 @@ export class Database {
    */
   async beginningWith<T>(check: (tx: Tx) => Promise<void>, work: () => Promise<T>): Promise<T> {
     return await this.#beginnings.run({ check, isDone: false }, work);
+  }
+
+  /**
+   * Runs a work that only one manager does at a time. Whoever calls it stands in a line of his own first: the lock
+   * takes a connection. It is a courtesy: a manager that loses its connection loses the lock, and works on.
+   */
+  async alone<T>(name: keyof typeof LOCK_KEYS, work: () => Promise<T>): Promise<T> {
+    const free = await this.#engine.lock(LOCK_KEYS[name]).catch((error: unknown) => {
+      throw this.#outage(error);
+    });
+    try {
+      return await work();
+    } finally {
+      await free();
+    }
   }
 
   /** Waits for running transactions, refuses new ones, closes the connections. Idempotent. */

@@ -19,6 +19,8 @@ export interface Engine {
   /** Sees committed rows only. */
   readonly read: Sql;
   begin(): Promise<EngineTx>;
+  /** Waits until nobody else, in whichever process, holds a lock of this number; the answer frees it. */
+  lock(key: number): Promise<() => Promise<void>>;
   /** Whether the same work may succeed when it is run again from the start. */
   isRetryable(error: unknown): boolean;
   /** Whether the database could not be reached or could not write, whatever was asked of it. */

@@ -10,6 +10,9 @@ const CONNECT_TIMEOUT_MS = 5_000;
 /** Any number, as long as every Bellwether takes the same: one migrates, the others wait. */
 const MIGRATION_LOCK = 7_301_958;
 
+/** The class of all our other advisory locks. */
+const LOCKS = 7_301_959;
+
 const INT8_OID = 20;
 const NUMERIC_OID = 1_700;
 
@@ -193,6 +196,24 @@ class PostgresEngine implements Engine {
           giveBack('broken');
         }
       },
+    };
+  }
+
+  /** It takes a connection of the pool for as long; when that is lost, so is the lock. */
+  async lock(key: number): Promise<() => Promise<void>> {
+    const { client, giveBack } = await borrow(this.#pool);
+    try {
+      await client.query('SELECT pg_advisory_lock($1, $2)', [LOCKS, key]);
+    } catch (error) {
+      giveBack('broken');
+      throw error;
+    }
+    return async () => {
+      const freed = client.query('SELECT pg_advisory_unlock($1, $2)', [LOCKS, key]);
+      await freed.then(
+        () => giveBack('sound'),
+        () => giveBack('broken'),
+      );
     };
   }
 

@@ -195,6 +195,11 @@ class SqliteEngine implements Engine {
     };
   }
 
+  /** There is one process, and it has lines of its own. */
+  async lock(): Promise<() => Promise<void>> {
+    return () => Promise.resolve();
+  }
+
   isRetryable(): boolean {
     return false;
   }

@@ -3,7 +3,7 @@ import { Queue, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { invariant } from '../../../core/kernel/index.js';
-import { RedisConnections, redisOptions } from './redis-connection.js';
+import { RedisConnections, redisOptions } from '../redis/connections.js';
 import type { Wakeups } from './wakeups.port.js';
 
 const QUEUE = 'wakeups';

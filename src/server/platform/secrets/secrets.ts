@@ -5,6 +5,7 @@ import type { MasterKey } from './master-key.js';
 
 /** Longer ones are no credentials. */
 const TEXT_BYTES_MAX = 64 * 1_024;
+const WRAPPED_LETTERS_MAX = 1024 * 1_024;
 const PURPOSE = /^[a-z][a-z0-9-]{0,63}$/;
 
 /** Where the sealed texts of one purpose lie. */
@@ -80,6 +81,27 @@ export class Secrets {
         `a secret (${purpose}) cannot be opened: ${whyNot(keyId, key !== undefined)}`,
         { kind: 'operational', cause },
       );
+    }
+  }
+
+  /**
+   * Seals up to 1 MiB for the way to another manager: nobody keeps it, so it need not be found when keys change. What
+   * is in `about` is bound in.
+   */
+  wrap(purpose: string, about: string, text: string): string {
+    invariant(PURPOSE.test(purpose), 'a purpose is a word');
+    invariant(text.length <= WRAPPED_LETTERS_MAX, 'this is too much to be wrapped');
+    return sealText(this.#current, { purpose: `way-${purpose}`, id: about }, text);
+  }
+
+  /** Null: no manager with a key of ours wrapped it for this. */
+  unwrap(purpose: string, about: string, sealed: string): string | null {
+    const key = this.#keys.get(keyIdOf(sealed) ?? '');
+    if (key === undefined) return null;
+    try {
+      return openText(key, { purpose: `way-${purpose}`, id: about }, sealed);
+    } catch {
+      return null;
     }
   }
 

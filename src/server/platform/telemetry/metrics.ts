@@ -95,6 +95,7 @@ const WAVE_REASONS = [
   'release_yanked',
 ];
 
+const BUS_TOPICS = ['commands', 'nodes', 'events', 'releases', 'poll_ask', 'poll_answer'];
 const TRANSPORTS = ['socket', 'poll'];
 const STATUS_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx', 'aborted'];
 const ROUTE_NAMES = [...Object.keys(ROUTES), 'none'];
@@ -140,6 +141,11 @@ export const METRICS = {
     type: 'counter',
     help: 'Messages to nodes, by type',
     labels: { type: ManagerMessage.options.map((option) => option.shape.type.value) },
+  }),
+  bellwether_bus_messages_total: metric({
+    type: 'counter',
+    help: 'Told to other managers, dropped as Redis was away or slow, or refused: nothing that a manager says',
+    labels: { topic: BUS_TOPICS, result: ['told', 'dropped', 'refused'] },
   }),
 
   // -- commands and permits -----------------------------------------------------------------

@@ -8,7 +8,7 @@ import { makeTempDir } from '../../../../test/support/databases.js';
 import { startTestManager } from '../../../../test/support/manager.js';
 import { startRedis, type RedisServer } from '../../../../test/support/redis.js';
 import { loadConfig } from '../index.js';
-import { openWakeups } from './index.js';
+import { openWakeups } from '../queue/index.js';
 
 const BACK_MS_MAX = 10_000;
 const OUT = 'Redis is out of reach: until it is back, the sweep leads rollouts on';

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import { redisUrl } from '../../../../test/support/redis.js';
-import { redisOptions } from './redis-connection.js';
+import { redisOptions } from './connections.js';
 
 describe('the address of Redis', () => {
   it('gives host, port, login and database', () => {

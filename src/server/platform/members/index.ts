@@ -1,0 +1,1 @@
+export { LEASE_MS, Members } from './members.js';
