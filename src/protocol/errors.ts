@@ -100,6 +100,30 @@ export const ERRORS = {
     'A sealed secret cannot be opened with the master keys that the manager has.',
     'Restore the row or the key from a backup, or set the secret again.',
   ),
+  target_not_empty: row(
+    null,
+    'critical',
+    'Where a backup, a restore or a move should go, there is something already.',
+    'Give an empty place; nothing was overwritten.',
+  ),
+  backup_damaged: row(
+    null,
+    'critical',
+    'A backup, or what was read back of it, is not what was written.',
+    'Take another backup; nothing of it is in use.',
+  ),
+  schema_differs: row(
+    null,
+    'critical',
+    'The tables are those of another version of Bellwether.',
+    'Take the version that the message names, or start this one on the database once.',
+  ),
+  value_not_storable: row(
+    null,
+    'critical',
+    'A row holds a value that the other database cannot keep.',
+    'Mend the row that the message names; nothing was moved.',
+  ),
   // -- access -------------------------------------------------------------------------------
   unauthenticated: row(
     401,

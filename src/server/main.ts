@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Starts the manager from its environment. Nothing else is imported up here: an old Node must be
+ * Starts the manager from its environment, or does a command on what it keeps. Nothing else is imported up here: an old Node must be
  * told so in words before it meets a native module that makes it crash.
  */
 const NODE_MAJOR_MIN = 24;
@@ -15,8 +15,9 @@ if (major < NODE_MAJOR_MIN) {
   );
   process.exit(EXIT_CONFIG);
 } else {
-  const { runManager } = await import('./run.js');
-  await runManager();
+  const [, , ...args] = process.argv;
+  const { runMaintenance, runManager } = await import('./run.js');
+  await (args.length === 0 ? runManager() : runMaintenance(args));
 }
 
 export {};

@@ -63,7 +63,13 @@ export async function startManager(options: {
   const dataDir = prepareDataDir(options.config.dataDir);
   const port = await choosePort(options.config);
   const config = Object.freeze({ ...withPort(options.config, port), dataDir: resolve(dataDir) });
-  const database = await openDatabase({ url: config.databaseUrl, dataDir, log });
+  const database = await openDatabase({
+    url: config.databaseUrl,
+    passwordFile: config.databasePasswordFile,
+    caFile: config.databaseCaFile,
+    dataDir,
+    log,
+  });
   let app: NestExpressApplication | null = null;
   try {
     const secrets = await openSecrets({ config, database, clock, log });

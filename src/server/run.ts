@@ -19,6 +19,18 @@ const OF_OPERATOR = ['config_invalid', 'master_key_wrong'];
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
+/** Does one command, such as a backup, and leaves with its exit code. */
+export async function runMaintenance(args: readonly string[]): Promise<void> {
+  // Loaded only here: a manager that runs has no use for it.
+  const { runCommand } = await import('./backup/index.js');
+  process.exitCode = await runCommand(args, {
+    config: configOfProcess,
+    now: () => Date.now(),
+    out: (text) => void process.stdout.write(text),
+    err: process.stderr,
+  });
+}
+
 /** Runs a manager until it is told to stop. The only place that ends the process. */
 export async function runManager(): Promise<void> {
   try {

@@ -33,6 +33,17 @@ export async function makePostgresDatabase(): Promise<{ url: string; drop(): Pro
   return { url: url.href, drop: () => onServer(`DROP DATABASE ${name} WITH (FORCE)`) };
 }
 
+/** One statement on a database, past everything of ours. */
+export async function queryOn(url: string, sql: string): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query(sql)).rows as unknown[];
+  } finally {
+    await client.end();
+  }
+}
+
 export function makeTempDir(): { path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), 'bellwether-test-'));
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };

@@ -8,11 +8,13 @@ import {
   readFileSync,
   rmSync,
   chmodSync,
+  writeFileSync,
 } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import type { CertificateFiles } from './certificates.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -68,45 +70,90 @@ function ready(server: ChildProcess): Promise<void> {
   });
 }
 
+/** A PostgreSQL of its own. Ended by its own handle. */
+export interface PostgresServer {
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+export interface PostgresSettings {
+  /** Of the user `bellwether`, who then has to give it. */
+  readonly password?: string;
+  /** It then takes TLS connections, and no others over the network. */
+  readonly tls?: CertificateFiles;
+}
+
 /**
- * Starts one PostgreSQL for the whole run, empty and thrown away at the end. It writes without
- * fsync: durability of PostgreSQL is not what we test.
+ * Starts an empty PostgreSQL on a free port, thrown away at the end. It writes without fsync: durability of
+ * PostgreSQL is not what we test.
  */
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+export async function startPostgres(given: PostgresSettings = {}): Promise<PostgresServer> {
   const identity = runAs();
   const root = mkdtempSync(join(tmpdir(), 'bellwether-postgres-'));
   chmodSync(root, 0o755);
   const data = join(root, 'data');
+  const own = (path: string): void => {
+    if (identity.uid !== undefined) chownSync(path, identity.uid, identity.gid ?? identity.uid);
+  };
   mkdirSync(data, { mode: 0o700 });
-  if (identity.uid !== undefined) chownSync(data, identity.uid, identity.gid ?? identity.uid);
+  own(data);
   const bin = await programs(root, identity);
   const options = { ...identity, cwd: root };
+  const passwordFile = join(root, 'password');
+  writeFileSync(passwordFile, given.password ?? '', { mode: 0o600 });
+  own(passwordFile);
+  const auth =
+    given.password === undefined
+      ? ['--auth=trust']
+      : ['--auth=scram-sha-256', `--pwfile=${passwordFile}`];
   const made = spawnSync(
     join(bin, 'initdb'),
-    ['-D', data, '-U', 'bellwether', '--auth=trust', '--no-sync', '-E', 'UTF8', '--locale=C'],
+    ['-D', data, '-U', 'bellwether', ...auth, '--no-sync', '-E', 'UTF8', '--locale=C'],
     { ...options, encoding: 'utf8' },
   );
   if (made.status !== 0)
     throw new Error(`initdb failed: ${made.stderr}${String(made.error ?? '')}`);
+  const tls: string[] = [];
+  if (given.tls !== undefined) {
+    const [cert, key] = [join(root, 'server.pem'), join(root, 'server.key')];
+    cpSync(given.tls.certFile, cert);
+    cpSync(given.tls.keyFile, key);
+    chmodSync(key, 0o600);
+    own(cert);
+    own(key);
+    tls.push('ssl=on', `ssl_cert_file=${cert}`, `ssl_key_file=${key}`);
+    const rules = join(data, 'pg_hba.conf');
+    writeFileSync(rules, readFileSync(rules, 'utf8').replaceAll(/^host /gm, 'hostssl '));
+  }
   const port = await freePort();
   const settings = [
     'listen_addresses=127.0.0.1',
     'unix_socket_directories=',
     'fsync=off',
     'max_connections=200',
+    ...tls,
   ].flatMap((setting) => ['-c', setting]);
   const server = spawn(join(bin, 'postgres'), ['-D', data, '-p', String(port), ...settings], {
     ...options,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   await ready(server);
-  project.provide('postgresUrl', `postgres://bellwether@127.0.0.1:${port}/postgres`);
-  return async () => {
-    server.removeAllListeners('exit');
-    const ended = once(server, 'exit');
-    // Fast shutdown: sessions that a failed test left open are cut.
-    server.kill('SIGINT');
-    await ended;
-    rmSync(root, { recursive: true, force: true });
+  return {
+    port,
+    stop: async () => {
+      server.removeAllListeners('exit');
+      const ended = once(server, 'exit');
+      // Fast shutdown: sessions that a failed test left open are cut.
+      server.kill('SIGINT');
+      await ended;
+      rmSync(root, { recursive: true, force: true });
+    },
   };
+}
+
+/** One PostgreSQL for the whole run. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const server = await startPostgres();
+  project.provide('postgresUrl', `postgres://bellwether@127.0.0.1:${server.port}/postgres`);
+  return () => server.stop();
 }

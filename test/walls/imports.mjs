@@ -18,6 +18,7 @@ export const SERVER_ORDER = [
   'overview',
   'find',
   'telemetry',
+  'backup',
 ];
 
 const SPEC = '[.]spec[.]ts$';

@@ -173,6 +173,7 @@ export const FORBIDDEN_IMPORTS: readonly Plant[] = [
       ['rollouts', 'overview'],
       ['overview', 'find'],
       ['find', 'telemetry'],
+      ['telemetry', 'backup'],
     ] as const
   ).map(([module, neighbour]) => ({
     rule: `server-${module}-looks-right`,

@@ -11,3 +11,4 @@ export { AuditModule } from './audit.module.js';
 export { AuditTree } from './audit-tree.js';
 export { CHECKPOINT_INTERVAL_MS, Checkpoints, type StoredCheckpoint } from './checkpoints.js';
 export { Segments, SEGMENTS_DIR, type Segment } from './segments.js';
+export { verifyStoredLog, type VerifiedLog } from './stored-log.js';

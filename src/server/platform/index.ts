@@ -10,10 +10,26 @@ export {
 } from './config/index.js';
 export {
   Database,
+  fillPostgres,
+  fillSqlite,
+  holdDataDir,
+  lineOfRow,
+  MIGRATION_NAMES,
   openDatabase,
+  postgresAddress,
   prepareDataDir,
+  readPostgres,
+  readSqlite,
+  rowOfLine,
+  ROWS_BYTES_MAX,
+  ROWS_MAX,
+  SQLITE_FILE,
+  type Row,
   type Sql,
   type SqlValue,
+  type Table,
+  type TableReader,
+  type TableWriter,
   type Tx,
 } from './database/index.js';
 export {

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { meters, OTHER } from '../telemetry/index.js';
 import { RedisConnections, redisOptions } from '../redis/connections.js';
+import type { RedisLogin } from '../redis/login.js';
 import type { Bus } from './bus.port.js';
 import { Ears } from './ears.js';
 import { write, type MessageOf, type Topic } from './topics.js';
@@ -21,6 +22,7 @@ const HEARD_PER_SECOND_MAX = 10_000;
 export interface RedisBusOptions {
   readonly url: string;
   readonly ca: string | null;
+  readonly login?: RedisLogin;
   /** Installations on one Redis tell their managers apart by it. */
   readonly prefix: string;
   readonly log: Logger;
@@ -55,12 +57,12 @@ export class RedisBus implements Bus {
   #second = 0;
   #heardInSecond = 0;
 
-  constructor({ url, ca, prefix, log, ...more }: RedisBusOptions) {
+  constructor({ url, ca, login, prefix, log, ...more }: RedisBusOptions) {
     this.#heardPerSecondMax = more.heardPerSecondMax ?? HEARD_PER_SECOND_MAX;
     this.#prefix = `${prefix}:bus`;
     this.#redis = new RedisConnections(log);
     this.#ears = new Ears(log);
-    const options = redisOptions(url, ca);
+    const options = redisOptions(url, ca, login);
     // A hint that waits for an outage to end is worth nothing.
     this.#speaker = this.#redis.open({ ...options, enableOfflineQueue: false });
     // Subscribes again by itself after each outage.

@@ -22,7 +22,12 @@ describe('the configuration', () => {
       publicUrl: 'http://127.0.0.1:8480',
       publicOrigin: 'http://127.0.0.1:8480',
       databaseUrl: null,
+      databasePasswordFile: null,
+      databaseCaFile: null,
       redisUrl: null,
+      redisPasswordFile: null,
+      redisSentinels: [],
+      redisSentinelPasswordFile: null,
       requestsPerMinute: 6_000,
       tls: null,
       trustedProxies: [],
@@ -179,7 +184,7 @@ describe('the configuration', () => {
   it('shows no password when it is printed', () => {
     const shown = redactedConfig(
       loadConfig({
-        DATABASE_URL: 'postgres://ann:s3cret@db.example:5432/fleet?password=s3cret',
+        DATABASE_URL: 'postgres://ann:s3cret@db.example:5432/fleet?sslmode=require',
         REDIS_URL: 'rediss://ann:s3cret@redis.example:6380/2',
       }),
     );

@@ -16,6 +16,13 @@ import {
   type S3Config,
 } from './storage.js';
 import {
+  isPostgresUrl,
+  isRedisUrl,
+  problemsOfStores,
+  sentinelsOf,
+  StoresEnvironment,
+} from './stores.js';
+import {
   listenOf,
   otelOf,
   TelemetryEnvironment,
@@ -34,8 +41,17 @@ export interface Config {
   readonly publicOrigin: string;
   /** Null means SQLite in the data directory. */
   readonly databaseUrl: string | null;
+  /** A file with the password of PostgreSQL; null: it is in the address. */
+  readonly databasePasswordFile: string | null;
+  /** Certificates (PEM) of whom to trust when PostgreSQL speaks TLS; null: whom Node trusts. */
+  readonly databaseCaFile: string | null;
   /** Null means that wake-ups are timers of this process. */
   readonly redisUrl: string | null;
+  /** A file with the password of Redis; null: it is in the address. */
+  readonly redisPasswordFile: string | null;
+  /** Who knows where Redis is, as `host:port`; the host in the address is then the name that they know. */
+  readonly redisSentinels: readonly string[];
+  readonly redisSentinelPasswordFile: string | null;
   /** Certificates (PEM) of whom to trust when Redis speaks TLS; null: whom Node trusts. */
   readonly redisCaFile: string | null;
   /** Keys in Redis begin with it. */
@@ -116,14 +132,6 @@ const isOrigin = (text: string): boolean => {
   return pathname === '/' && `${search}${hash}${username}${password}` === '';
 };
 
-/** Host, perhaps a port, a login and a number of the database; nothing that would be overlooked. */
-const isRedisUrl = (text: string): boolean => {
-  if (!isUrl(text, 'redis:', 'rediss:')) return false;
-  const { hostname, pathname, search, hash, username, password } = new URL(text);
-  const isPlain = hostname !== '' && /^\/?\d{0,4}$/.test(pathname) && `${search}${hash}` === '';
-  return isPlain && !/%(?![0-9a-f]{2})/i.test(`${username}${password}`);
-};
-
 const FilePath = z.string().refine((text) => !text.includes('\0'), 'take the NUL character out');
 
 /** Every variable with its limits; the message of a check is the fix that the operator reads. */
@@ -145,10 +153,13 @@ const Environment = z.object({
   DATABASE_URL: z
     .string()
     .refine(
-      (text) => isUrl(text, 'postgres:', 'postgresql:'),
-      'give postgres://user:password@host:5432/database, or leave the variable out for SQLite',
+      isPostgresUrl,
+      'give postgres://user:password@host:5432/database, or leave the variable out for SQLite; ' +
+        'besides, it may have sslmode (disable, require, verify-ca, verify-full), sslrootcert and host',
     )
     .optional(),
+  BELLWETHER_DATABASE_PASSWORD_FILE: FilePath.optional(),
+  BELLWETHER_DATABASE_CA_FILE: FilePath.optional(),
   REDIS_URL: z
     .string()
     .refine(
@@ -156,10 +167,10 @@ const Environment = z.object({
       'give redis://user:password@host:6379/0 (rediss:// with TLS), or leave the variable out',
     )
     .optional(),
-  BELLWETHER_REDIS_CA_FILE: z
-    .string()
-    .refine((text) => !text.includes('\0'), 'take the NUL character out')
-    .optional(),
+  BELLWETHER_REDIS_CA_FILE: FilePath.optional(),
+  BELLWETHER_REDIS_PASSWORD_FILE: FilePath.optional(),
+  BELLWETHER_REDIS_SENTINELS: StoresEnvironment.sentinels,
+  BELLWETHER_REDIS_SENTINEL_PASSWORD_FILE: FilePath.optional(),
   BELLWETHER_REDIS_PREFIX: z
     .string()
     .regex(/^[A-Za-z0-9_-]{1,64}$/, 'take up to 64 letters, digits, - and _')
@@ -258,14 +269,12 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
         `BELLWETHER_HOST=${host}`,
     );
   }
-  const redis = given['REDIS_URL'] ?? '';
-  if (given['BELLWETHER_REDIS_CA_FILE'] !== undefined && !redis.startsWith('rediss:')) {
-    problems.push(
-      'BELLWETHER_REDIS_CA_FILE: give REDIS_URL as rediss://, or leave this one out; without TLS ' +
-        'nobody proves anything',
-    );
-  }
-  problems.push(...problemsOfS3(given), ...problemsOfTls(given), ...problemsOfMasterKey(given));
+  problems.push(
+    ...problemsOfStores(given),
+    ...problemsOfS3(given),
+    ...problemsOfTls(given),
+    ...problemsOfMasterKey(given),
+  );
   if (parsed.success) problems.push(...problemsOfPace(parsed.data));
   if (!parsed.success || problems.length > 0) throw invalidConfig(problems);
   const read = parsed.data;
@@ -276,7 +285,12 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     publicUrl: '',
     publicOrigin: '',
     databaseUrl: read.DATABASE_URL ?? null,
+    databasePasswordFile: read.BELLWETHER_DATABASE_PASSWORD_FILE ?? null,
+    databaseCaFile: read.BELLWETHER_DATABASE_CA_FILE ?? null,
     redisUrl: read.REDIS_URL ?? null,
+    redisPasswordFile: read.BELLWETHER_REDIS_PASSWORD_FILE ?? null,
+    redisSentinels: sentinelsOf(read.BELLWETHER_REDIS_SENTINELS ?? ''),
+    redisSentinelPasswordFile: read.BELLWETHER_REDIS_SENTINEL_PASSWORD_FILE ?? null,
     redisCaFile: read.BELLWETHER_REDIS_CA_FILE ?? null,
     redisPrefix: read.BELLWETHER_REDIS_PREFIX,
     logLevel: read.BELLWETHER_LOG_LEVEL,
@@ -351,7 +365,7 @@ export function redactedConfig(
   config: Config,
 ): Readonly<Record<string, string | number | boolean | null>> {
   const { databaseUrl, redisUrl, s3, tls, trustedProxies, ...others } = config;
-  const { sinkNetworks, masterKey, metricsListen, otel, ...rest } = others;
+  const { sinkNetworks, masterKey, metricsListen, otel, redisSentinels, ...rest } = others;
   return {
     ...rest,
     masterKey: masterKey.file ?? (masterKey.value === null ? 'in the data directory' : 'given'),
@@ -360,6 +374,7 @@ export function redactedConfig(
     tls: tls === null ? 'none' : tls.certFile,
     trustedProxies: trustedProxies.join(','),
     sinkNetworks: sinkNetworks.join(','),
+    redisSentinels: redisSentinels.join(','),
     s3: s3 === null ? 'none' : `${s3.endpoint}/${s3.bucket}/${s3.prefix}`,
     databaseUrl: databaseUrl === null ? 'sqlite' : withoutLogin(databaseUrl),
     redisUrl: redisUrl === null ? 'none' : withoutLogin(redisUrl),

@@ -6,9 +6,15 @@ declare module 'better-sqlite3' {
     all(...params: unknown[]): unknown[];
     get(...params: unknown[]): unknown;
     run(...params: unknown[]): { changes: number; lastInsertRowid: number | bigint };
+    /** From here on rows come as lists of their values. */
+    raw(): this;
+    iterate(...params: unknown[]): IterableIterator<unknown>;
   }
   class BetterSqlite3 {
-    constructor(path: string, options?: { readonly?: boolean; timeout?: number });
+    constructor(
+      path: string,
+      options?: { readonly?: boolean; fileMustExist?: boolean; timeout?: number },
+    );
     prepare(sql: string): Statement;
     exec(sql: string): this;
     pragma(text: string): unknown;

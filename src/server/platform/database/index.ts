@@ -1,3 +1,23 @@
 export { Database } from './database.js';
-export { openDatabase, prepareDataDir } from './open.js';
+export { holdDataDir, openDatabase, prepareDataDir } from './open.js';
 export type { Sql, SqlValue, Tx } from './sql.js';
+export {
+  authorityIn,
+  postgresAddress,
+  secretIn,
+  type PostgresAddress,
+} from './postgres-address.js';
+export { SQLITE_FILE } from './sqlite-engine.js';
+export { fillPostgres, readPostgres } from './postgres-tables.js';
+export { fillSqlite, readSqlite } from './sqlite-tables.js';
+export {
+  lineOfRow,
+  MIGRATION_NAMES,
+  rowOfLine,
+  ROWS_BYTES_MAX,
+  ROWS_MAX,
+  type Row,
+  type Table,
+  type TableReader,
+  type TableWriter,
+} from './table-rows.js';

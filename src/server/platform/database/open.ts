@@ -1,9 +1,11 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
+import { FleetError } from '../../../core/kernel/index.js';
 import { invalidConfig } from '../config/index.js';
 import { Database } from './database.js';
 import { errorCode } from './engine.js';
+import { tlsAdvice, type PostgresAddress } from './postgres-address.js';
 import { openPostgres } from './postgres-engine.js';
 import { lockDataDir, openSqlite } from './sqlite-engine.js';
 
@@ -36,18 +38,20 @@ export function prepareDataDir(dataDir: string): string {
  */
 export async function openDatabase(options: {
   readonly url: string | null;
+  readonly passwordFile?: string | null;
+  readonly caFile?: string | null;
   readonly dataDir: string;
   readonly log: Logger;
 }): Promise<Database> {
-  const { url, log } = options;
-  return url === null ? await onSqlite(options.dataDir, log) : await onPostgres(url, log);
+  const { url, passwordFile = null, caFile = null, log } = options;
+  if (url === null) return await onSqlite(options.dataDir, log);
+  return await onPostgres({ url, passwordFile, caFile }, log);
 }
 
-async function onSqlite(dataDir: string, log: Logger): Promise<Database> {
-  const path = prepareDataDir(dataDir);
-  let lock;
+/** Holds the directory for this process alone. Throws `config_invalid` when another one has it. */
+export function holdDataDir(path: string): { release(): void } {
   try {
-    lock = lockDataDir(path);
+    return lockDataDir(path);
   } catch (error) {
     const problem =
       errorCode(error) === 'SQLITE_BUSY'
@@ -55,6 +59,11 @@ async function onSqlite(dataDir: string, log: Logger): Promise<Database> {
         : `the directory ${path} cannot be used (${textOf(error)}); look at its owner and its disk`;
     throw invalidConfig([`BELLWETHER_DATA_DIR: ${problem}`], error);
   }
+}
+
+async function onSqlite(dataDir: string, log: Logger): Promise<Database> {
+  const path = prepareDataDir(dataDir);
+  const lock = holdDataDir(path);
   try {
     const engine = await openSqlite(path);
     const held = lock;
@@ -76,19 +85,26 @@ async function onSqlite(dataDir: string, log: Logger): Promise<Database> {
   }
 }
 
-async function onPostgres(url: string, log: Logger): Promise<Database> {
+async function onPostgres(address: PostgresAddress, log: Logger): Promise<Database> {
   try {
-    const engine = await openPostgres(url, (error) => {
+    const engine = await openPostgres(address, (error) => {
       log.warn({ err: error }, 'an idle database connection was lost');
     });
     return new Database(engine, log);
   } catch (error) {
-    throw invalidConfig(
-      [
-        `DATABASE_URL: PostgreSQL at ${new URL(url).host} cannot be used (${textOf(error)}); ` +
-          'check host, database, user, password and that the user may create tables',
-      ],
-      error,
-    );
+    throw asPostgresProblem(address, error);
   }
+}
+
+/** Why a start or a command ends here: `config_invalid`, without the password. */
+export function asPostgresProblem({ url }: PostgresAddress, error: unknown): unknown {
+  if (error instanceof FleetError) return error;
+  const advice =
+    tlsAdvice(errorCode(error)) ??
+    'check host, database, user, password and that the user may create tables';
+  const { host } = new URL(url);
+  return invalidConfig(
+    [`DATABASE_URL: PostgreSQL at ${host} cannot be used (${textOf(error)}); ${advice}`],
+    error,
+  );
 }

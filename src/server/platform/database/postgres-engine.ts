@@ -1,14 +1,15 @@
 import pg from 'pg';
-import { DataSource } from 'typeorm';
+import { DataSource, type DataSourceOptions } from 'typeorm';
 import { MIGRATIONS } from '../../../../migrations/index.js';
 import { errorCode, type Engine, type EngineTx } from './engine.js';
+import { loginOf, type PostgresAddress } from './postgres-address.js';
 import type { Sql, SqlValue } from './sql.js';
 
 /** Several managers may share one server with the usual limit of 100 connections. */
 const POOL_SIZE = 10;
 const CONNECT_TIMEOUT_MS = 5_000;
 /** Any number, as long as every Bellwether takes the same: one migrates, the others wait. */
-const MIGRATION_LOCK = 7_301_958;
+export const MIGRATION_LOCK = 7_301_958;
 
 /** The class of all our other advisory locks. */
 const LOCKS = 7_301_959;
@@ -27,7 +28,7 @@ function asNumber(text: string): number {
 
 type ParserOf = (oid: number, format?: 'text' | 'binary') => (text: string) => unknown;
 
-const getTypeParser = ((oid: number, format?: 'text' | 'binary') =>
+export const getTypeParser = ((oid: number, format?: 'text' | 'binary') =>
   oid === INT8_OID || oid === NUMERIC_OID
     ? asNumber
     : (pg.types.getTypeParser as ParserOf)(
@@ -57,7 +58,7 @@ const storable = (value: SqlValue): SqlValue =>
 
 type Queryable = Pick<pg.ClientBase, 'query'>;
 
-const sqlOf = (client: Queryable): Sql => {
+export const sqlOf = (client: Queryable): Sql => {
   const query = async (sql: string, params: readonly SqlValue[] = []): Promise<pg.QueryResult> =>
     await client.query(numbered(sql), params.map(storable));
   return {
@@ -87,14 +88,20 @@ async function insertRows(
   }
 }
 
-/** Connects and migrates; a second manager that starts meanwhile waits for the first. */
-export async function openPostgres(
-  url: string,
+/** How TypeORM is to connect. It reads no `sslmode` out of an address, so it is given the parts. */
+export function sourceOf(
+  address: PostgresAddress,
   onPoolError: (error: unknown) => void,
-): Promise<Engine> {
-  const source = new DataSource({
+): DataSourceOptions {
+  const { user, ...login } = loginOf(address);
+  return {
     type: 'postgres',
-    url,
+    host: login.host,
+    port: login.port,
+    username: user,
+    ...(login.password === undefined ? {} : { password: login.password }),
+    database: login.database,
+    ssl: login.ssl,
     migrations: MIGRATIONS,
     migrationsTransactionMode: 'each',
     connectTimeoutMS: CONNECT_TIMEOUT_MS,
@@ -104,7 +111,15 @@ export async function openPostgres(
     installExtensions: false,
     poolErrorHandler: onPoolError,
     extra: { types: { getTypeParser } },
-  });
+  };
+}
+
+/** Connects and migrates; a second manager that starts meanwhile waits for the first. */
+export async function openPostgres(
+  address: PostgresAddress,
+  onPoolError: (error: unknown) => void,
+): Promise<Engine> {
+  const source = new DataSource(sourceOf(address, onPoolError));
   await source.initialize();
   try {
     const pool = (source.driver as unknown as { readonly master: pg.Pool }).master;

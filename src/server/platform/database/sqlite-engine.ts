@@ -15,7 +15,7 @@ export const SQLITE_FILE = 'bellwether.db';
 const LOCK_FILE = 'manager.lock';
 
 /** Statements of one connection, prepared once and kept. */
-class SqliteConnection implements Sql {
+export class SqliteConnection implements Sql {
   readonly #raw: BetterSqlite3;
   readonly #statements = new Map<string, Statement>();
   /** One for each table that rows are put into in bulk. */

@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { invariant } from '../../../core/kernel/index.js';
 import { RedisConnections, redisOptions } from '../redis/connections.js';
+import type { RedisLogin } from '../redis/login.js';
 import type { Wakeups } from './wakeups.port.js';
 
 const QUEUE = 'wakeups';
@@ -31,6 +32,8 @@ export interface BullMqOptions {
   readonly url: string;
   /** Certificates (PEM) of whom to trust with TLS; null or left out: whom Node trusts. */
   readonly ca?: string | null;
+  /** Passwords out of files, and sentinels. */
+  readonly login?: RedisLogin;
   /** Installations on one Redis tell their queues apart by it. */
   readonly prefix: string;
   readonly now: () => number;
@@ -60,7 +63,7 @@ export class BullMqWakeups implements Wakeups {
   constructor(options: BullMqOptions) {
     this.#options = options;
     this.#redis = new RedisConnections(options.log);
-    this.#client = this.#redis.open(redisOptions(options.url, options.ca));
+    this.#client = this.#redis.open(redisOptions(options.url, options.ca, options.login));
     this.#redis.checkEviction(this.#client);
     this.#queue = new Queue(QUEUE, {
       connection: this.#client,

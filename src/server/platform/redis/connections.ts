@@ -1,14 +1,13 @@
-import { connect, isIP, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
-import { AbstractConnector, Redis, type RedisOptions } from 'ioredis';
+import { Redis, type RedisOptions } from 'ioredis';
 import type { Logger } from 'pino';
+import { LastingConnector, placeOf, sentinelConnector, tlsOptions } from './lasting-sockets.js';
+import { NO_LOGIN, type RedisLogin } from './login.js';
 
 const RECONNECT_STEP_MS = 100;
 const RECONNECT_MAX_MS = 2_000;
 /** A server that takes commands and answers none is as good as gone. BullMQ blocks 10 s at most. */
 const SILENCE_MAX_MS = 15_000;
 const CONNECT_MAX_MS = 5_000;
-const DISCONNECT_MAX_MS = 2_000;
 /** Errors of a server that can be reached, such as a full one, come with every command. */
 const COMPLAIN_EVERY_MS = 10_000;
 /** A step that the outage cut short can fail moments after it. What is really wrong is still wrong later. */
@@ -16,58 +15,46 @@ const AFTERMATH_MS = 2_000;
 
 /**
  * What ioredis needs to know of `redis[s]://user:password@host:port/database`. With TLS, `ca` is trusted
- * and nobody else; without it, whom Node trusts.
+ * and nobody else; without it, whom Node trusts. With sentinels, the host is the name that they know, and
+ * they say where that is; then with TLS they speak it too.
  */
-export function redisOptions(url: string, ca: string | null = null): RedisOptions {
+export function redisOptions(
+  url: string,
+  ca: string | null = null,
+  login: RedisLogin = NO_LOGIN,
+): RedisOptions {
   const { protocol, hostname, port, username, password, pathname } = new URL(url);
-  const host = hostname.replace(/^\[(.*)\]$/, '$1');
+  const host = decodeURIComponent(hostname).replace(/^\[(.*)\]$/, '$1');
+  const isTls = protocol === 'rediss:';
+  const secret = login.password ?? decodeURIComponent(password);
   return {
     host,
     port: Number(port || 6379),
     db: Number(pathname.slice(1) || 0),
     ...(username === '' ? {} : { username: decodeURIComponent(username) }),
-    ...(password === '' ? {} : { password: decodeURIComponent(password) }),
-    ...(protocol === 'rediss:' ? { tls: tlsOptions(host, ca) } : {}),
+    ...(secret === '' ? {} : { password: secret }),
+    ...(isTls ? { tls: tlsOptions(host, ca) } : {}),
     // BullMQ asks for it: commands wait for the connection, they do not fail.
     maxRetriesPerRequest: null,
     retryStrategy: (attempts) => Math.min(RECONNECT_MAX_MS, RECONNECT_STEP_MS * attempts),
     socketTimeout: SILENCE_MAX_MS,
     connectTimeout: CONNECT_MAX_MS,
-    Connector: LastingConnector,
+    ...connectorOf(host, isTls ? { ca } : undefined, login),
   };
 }
 
-/**
- * Opens sockets whose errors are always heard. The one of ioredis hears the first only, and a socket with
- * TLS may have two: after a certificate that is refused, the server can still complain of how it ended.
- * An error that nobody hears would end the process.
- */
-class LastingConnector extends AbstractConnector {
-  readonly #options: RedisOptions;
-
-  constructor(options: unknown) {
-    const given = options as RedisOptions;
-    super(given.disconnectTimeout ?? DISCONNECT_MAX_MS);
-    this.#options = given;
-  }
-
-  connect(): Promise<Socket> {
-    this.connecting = true;
-    const { host = 'localhost', port = 6379, tls } = this.#options;
-    const stream = tls === undefined ? connect({ host, port }) : connectTls({ host, port, ...tls });
-    stream.on('error', (error) => {
-      this.firstError ??= error;
-    });
-    this.stream = stream;
-    return Promise.resolve(stream);
-  }
+function connectorOf(
+  name: string,
+  tls: { readonly ca: string | null } | undefined,
+  { sentinels, sentinelPassword: password }: RedisLogin,
+): Pick<RedisOptions, 'Connector' | 'reconnectOnError'> {
+  if (sentinels.length === 0) return { Connector: LastingConnector };
+  return {
+    Connector: sentinelConnector({ name, places: sentinels.map(placeOf), password, tls }),
+    // A master that was relieved takes no writes: ask who is, and send it there.
+    reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
+  };
 }
-
-const tlsOptions = (host: string, ca: string | null): NonNullable<RedisOptions['tls']> => ({
-  // An address has no name that could be asked for.
-  ...(isIP(host) === 0 ? { servername: host } : {}),
-  ...(ca === null ? {} : { ca }),
-});
 
 /**
  * The connections of one adapter: they mend themselves and come up in the background. An outage is

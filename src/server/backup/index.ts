@@ -1,0 +1,1 @@
+export { runCommand, USAGE, type ProgramWorld } from './program.js';
