@@ -13,7 +13,13 @@ const MENU = [
   ['Begin', ['docs/quick-start.md', 'docs/concepts.md', 'docs/install.md']],
   [
     'Roll out',
-    ['docs/roll-out-safely.md', 'docs/rollouts.md', 'docs/releases.md', 'docs/trust.md'],
+    [
+      'docs/roll-out-safely.md',
+      'docs/rehearse-a-rollout.md',
+      'docs/rollouts.md',
+      'docs/releases.md',
+      'docs/trust.md',
+    ],
   ],
   ['Nodes', ['docs/agent.md', 'docs/agent-connection.md', 'docs/sdk.md']],
   [
@@ -37,7 +43,7 @@ const MENU = [
       'docs/threat-model.md',
     ],
   ],
-  ['Operate', ['docs/operate.md', 'troubleshooting', 'docs/errors.md']],
+  ['Operate', ['docs/operate.md', 'docs/performance.md', 'troubleshooting', 'docs/errors.md']],
   ['Reference', ['docs/cli.md', 'api']],
 ];
 /** Pages from elsewhere in the repository, under names of their own. */

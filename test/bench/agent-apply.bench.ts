@@ -116,6 +116,7 @@ describe('an agent that applies 200 MB', () => {
           if ((await agent.version()) !== version) throw new Error('not yet');
         }, 300_000);
         compared(`memory while applying ${version}`, {
+          row: 'agent_apply',
           unit: 'MB',
           baseline: ['at rest before', atRest],
           measured: ['highest', memoryMb(pid, 'VmHWM')],

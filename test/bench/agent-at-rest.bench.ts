@@ -128,12 +128,14 @@ describe('an agent at rest', () => {
     );
     const hours = REST_MS / 3_600_000;
     compared('CPU at rest', {
+      row: 'agent_cpu',
       unit: 's/hour',
       baseline: ['bare process', others / hours],
       measured: ['agent', owns / hours],
     });
     for (const what of ['VmRSS', 'RssAnon'] as const) {
       compared(`memory with one idle link (${what})`, {
+        ...(what === 'VmRSS' ? { row: 'agent_rss' } : {}),
         unit: 'MB',
         baseline: ['bare process', memoryMb(other, what)],
         measured: ['agent', memoryMb(own, what)],
@@ -156,6 +158,7 @@ describe('an agent at rest', () => {
       agents.push(await timeToConnect(() => agent(folder)));
     }
     compared('start to first connection (median)', {
+      row: 'agent_start',
       unit: 'ms',
       baseline: ['bare process', median(bares)],
       measured: ['agent', median(agents)],

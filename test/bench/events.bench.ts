@@ -213,6 +213,7 @@ describe.each(['sqlite', 'postgres'] as const)('the last 50 events (%s)', (kind)
       const small = await timesOf(few.database, wanted, 2_000);
       const large = await timesOf(many.database, wanted, ROWS);
       compared(`${kind}: last 50 ${what} in ${ROWS} (median)`, {
+        ...(what === 'of a group' ? { row: 'events_page' } : {}),
         unit: 'ms',
         baseline: ['in 2000', median(small)],
         measured: [`p99 ${quantile(large, 0.99).toFixed(2)} ms, median`, median(large)],
@@ -240,6 +241,7 @@ describe('events of nodes, made durable and acknowledged', () => {
         const least = (paces: readonly Pace[]): number =>
           Math.min(...paces.map(({ cpuMicros }) => cpuMicros));
         compared(`events a second, ${what}`, {
+          ...(what === 'empty log' ? { row: 'events' } : {}),
           unit: '/s',
           baseline: ['raw inserts', most(raw)],
           measured: ['ingest', most(ours)],
@@ -258,6 +260,7 @@ describe('events of nodes, made durable and acknowledged', () => {
       await fill(database, ROWS);
       const full = await best(`${ROWS} rows`);
       compared(`ingest at ${ROWS} rows against an empty log`, {
+        row: 'events_full',
         unit: '/s',
         baseline: ['empty', empty],
         measured: ['full', full],
@@ -271,6 +274,7 @@ describe('events of nodes, made durable and acknowledged', () => {
       const random = seededRandom('pages');
       const deep = await timesOf(() => `&before=${100 + random.below(ROWS)}`);
       compared(`GET of the last 50 of a group and below, ${ROWS} rows`, {
+        row: 'events_page_http',
         unit: 'ms',
         baseline: ['median', median(ofGroup)],
         measured: ['p99', quantile(ofGroup, 0.99)],

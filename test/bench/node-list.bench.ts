@@ -6,6 +6,7 @@ import { openDatabase } from '../../src/server/platform/database/index.js';
 import { makeTempDir, silentLog } from '../support/databases.js';
 import { aHost } from '../support/manager.js';
 import { aService } from '../support/node-link.js';
+import { compared } from './measure.js';
 
 const NODES = 100_000;
 const GROUPS = 50;
@@ -79,7 +80,7 @@ describe('the list of nodes', () => {
       });
     }
     const search = new NodeSearch(database, nodes);
-    const take = async (work: () => Promise<unknown>): Promise<string> => {
+    const take = async (work: () => Promise<unknown>): Promise<readonly [number, number]> => {
       const times: number[] = [];
       for (let round = 0; round < ROUNDS; round += 1) {
         const startedAt = performance.now();
@@ -87,14 +88,23 @@ describe('the list of nodes', () => {
         times.push(performance.now() - startedAt);
       }
       times.sort((a, b) => a - b);
-      const at = (share: number): string =>
-        (times[Math.floor(times.length * share)] ?? 0).toFixed(1);
-      return `p50 ${at(0.5)} ms | p99 ${at(0.99)} ms`;
+      const at = (share: number): number => times[Math.floor(times.length * share)] ?? 0;
+      return [at(0.5), at(0.99)];
     };
     for (const [what, filter, order] of FILTERS) {
       const page = await take(() => search.page(filter, order, { after: null, limit: 51 }));
       const count = await take(() => search.count(filter));
-      process.stdout.write(`| ${what} | page ${page} | count ${count} |\n`);
+      for (const [kind, [p50, p99]] of [
+        ['page', page],
+        ['count', count],
+      ] as const) {
+        compared(`100 000 nodes, ${what}: ${kind}`, {
+          ...(kind === 'page' ? { row: 'node_list' } : {}),
+          unit: 'ms',
+          baseline: ['p50', p50],
+          measured: ['p99', p99],
+        });
+      }
     }
     await database.close();
     dir.remove();

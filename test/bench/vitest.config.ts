@@ -5,7 +5,7 @@ export default defineConfig({
   oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
   test: {
     include: ['test/bench/**/*.bench.ts'],
-    globalSetup: ['test/support/postgres.ts'],
+    globalSetup: ['test/support/postgres.ts', 'test/support/redis.ts'],
     pool: 'forks',
     execArgv: ['--expose-gc'],
     maxWorkers: 1,

@@ -17,6 +17,7 @@ const READS_ENVIRONMENT = [
   'src/agent/sd-notify.ts',
   'src/cli/main.ts',
   'src/demo/**/*.ts',
+  'src/simulator/live/main.ts',
   'test/**/*.ts',
 ];
 

@@ -23,8 +23,8 @@ export const SERVER_ORDER = [
 
 const SPEC = '[.]spec[.]ts$';
 
-/** The simulator ties the manager together without Nest: here it takes its parts, behind the doors. */
-const REAL_PARTS = '^src/simulator/world/parts[.]ts$';
+/** The simulators tie manager and agent together without their shells: here they take their parts, behind the doors. */
+const REAL_PARTS = '^src/simulator/(world|live)/parts[.]ts$';
 
 /** What rules may stand on: libraries that do no IO, and hashing and signatures. */
 const PURE_LIBRARIES = [
