@@ -83,7 +83,8 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
     this.book.forget(node.nodeId);
     const now = this.clock.now();
     const { elsewhere } = this.links;
-    await this.database.transaction(async (tx) => {
+    // Ten thousand may come in one minute, when the network is back.
+    await this.database.together(async (tx) => {
       // A manager that stood still must not take a node away from where it is by now.
       const managerId = await elsewhere.require(tx);
       const was = await holdLink(tx, this.database.kind, node.nodeId);
@@ -114,7 +115,7 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
 
   async left(node: NodeIdentity, sessionId: string, reason: string): Promise<void> {
     await this.book.flush();
-    await this.database.transaction(async (tx) => {
+    await this.database.together(async (tx) => {
       // A newer link may have come while this waited for its turn: then nobody left.
       if (this.links.online(node.nodeId)) return;
       const now = this.clock.now();

@@ -23,7 +23,6 @@ import type {
 import type { NodeEventObserver, NodeNews } from '../events/index.js';
 import type { CommandHandler, NodeIdentity, PermitAnswer } from '../gateway/index.js';
 import { type Clock, CLOCK, CONFIG, type Config, Database, type Tx } from '../platform/index.js';
-import { JointCommits } from '../platform/database/index.js';
 import { meters } from '../platform/telemetry/index.js';
 import {
   findCommands,
@@ -80,17 +79,12 @@ type Progress = Extract<Report, { kind: 'progress' }>;
  */
 @Injectable()
 export class NodeSide implements CommandHandler, NodeEventObserver {
-  /** What one node says is little, and thousands say it at once. */
-  readonly #together: JointCommits;
-
   constructor(
     private readonly database: Database,
     private readonly units: RolloutUnits,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
-  ) {
-    this.#together = new JointCommits(database);
-  }
+  ) {}
 
   async rolloutsOf(tx: Tx, commandIds: readonly string[]): Promise<ReadonlyMap<string, string>> {
     const commands = await findCommands(tx, commandIds);
@@ -125,7 +119,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver {
   /** Events tell the same in better detail; this is for the day when a node has lost its spool. */
   async reported(node: NodeIdentity, hello: Hello): Promise<void> {
     const reports = hello.services.flatMap(reportsOf);
-    await this.#together.transaction(async (tx) => {
+    await this.database.together(async (tx) => {
       const unit = this.units.begin(tx, instant(this.clock.now()));
       await this.#reports(tx, unit, node, reports);
       await this.#hear(tx, unit, node.nodeId, () => ({ kind: 'presence', online: true }));
@@ -143,7 +137,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver {
 
   /** Granting is a state change and is durable before it is told. */
   async permit(node: NodeIdentity, request: PermitRequest): Promise<PermitAnswer> {
-    return this.#together.transaction(async (tx) => {
+    return this.database.together(async (tx) => {
       const now = instant(this.clock.now());
       const unit = this.units.begin(tx, now);
       const [command] = await findCommands(tx, [request.command_id]);
@@ -244,7 +238,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver {
   }
 
   async #answered(node: NodeIdentity, commandId: string, report: Progress): Promise<void> {
-    await this.#together.transaction(async (tx) => {
+    await this.database.together(async (tx) => {
       const [command] = await findCommands(tx, [commandId]);
       if (command?.nodeId !== node.nodeId || command.status === 'closed') return;
       const { action } = command.payload;

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { FleetError, invariant } from '../../../core/kernel/index.js';
 import { meters, traced } from '../telemetry/index.js';
 import type { Engine, EngineTx } from './engine.js';
+import { JointCommits } from './joint-commits.js';
 import type { Sql, SqlValue, Tx } from './sql.js';
 
 /** A serialization failure or deadlock is tried again this often; more would hide a hot row. */
@@ -23,6 +24,7 @@ export class Database {
   readonly #current = new AsyncLocalStorage<OpenTx>();
   readonly #beginnings = new AsyncLocalStorage<Beginning>();
   readonly #running = new Set<Promise<unknown>>();
+  readonly #joint = new JointCommits(this);
   #closing: Promise<void> | null = null;
 
   constructor(engine: Engine, log: Logger) {
@@ -48,6 +50,11 @@ export class Database {
     } finally {
       this.#running.delete(run);
     }
+  }
+
+  /** As `transaction`; small works of many callers share a commit: see `JointCommits`. */
+  together<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    return this.#joint.transaction(work);
   }
 
   /**

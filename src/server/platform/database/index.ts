@@ -1,5 +1,4 @@
 export { Database } from './database.js';
-export { JointCommits } from './joint-commits.js';
 export { holdDataDir, openDatabase, prepareDataDir } from './open.js';
 export type { Sql, SqlValue, Tx } from './sql.js';
 export {
