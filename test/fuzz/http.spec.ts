@@ -89,7 +89,10 @@ function mutant(name: RouteName, given: Given, random: Random): Given {
   const part = parts[random.below(parts.length)];
   if (part === undefined) return given;
   if (part === 'body') return { ...given, body: mutatedJson(given.body ?? {}, random) };
-  const texts = Object.entries<string>({ ...(given[part] ?? {}), ...(part === 'query' ? QUERY : {}) });
+  const texts = Object.entries<string>({
+    ...(given[part] ?? {}),
+    ...(part === 'query' ? QUERY : {}),
+  });
   const [key, value] = texts[random.below(texts.length)] ?? ['id', ''];
   return {
     ...given,
