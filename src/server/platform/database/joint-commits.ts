@@ -1,8 +1,14 @@
-import type { Database } from './database.js';
+import type { Engine } from './engine.js';
 import type { Tx } from './sql.js';
 
 /** Works of one commit: some ten ms in one go, and one wait for the disk. */
 const WORKS_PER_COMMIT_MAX = 64;
+
+/** What is needed of `Database`. */
+interface Transactions {
+  readonly kind: Engine['kind'];
+  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+}
 
 interface Waiting {
   readonly run: (tx: Tx) => Promise<void>;
@@ -19,11 +25,11 @@ interface Waiting {
  * and share commits by themselves, each has its own.
  */
 export class JointCommits {
-  readonly #database: Database;
+  readonly #database: Transactions;
   #waiting: Waiting[] = [];
   #isBusy = false;
 
-  constructor(database: Database) {
+  constructor(database: Transactions) {
     this.#database = database;
   }
 
