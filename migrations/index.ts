@@ -15,6 +15,7 @@ import { CreateMasterKeys1763712760000 } from './1763712760000-create-master-key
 import { NameMakersOfTokens1763712770000 } from './1763712770000-name-makers-of-tokens.js';
 import { AddNodeFacts1763712900000 } from './1763712900000-add-node-facts.js';
 import { CreateIdempotency1763712910000 } from './1763712910000-create-idempotency.js';
+import { CreateClusterTokens1763712935000 } from './1763712935000-create-cluster-tokens.js';
 import { CreateManagers1763713100000 } from './1763713100000-create-managers.js';
 
 /** Every migration, oldest first. The same classes run on SQLite and PostgreSQL. */
@@ -36,5 +37,6 @@ export const MIGRATIONS = [
   NameMakersOfTokens1763712770000,
   AddNodeFacts1763712900000,
   CreateIdempotency1763712910000,
+  CreateClusterTokens1763712935000,
   CreateManagers1763713100000,
 ];

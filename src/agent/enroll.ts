@@ -160,7 +160,7 @@ ${toToml(own)}
  * At one address after another, until one enrolls or refuses as a manager does. What went wrong
  * before is told, too: where an answer was lost, the next address says that the token was used.
  */
-async function postInTurn(
+export async function postInTurn(
   origins: readonly string[],
   body: EnrollRequest,
   reach: Reach,

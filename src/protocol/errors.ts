@@ -245,7 +245,7 @@ export const ERRORS = {
   enrollment_token_expired: row(
     401,
     'warning',
-    'The enrollment token is older than 15 minutes.',
+    'The enrollment token has expired: after 15 minutes, or what a cluster token was made for.',
     'Make a new one.',
   ),
   enrollment_token_used: row(
@@ -259,6 +259,30 @@ export const ERRORS = {
     'warning',
     'The node did not prove that it holds its key.',
     'Check that the manager URL is the one the manager publishes.',
+  ),
+  enrollment_token_revoked: row(
+    401,
+    'warning',
+    'The cluster token was revoked.',
+    'Put the new token into the Secret of the cluster.',
+  ),
+  enrollment_cluster_mismatch: row(
+    401,
+    'warning',
+    'The token belongs to another cluster, or to none.',
+    'Give each cluster its own token; `cluster` says what was asked for.',
+  ),
+  cluster_node_limit: row(
+    409,
+    'warning',
+    'The cluster holds as many nodes as its token allows.',
+    'Opt workloads out, clear away orphans, or make a token with a higher `max_nodes`.',
+  ),
+  cluster_name_in_use: row(
+    409,
+    'warning',
+    'A node of this name in this cluster is connected under another key.',
+    'Stop the other operator, or give one of the two another cluster name.',
   ),
   // -- link ---------------------------------------------------------------------------------
   jwt_invalid: row(
@@ -686,6 +710,72 @@ export const ERRORS = {
     'critical',
     'The old version could not be brought back.',
     'Go to the node.',
+  ),
+  upgrade_image_missing: row(
+    null,
+    'warning',
+    'The release names no image for this kind of workload.',
+    'Release it with an image for the variant and architecture, or with an index for all.',
+  ),
+  upgrade_image_mutable: row(
+    null,
+    'critical',
+    'An image was to be run by a tag, which can be moved.',
+    'Find out who asked for it: only digests of signed manifests are run.',
+  ),
+  upgrade_image_pull_failed: row(
+    null,
+    'critical',
+    'The cluster could not pull the image of the release; the one before was put back.',
+    'Look at the events of the pod: the registry, its credentials, or the digest.',
+  ),
+  upgrade_progress_deadline: row(
+    null,
+    'critical',
+    'The workload made no progress within its deadline; the image before was put back.',
+    'Look at the pods: resources, readiness probes, nodes.',
+  ),
+  helm_upgrade_required: row(
+    null,
+    'info',
+    'The workload is upgraded by hand: the release waits for somebody to run helm.',
+    'Run the command that is shown with the node.',
+  ),
+  workload_gone: row(
+    null,
+    'warning',
+    'The workload was deleted while it was being upgraded.',
+    'None, when that was meant; its node is cleared away.',
+  ),
+  workload_changed: row(
+    null,
+    'warning',
+    'Somebody else changed the image of the workload while it was being upgraded.',
+    'Let one hand alone change it: the operator, helm, or the repository.',
+  ),
+  workload_unsupported: row(
+    null,
+    'warning',
+    'The workload cannot be upgraded as it stands: paused, without pods, updated on delete only, or with an unclear container.',
+    'Mend what the message names.',
+  ),
+  kubernetes_forbidden: row(
+    null,
+    'critical',
+    'The API server does not allow the operator what it has to do.',
+    'Give its ServiceAccount the rights that the message names.',
+  ),
+  kubernetes_unavailable: row(
+    null,
+    'warning',
+    'The API server cannot be reached, or does not answer as one.',
+    'None; it is tried again. Nothing is turned back for it.',
+  ),
+  kubernetes_refused: row(
+    null,
+    'warning',
+    'The API server refused the change: a webhook, a quota, or the object itself.',
+    'Do what the message of the API server says.',
   ),
   upgrade_pinned: row(
     null,

@@ -218,6 +218,18 @@ export const CALLS: Readonly<Record<RouteName, CallOf>> = {
   'nodes.upgrade': ofNode({ body: { version: '1.1.0', product: 'edge' } }),
   'nodes.upgrades': ofNode(),
   'enrollment.create': { give: ({ group }) => ({ body: { group_id: group } }) },
+  'enrollment.clusters': { give: ({ group }) => ({ query: { group_id: group } }) },
+  'enrollment.create_cluster': {
+    give: ({ group }) => ({ body: { group_id: group, cluster: 'prod-1' } }),
+  },
+  'enrollment.revoke_cluster': {
+    give: async ({ group }, { manager }) => {
+      const body = { group_id: group, cluster: 'prod-1' };
+      const made = await manager.call('enrollment.create_cluster', { body });
+      return { params: { id: made.body.id } };
+    },
+  },
+  'enrollment.decommission': anywhere({ body: { node_id: 'nod_00000000000000000000' } }),
   'enrollment.enroll': anywhere({
     body: {
       token: 'bwe_0000000000000000000000000000000000000000',

@@ -1,7 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import {
+  formatPublicKey,
   manifestBytes,
   newSecretKey,
+  publicKeyOf,
   signMinisign,
   type Artifact,
   type Manifest,
@@ -12,6 +14,9 @@ export const sha256Of = (bytes: Uint8Array): string =>
   createHash('sha256').update(bytes).digest('hex');
 
 const KEY = newSecretKey({ seed: randomBytes(32), keyId: randomBytes(8) });
+
+/** Of those who sign here, for a policy. */
+export const CATALOG_KEY = formatPublicKey(publicKeyOf(KEY)).trim().split('\n').at(-1) ?? '';
 
 export const artifactOf = (bytes: Uint8Array, change: Partial<Artifact> = {}): Artifact => ({
   os: 'linux',

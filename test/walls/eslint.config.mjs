@@ -19,6 +19,7 @@ const READS_ENVIRONMENT = [
   'src/demo/**/*.ts',
   'src/simulator/live/main.ts',
   'test/**/*.ts',
+  'src/operator/main.ts',
 ];
 
 const ENVIRONMENT = {

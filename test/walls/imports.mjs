@@ -26,6 +26,9 @@ const SPEC = '[.]spec[.]ts$';
 /** The simulators tie manager and agent together without their shells: here they take their parts, behind the doors. */
 const REAL_PARTS = '^src/simulator/(world|live)/parts[.]ts$';
 
+/** What the agent lends to the operator, which is its part in a cluster; it has no other door. */
+const AGENT_PARTS = '^src/agent/parts/';
+
 /** What rules may stand on: libraries that do no IO, and hashing and signatures. */
 const PURE_LIBRARIES = [
   '(^|/)node_modules/(zod|semver|@types/semver)/',
@@ -84,8 +87,14 @@ export const rulesFor = (root) => [
   {
     name: 'programs-are-strangers',
     severity: 'error',
-    from: { path: '^src/(server|agent|cli|console|operator|demo)/' },
+    from: { path: '^src/(server|agent|cli|console|demo)/' },
     to: { path: '^src/(?!$1/|core/|protocol/|client/)' },
+  },
+  {
+    name: 'the-operator-knows-parts-of-the-agent',
+    severity: 'error',
+    from: { path: '^src/operator/' },
+    to: { path: '^src/(?!operator/|core/|protocol/)', pathNot: AGENT_PARTS },
   },
   {
     name: 'client-knows-types-only',

@@ -64,6 +64,11 @@ export const FORBIDDEN_IMPORTS: readonly Plant[] = [
     code: importing('../../server/events/index.js'),
   },
   {
+    rule: 'the-operator-knows-parts-of-the-agent',
+    file: 'src/operator/planted.ts',
+    code: "export { run } from '../agent/run.js';",
+  },
+  {
     rule: 'programs-are-strangers',
     file: 'src/agent/planted-manager.ts',
     code: importing('../server/platform/index.js'),

@@ -27,8 +27,9 @@ const REFRESH_TIMEOUT_MS = 120_000;
 
 const EXPIRED = 'upgrade_index_expired';
 
-interface Parts extends Pick<UpdaterOptions, 'service' | 'fetcher' | 'clock' | 'log' | 'trust'> {
-  readonly root: InstallRoot;
+interface Parts extends Pick<UpdaterOptions, 'fetcher' | 'clock' | 'log' | 'trust'> {
+  readonly service: { readonly name: string; readonly product: string };
+  readonly root: Pick<InstallRoot, 'linked'>;
   readonly refreshMs: number | undefined;
   /** What is known now, durable or about to be. */
   readonly state: () => UpdateState;

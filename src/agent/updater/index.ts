@@ -14,4 +14,7 @@ export { InstallRoot, MARKER } from './install-root.js';
 export { rollBackOffline } from './offline.js';
 export { programAt } from './run-hook.js';
 export { Updater } from './updater.js';
+export { Channels } from './channels.js';
+export { factsOf, failureOf, inputOf, judgeEarly, judgeStaged } from './translate.js';
 export type { Answer, UpdaterOptions } from './updater-options.js';
+export { soonerOf } from './sooner-of.js';

@@ -1,4 +1,5 @@
 import { canonicalJson, type JsonValue } from '../kernel/index.js';
+import type { Image } from './image.js';
 import type { Artifact, Manifest } from './manifest.js';
 
 /** One claim in which two manifests differ; null where one of them does not make it. */
@@ -13,7 +14,7 @@ export interface Difference {
  * their hosts, so that those of two releases can be held against each other.
  */
 export function claimsOf(manifest: Manifest): ReadonlyMap<string, string> {
-  const { artifacts, deltas = [], notes, compatibility, image, ...rest } = manifest;
+  const { artifacts, deltas = [], notes, compatibility, ...rest } = manifest;
   const claims = new Map<string, string>();
   const add = (name: string, value: JsonValue | undefined): void => {
     if (value === undefined) return;
@@ -24,7 +25,7 @@ export function claimsOf(manifest: Manifest): ReadonlyMap<string, string> {
   add('compatibility.min_from', compatibility?.min_from);
   add('compatibility.major_hops_max', compatibility?.major_hops_max);
   add('compatibility.state_schema', compatibility?.state_schema);
-  add('image', image && `${image.reference}@${image.digest}`);
+  for (const [name, text] of imageClaims(manifest)) add(name, text);
   for (const artifact of artifacts) {
     const name = `artifact ${hostOf(artifact)}`;
     add(`${name} file`, artifact.file);
@@ -41,6 +42,15 @@ export function claimsOf(manifest: Manifest): ReadonlyMap<string, string> {
   add('notes', notes);
   return claims;
 }
+
+function imageClaims({ image, images = [] }: Manifest): readonly (readonly [string, string])[] {
+  const own = images.map(
+    (one) => [`image ${one.variant}/${one.arch ?? 'any'}`, pinned(one)] as const,
+  );
+  return image === undefined ? own : [['image', pinned(image)], ...own];
+}
+
+const pinned = ({ reference, digest }: Image): string => `${reference}@${digest}`;
 
 const hostOf = ({ os, arch, variant }: Pick<Artifact, 'os' | 'arch' | 'variant'>): string =>
   `${os}/${arch}/${variant}`;

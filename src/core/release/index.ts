@@ -22,19 +22,20 @@ export {
 } from './control.js';
 export { DowngradePermit, judgeDowngradePermit } from './downgrade-permit.js';
 export {
+  judgeImageRelease,
   judgeRelease,
   judgeStanding,
   type Standing,
   type JudgeInput,
   type ReleaseErrorCode,
 } from './judge.js';
+export { Image, imageDigestsOf, imageFor, PlatformImage, type Images } from './image.js';
 export {
   Artifact,
   artifactFor,
   Compatibility,
   Delta,
   deltasFor,
-  Image,
   Manifest,
   MANIFEST_BYTES_MAX,
   manifestBytes,

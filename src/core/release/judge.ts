@@ -1,5 +1,6 @@
 import { compare, lt, major, minor } from 'semver';
 import { ok, refuse, type Refusal, type Result } from '../kernel/index.js';
+import { imageFor, type Image } from './image.js';
 import { parseManifest, type Artifact, type Manifest } from './manifest.js';
 import type { NodePolicy } from './policy.js';
 import { detourTo } from './reach.js';
@@ -20,7 +21,8 @@ export type ReleaseErrorCode =
   | 'upgrade_state_schema_mismatch'
   | 'upgrade_arch_mismatch'
   | 'upgrade_variant_mismatch'
-  | 'upgrade_artifact_too_large';
+  | 'upgrade_artifact_too_large'
+  | 'upgrade_image_missing';
 
 type Judged<T> = Result<T, Refusal<ReleaseErrorCode>>;
 
@@ -64,6 +66,36 @@ export function judgeRelease(input: JudgeInput): Judged<{
   /** What `judgeStanding` counts later. */
   signerMarks: string[];
 }> {
+  const judged = judgeManifest(input);
+  if (!judged.ok) return judged;
+  const artifact = judgeArtifact(input.policy, judged.value.manifest, input.host);
+  return artifact.ok ? ok({ ...judged.value, artifact: artifact.value }) : artifact;
+}
+
+/**
+ * The same for a workload: what it may run is an image, named by its digest. `arch` is null where its
+ * pods may run on machines of several. The size of an image is not known here, so no limit holds for it.
+ */
+export function judgeImageRelease(
+  input: Omit<JudgeInput, 'host'> & {
+    readonly workload: { readonly arch: string | null; readonly variant: string };
+  },
+): Judged<{ manifest: Manifest; image: Image; signerNames: string[]; signerMarks: string[] }> {
+  const judged = judgeManifest(input);
+  if (!judged.ok) return judged;
+  const { manifest } = judged.value;
+  const { arch, variant } = input.workload;
+  const image = imageFor(manifest, input.workload);
+  if (image !== undefined) return ok({ ...judged.value, image });
+  return refuse(
+    'upgrade_image_missing',
+    `${manifest.version} names no image for ${variant} on ${arch ?? 'machines of several kinds'}`,
+  );
+}
+
+function judgeManifest(
+  input: Omit<JudgeInput, 'host'>,
+): Judged<{ manifest: Manifest; signerNames: string[]; signerMarks: string[] }> {
   const { policy, request } = input;
   if (!policy.enabled) return refuse('upgrade_disabled', 'upgrades are switched off in the policy');
   if (!(policy.allowed_channels as readonly string[]).includes(request.channel)) {
@@ -87,11 +119,9 @@ export function judgeRelease(input: JudgeInput): Judged<{
   }
   const fit = judgeFit(manifest, input);
   if (!fit.ok) return fit;
-  const artifact = judgeArtifact(policy, manifest, input.host);
-  if (!artifact.ok) return artifact;
   const names = signers.value;
   const signerMarks = policy.signers.filter(({ name }) => names.includes(name)).map(signerMark);
-  return ok({ manifest, artifact: artifact.value, signerNames: names, signerMarks });
+  return ok({ manifest, signerNames: names, signerMarks });
 }
 
 /** What is kept of a release that passed, for as long as it waits. */
@@ -130,7 +160,7 @@ export function judgeStanding(policy: NodePolicy, standing: Standing): Judged<nu
 }
 
 /** Whether it may follow what is installed, today. */
-function judgeFit(manifest: Manifest, input: JudgeInput): Judged<null> {
+function judgeFit(manifest: Manifest, input: Omit<JudgeInput, 'host'>): Judged<null> {
   const { policy, installed, nowMs, isDowngradePermitted = false } = input;
   const { expires_at } = manifest;
   if (expires_at !== undefined && Date.parse(expires_at) <= nowMs) {

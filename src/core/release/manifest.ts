@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { canonicalJson, err, ok, type Refusal, type Result } from '../kernel/index.js';
+import { areOneEach, Image, PlatformImage } from './image.js';
 import { Arch, Channel, Os, ProductName, Sha256, Variant, Version } from './names.js';
 
 /** 1 MiB: a manifest with hundreds of artifacts stays far below it. */
@@ -63,18 +64,6 @@ export const Compatibility = z.strictObject({
     .optional(),
 });
 
-/** For workloads: the image without tag, and the one digest that is meant. */
-export const Image = z.strictObject({
-  reference: z
-    .string()
-    .max(255)
-    .regex(
-      /^[a-z0-9][a-z0-9.-]*(:\d{1,5})?(\/[a-z0-9]+([._-]+[a-z0-9]+)*)+$/,
-      'not an image name without tag',
-    ),
-  digest: z.string().regex(/^sha256:[0-9a-f]{64}$/, 'sha256: and 64 lower-case hex digits'),
-});
-
 const hostOf = ({ os, arch, variant }: Pick<Artifact, 'os' | 'arch' | 'variant'>): string =>
   `${os}/${arch}/${variant}`;
 
@@ -92,9 +81,21 @@ export const Manifest = z
     expires_at: z.iso.datetime().optional(),
     notes: z.string().max(16_000).optional(),
     compatibility: Compatibility.optional(),
-    artifacts: z.array(Artifact).min(1).max(256),
+    /** Empty for a product that is an image and nothing else. */
+    artifacts: z.array(Artifact).max(256),
+    /** For every workload that none of `images` is for. */
     image: Image.optional(),
+    images: z.array(PlatformImage).min(1).max(64).optional(),
     deltas: z.array(Delta).max(1_024).optional(),
+  })
+  .refine(
+    ({ artifacts, image, images }) =>
+      artifacts.length > 0 || image !== undefined || images !== undefined,
+    { path: ['artifacts'], message: 'neither an artifact nor an image' },
+  )
+  .refine(({ images = [] }) => areOneEach(images), {
+    path: ['images'],
+    message: 'two images for the same variant and arch',
   })
   .refine(({ artifacts }) => new Set(artifacts.map(hostOf)).size === artifacts.length, {
     path: ['artifacts'],

@@ -26,6 +26,10 @@ type Progress = Extract<Report, { kind: 'progress' }>;
 /** What a node says that was told on the spot to take nothing, or not this: by its policy or by hand. */
 const NOT_HERE: ReadonlySet<string | null> = new Set(['upgrade_disabled', 'upgrade_pinned']);
 
+/** What waits for a person has no deadline: nothing is wrong with the node, and nobody hurries people. */
+const waitsForHand = (state: TargetState, errorCode: string | null): boolean =>
+  state === 'staged' && errorCode === 'helm_upgrade_required';
+
 /**
  * Where a node's own word leads, or null when it is an echo. A node that may not be upgraded says
  * nothing about the release: it is left out, and no evidence against it.
@@ -145,7 +149,9 @@ function withMove(
   if (move === null) {
     // An echo still is a sign of life.
     const isHeard = report.kind === 'progress' && report.commandId === target.commandId;
-    return isHeard && isOpen(target.state) ? { ...target, deadlineAt: deadline } : target;
+    if (!isHeard || !isOpen(target.state)) return target;
+    const { state, errorCode } = target;
+    return { ...target, deadlineAt: waitsForHand(state, errorCode) ? null : deadline };
   }
   const { nodeId, wave, state: from } = target;
   const after = { state: move.to, reason: move.reason };
@@ -166,6 +172,6 @@ function withMove(
     reason: move.reason,
     errorCode: move.errorCode,
     offline: false,
-    deadlineAt: isOpen(move.to) ? deadline : null,
+    deadlineAt: isOpen(move.to) && !waitsForHand(move.to, move.errorCode) ? deadline : null,
   };
 }

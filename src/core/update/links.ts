@@ -24,6 +24,42 @@ export function linksFound(machine: Machine, found: LinksFound, facts: Facts): M
   return { ...machine, state: { ...next, job: { ...job, from, from_previous } } };
 }
 
+/**
+ * Another hand changed what runs, which is its good right: what is there counts. When it is what a job
+ * waits to bring, that job has come to its end. In the middle of a swap, the machine knows better.
+ * Taken again it changes nothing.
+ */
+export function changedByOthers(
+  machine: Machine,
+  current: UpdateState['current'] & object,
+  facts: Facts,
+): Machine {
+  const { state } = machine;
+  const { job } = state;
+  const isMoving = job !== null && !isBeforeSwap(job);
+  if (isMoving || isSame(state.current, current)) return machine;
+  const next = { ...state, current, previous: state.current };
+  if (job === null) return { ...machine, state: next };
+  if (job.version !== current.version) {
+    const moved = { ...job, from: current, from_previous: state.current };
+    return { ...machine, state: { ...next, job: moved } };
+  }
+  const from_version = state.current?.version ?? null;
+  const arrived = tell(next, facts, job.command_id, {
+    type: 'upgrade_completed',
+    severity: 'info',
+    message: `${job.version} was brought by another hand`,
+    details: { from_version, to_version: job.version, by_hand: true },
+  });
+  const how = { result: 'succeeded', error_code: null } as const;
+  return ended({ ...machine, state: arrived }, facts, job, how);
+}
+
+const isSame = (
+  before: UpdateState['current'],
+  { version, sha256 }: UpdateState['current'] & object,
+): boolean => before?.version === version && before.sha256 === sha256;
+
 function told({ state }: Machine, { current }: LinksFound, facts: Facts): UpdateState {
   const said = state.current?.version ?? null;
   return tell(state, facts, null, {

@@ -2,7 +2,7 @@ import { isBeforeSwap, withJob } from './changes.js';
 import { rollBackByHand } from './by-hand.js';
 import { takeOrder, takeWithdrawal } from './commands.js';
 import { learned } from './channels.js';
-import { linksFound } from './links.js';
+import { changedByOthers, linksFound } from './links.js';
 import {
   hookTold,
   judgedByTime,
@@ -49,6 +49,8 @@ export function step(machine: Machine, input: Input, facts: Facts): Machine {
       return rollBackByHand(machine, input, facts);
     case 'links_found':
       return linksFound(machine, input, facts);
+    case 'runs':
+      return changedByOthers(machine, input.current, facts);
     case 'spooled': {
       const outbox = machine.state.outbox.filter((event) => !input.ids.includes(event.id));
       return { ...machine, state: { ...machine.state, outbox } };

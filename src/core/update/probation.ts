@@ -51,6 +51,7 @@ export function watched(machine: Machine, job: Job, input: JobInput, facts: Fact
   if (facts.set?.says === 'keep') return judgedByTime(machine, job, facts);
   if (input.type === 'post_swap_ended') return afterHook(machine, job, input.problem);
   if (input.type === 'exited') return exited(machine, job, facts);
+  if (input.type === 'condemned') return goBack(machine, input.code, input.message, input.details);
   return input.type === 'health' ? checked(machine, job, input.healthy, facts) : machine;
 }
 

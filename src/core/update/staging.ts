@@ -49,6 +49,7 @@ function downloaded(machine: Machine, job: Job, arrival: Arrival | null, facts: 
       to_version: job.version,
       size_bytes: job.artifact?.size ?? 0,
       ...(arrival === null ? {} : { delta: arrival.as === 'content', bytes: arrival.bytes }),
+      ...(arrival?.as === 'image' ? { image: true } : {}),
       ...(arrival === null || arrival.deltaProblem === null
         ? {}
         : { delta_problem: arrival.deltaProblem }),
@@ -60,6 +61,7 @@ function downloaded(machine: Machine, job: Job, arrival: Arrival | null, facts: 
 
 function howItCame(arrival: Arrival | null): string {
   if (arrival?.as === 'content') return ' as a delta';
+  if (arrival?.as === 'image') return ': its image is known by digest, and pulled when it is run';
   const problem = arrival?.deltaProblem ?? null;
   return problem === null ? '' : ` as a whole, not as a delta: ${problem}`;
 }
@@ -76,14 +78,25 @@ export function staged(machine: Machine, job: Job, facts: Facts): Machine {
   const told = tell(verified, facts, job.command_id, {
     type: facts.manualOnly ? 'upgrade_staged_manual' : 'upgrade_staged',
     severity: 'info',
-    message: facts.manualOnly
-      ? `${job.version} waits to be applied by hand`
-      : `${job.version} staged${waits === null ? '' : `; it waits: ${waits}`}`,
-    details: waits === null ? details : { ...details, ...windowDetails(facts) },
+    message: facts.manualOnly ? handInWords(job, facts) : stagedInWords(job, waits),
+    details: {
+      ...details,
+      ...(waits === null ? {} : windowDetails(facts)),
+      ...(facts.manualOnly ? handDetails(facts) : {}),
+    },
   });
   const next: Job = { ...job, phase: 'staged', staged_for_hand: facts.manualOnly };
   return { ...machine, state: { ...told, job: next } };
 }
+
+const handInWords = ({ version }: Job, { handNote }: Facts): string =>
+  handNote?.message ?? `${version} waits to be applied by hand`;
+
+const stagedInWords = ({ version }: Job, waits: string | null): string =>
+  `${version} staged${waits === null ? '' : `; it waits: ${waits}`}`;
+
+const handDetails = ({ handNote }: Facts): OutboxEvent['details'] =>
+  handNote === undefined ? {} : { ...handNote.details, error_code: handNote.code };
 
 /** Before the swap a failure is the end of the job; after it, it is not taken. */
 export function failed(

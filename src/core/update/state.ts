@@ -65,7 +65,7 @@ export const Job = z.object({
     })
     .nullable(),
   /** What lies in `downloads`: by a delta only the content comes, else the artifact. */
-  arrived: z.enum(['artifact', 'content']).optional(),
+  arrived: z.enum(['artifact', 'content', 'image']).optional(),
   /** What `current` was when the job began, and what a rollback brings back. */
   from: InstalledVersion.nullable(),
   /** What `previous` was then. */

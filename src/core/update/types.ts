@@ -73,6 +73,12 @@ export interface Facts {
    * never is. Left out: there is none, and all times will do.
    */
   readonly windowOpensAtMs?: number | null;
+  /** Why a person has to apply it, where that is not the policy: told with what waits. */
+  readonly handNote?: {
+    readonly code: string;
+    readonly message: string;
+    readonly details: OutboxEvent['details'];
+  };
   /** A hook has to end well after the swap before a version may stay. */
   readonly hasPostSwap?: boolean;
   /** What the set of this service says about its job; left out: it is on its own. */
@@ -98,7 +104,8 @@ export interface UpgradeOrder {
 
 /** How the bytes of a version came. */
 export interface Arrival {
-  readonly as: 'artifact' | 'content';
+  /** `image`: nothing came; whoever runs it fetches what its digest names. */
+  readonly as: 'artifact' | 'content' | 'image';
   /** What was fetched for it, with a delta that came whole and was of no use. */
   readonly bytes: number;
   /** Why no delta was used where the release has some; null when nothing was wrong. */
@@ -158,6 +165,13 @@ export type Input =
   | { readonly type: 'restore_failed'; readonly code: string; readonly message: string }
   | { readonly type: 'exited' }
   | { readonly type: 'health'; readonly healthy: boolean }
+  /** What was swapped in cannot become well, and it is known why: it is not waited for the window. */
+  | {
+      readonly type: 'condemned';
+      readonly code: string;
+      readonly message: string;
+      readonly details?: OutboxEvent['details'];
+    }
   | { readonly type: 'tick' }
   /** The hook after the swap has ended; `problem` is null when it ended well. */
   | { readonly type: 'post_swap_ended'; readonly problem: HookProblem | null }
@@ -173,6 +187,8 @@ export type Input =
       readonly current: InstalledVersion;
       readonly previous: InstalledVersion | null;
     }
+  /** Somebody else changed what runs (helm, a person, another controller), while nothing moves it here. */
+  | { readonly type: 'runs'; readonly current: InstalledVersion }
   /** The agent has started; `current` is what the link on the disk points to. */
   | { readonly type: 'booted'; readonly current: string | null };
 
@@ -200,7 +216,8 @@ export type LinkInput = Extract<Input, { type: 'permit_granted' | 'permit_denied
 /** What only means something while there is a job. */
 export type JobInput = Exclude<
   Input,
-  { type: 'upgrade' | 'withdraw' | 'spooled' | 'rollback_by_hand' | 'links_found' } | IndexInput
+  | { type: 'upgrade' | 'withdraw' | 'spooled' | 'rollback_by_hand' | 'links_found' | 'runs' }
+  | IndexInput
 >;
 
 /** What the state asks the executor to do next. Each is safe to begin again after a crash. */

@@ -159,6 +159,8 @@ export const EnrollmentTokenCreated = z.object({
   command: z.string(),
 });
 
+export * from './cluster-schemas.js';
+
 // -- releases ---------------------------------------------------------------------------------
 
 export * from './release-schemas.js';

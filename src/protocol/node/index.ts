@@ -13,6 +13,7 @@ export {
   ACK_TIMEOUT_MS,
   BLOB_PATH,
   CHANNEL_PATH,
+  DECOMMISSION_PATH,
   DOWNGRADE_PATH,
   ENROLL_PATH,
   FIND_PATH,
@@ -45,6 +46,7 @@ export {
   SYNC_WAIT_MS_MAX,
 } from './limits.js';
 export {
+  ClusterName,
   Command,
   CommandEnvelope,
   EnrollRequest,

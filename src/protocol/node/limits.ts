@@ -12,6 +12,8 @@ export const CHANNEL_PATH = '/node/v1/channels';
 export const DOWNGRADE_PATH = '/node/v1/downgrades';
 /** The link without a socket, and what simpler nodes and installers ask. */
 export const SYNC_PATH = '/node/v1/sync';
+/** Where a node says that it leaves for good. */
+export const DECOMMISSION_PATH = '/node/v1/decommission';
 export const HEARTBEAT_PATH = '/node/v1/heartbeat';
 export const FIND_PATH = '/node/v1/find';
 

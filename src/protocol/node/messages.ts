@@ -53,6 +53,10 @@ export const ServiceReport = z.object({
   outcome: UpdateOutcome.nullable(),
   /** What a person on the node decided apart from the policy; left out where nobody did. */
   by_hand: z.object({ enabled: z.boolean(), pin: Version.nullable() }).optional(),
+  /** What somebody has to do so that a version that waits comes; left out where nothing waits for that. */
+  waits_for_hand: z
+    .object({ error_code: ErrorCodeSchema, version: Version, command: Text })
+    .optional(),
 });
 export type ServiceReport = z.infer<typeof ServiceReport>;
 
@@ -377,6 +381,11 @@ export type ManagerMessage = z.infer<typeof ManagerMessage>;
 
 // -- enrollment (HTTP, before there is an identity) -------------------------------------------
 
+/** Of a Kubernetes cluster; what a cluster token is bound to. */
+export const ClusterName = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/, 'lower-case letters, digits, dots and dashes');
+
 export const EnrollRequest = z.object({
   token: z.string().min(16).max(200),
   name: z.string().min(1).max(128),
@@ -385,6 +394,8 @@ export const EnrollRequest = z.object({
   /** Ed25519 signature over `enrollmentProofText`, base64url without padding. */
   proof: z.string().regex(/^[A-Za-z0-9_-]{86}$/),
   host: Host,
+  /** Where a workload runs; a cluster token is good for its own cluster only. */
+  cluster: ClusterName.optional(),
 });
 export type EnrollRequest = z.infer<typeof EnrollRequest>;
 

@@ -28,6 +28,8 @@ export const AUDIT_ACTIONS = [
   'group.delete',
   'group.quota',
   'enrollment_token.create',
+  'cluster_token.create',
+  'cluster_token.revoke',
   'node.enroll',
   'node.revoke',
   'node.transfer',

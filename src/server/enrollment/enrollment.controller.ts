@@ -1,13 +1,16 @@
 import { Controller, Inject } from '@nestjs/common';
-import { toIso } from '../../core/kernel/index.js';
+import { FleetError, toIso } from '../../core/kernel/index.js';
 import type { Answer, Input } from '../../protocol/api/index.js';
 import { Access } from '../access/index.js';
 import { AuditLog } from '../audit/index.js';
+import { Nodes, Revocation } from '../fleet/index.js';
 import { Database } from '../platform/database/index.js';
 import { Endpoint, Given, Who, type Caller } from '../platform/http/index.js';
 import { CLOCK, CONFIG, type Clock, type Config } from '../platform/index.js';
 import { EnrollmentTokens } from './enrollment.store.js';
 import { Enrollment } from './enrollment.js';
+import { ClusterEnrollment } from './cluster-enrollment.js';
+import { CLUSTER_TOKEN_PREFIX } from './cluster-tokens.store.js';
 
 /** Making enrollment tokens. */
 @Controller()
@@ -54,13 +57,32 @@ export class EnrollmentTokensController {
 /** Where a node trades its token for an identity. */
 @Controller()
 export class EnrollmentController {
-  constructor(private readonly enrollment: Enrollment) {}
+  constructor(
+    private readonly enrollment: Enrollment,
+    private readonly clusters: ClusterEnrollment,
+    private readonly nodes: Nodes,
+    private readonly revocation: Revocation,
+  ) {}
 
   @Endpoint('enrollment.enroll')
   async enroll(
     @Given() { body }: Input<'enrollment.enroll'>,
     @Who() caller: Caller,
   ): Promise<Answer<'enrollment.enroll'>> {
-    return await this.enrollment.enroll(body, caller);
+    const isOfCluster = body.token.startsWith(`${CLUSTER_TOKEN_PREFIX}_`);
+    return await (isOfCluster ? this.clusters : this.enrollment).enroll(body, caller);
+  }
+
+  /** Idempotent as far as a node can ask again: its key is not taken any more after the first time. */
+  @Endpoint('enrollment.decommission')
+  async decommission(
+    @Given() { body }: Input<'enrollment.decommission'>,
+    @Who() caller: Caller,
+  ): Promise<Answer<'enrollment.decommission'>> {
+    if (body.node_id !== caller.id) {
+      throw new FleetError('not_found', 'a node can only take itself away');
+    }
+    const node = await this.nodes.find(caller.id);
+    if (node !== null) await this.revocation.revoke(node, caller);
   }
 }

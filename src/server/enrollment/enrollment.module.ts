@@ -5,13 +5,16 @@ import { EventsModule } from '../events/index.js';
 import { FleetModule } from '../fleet/index.js';
 import { EnrollmentController, EnrollmentTokensController } from './enrollment.controller.js';
 import { Enrollment } from './enrollment.js';
+import { ClusterEnrollment } from './cluster-enrollment.js';
+import { ClusterTokensController } from './cluster-tokens.controller.js';
+import { ClusterTokens } from './cluster-tokens.store.js';
 import { EnrollmentTokens } from './enrollment.store.js';
 import { EnrollmentRecords } from './records.js';
 
 /** How machines become nodes. */
 @Module({
   imports: [AuditModule, AccessModule, EventsModule, FleetModule],
-  controllers: [EnrollmentTokensController, EnrollmentController],
-  providers: [Enrollment, EnrollmentRecords, EnrollmentTokens],
+  controllers: [EnrollmentTokensController, ClusterTokensController, EnrollmentController],
+  providers: [ClusterEnrollment, ClusterTokens, Enrollment, EnrollmentRecords, EnrollmentTokens],
 })
 export class EnrollmentModule {}

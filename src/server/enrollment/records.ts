@@ -19,7 +19,7 @@ export class EnrollmentRecords {
   async node(
     tx: Tx,
     node: Parameters<Nodes['create']>[1],
-    by: { readonly caller: Caller; readonly token: EnrollmentToken },
+    by: { readonly caller: Caller; readonly token: Pick<EnrollmentToken, 'id' | 'createdBy'> },
   ): Promise<void> {
     await this.nodes.create(tx, node);
     await this.quotas.check(tx, node.groupId, 1);
@@ -48,5 +48,35 @@ export class EnrollmentRecords {
         token_created_by: by.token.createdBy,
       },
     });
+  }
+
+  /** The node that had its place before is not trusted any more. */
+  async supersede(
+    tx: Tx,
+    old: { readonly id: string; readonly name: string; readonly groupId: string },
+    by: { readonly caller: Caller; readonly now: number },
+  ): Promise<void> {
+    if (!(await this.nodes.revoke(tx, old.id, by.now))) return;
+    await this.audit.append(tx, {
+      caller: { ...by.caller, kind: 'node', id: old.id, name: old.name },
+      action: 'node.revoke',
+      targetKind: 'node',
+      targetId: old.id,
+      groupId: old.groupId,
+      outcome: 'allowed',
+      details: { name: old.name, superseded: true },
+    });
+    this.events.append(tx, [
+      {
+        category: 'agent',
+        type: 'node_revoked',
+        severity: 'info',
+        nodeId: old.id,
+        groupId: old.groupId,
+        message: `${old.name} was enrolled anew; its old key is not trusted any more`,
+        details: { superseded: true },
+        at: by.now,
+      },
+    ]);
   }
 }

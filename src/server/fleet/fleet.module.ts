@@ -46,7 +46,16 @@ import { VisibleNodes } from './visible-nodes.js';
     Transfers,
     VisibleNodes,
   ],
-  exports: [Nodes, HealthBook, LiveNodes, Quotas, SoftwareBook, Transfers, VisibleNodes],
+  exports: [
+    Nodes,
+    HealthBook,
+    LiveNodes,
+    Quotas,
+    Revocation,
+    SoftwareBook,
+    Transfers,
+    VisibleNodes,
+  ],
 })
 export class FleetModule {
   constructor(

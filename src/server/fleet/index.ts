@@ -6,5 +6,6 @@ export { type Installed } from './node-facts.js';
 export { SoftwareBook } from './software-book.js';
 export { VisibleNodes } from './visible-nodes.js';
 export { Quotas } from './quotas.js';
+export { Revocation } from './revocation.js';
 export { Transfers, type NodeHolds } from './transfers.js';
 export { Nodes, type FleetNode, type NodeStatus } from './nodes.store.js';

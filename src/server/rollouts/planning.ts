@@ -1,5 +1,11 @@
 import { FleetError, type Instant } from '../../core/kernel/index.js';
-import { artifactFor, detourTo, type Artifact, type Manifest } from '../../core/release/index.js';
+import {
+  artifactFor,
+  detourTo,
+  imageFor,
+  type Artifact,
+  type Manifest,
+} from '../../core/release/index.js';
 import {
   nextOpening,
   planRollout,
@@ -57,6 +63,14 @@ export type Candidacy =
   | { readonly service: string; readonly version: string | null; readonly reason: null }
   | { readonly reason: string };
 
+/** A workload of a cluster: it runs images, which its cluster pulls from a registry. */
+export const isWorkload = ({ capabilities }: Pick<FleetNode, 'capabilities'>): boolean =>
+  capabilities.some((one) => one.startsWith('kubernetes'));
+
+/** Null where its pods may run on machines of several kinds. */
+const archOf = ({ capabilities, host }: FleetNode): string | null =>
+  capabilities.includes('kubernetes_any_arch') ? null : host.arch;
+
 /** Whether a node takes part in a rollout of this release, with which service. */
 export function candidacyOf(node: FleetNode, manifest: Manifest): Candidacy {
   const service = node.services.find((one) => one.product === manifest.product);
@@ -68,7 +82,9 @@ export function candidacyOf(node: FleetNode, manifest: Manifest): Candidacy {
       canUpgrade: node.capabilities.includes('upgrade'),
       currentVersion: service?.version ?? null,
       hasService: service !== undefined,
-      hasArtifact: artifactFor(manifest, host) !== undefined,
+      hasArtifact: isWorkload(node)
+        ? imageFor(manifest, { arch: archOf(node), variant: host.variant }) !== undefined
+        : artifactFor(manifest, host) !== undefined,
       isReachable: detourTo(manifest, service?.version ?? null) === null,
       byHand: service?.by_hand ?? null,
     },
@@ -82,7 +98,7 @@ export function candidacyOf(node: FleetNode, manifest: Manifest): Candidacy {
 export function artifactsFor(nodes: readonly FleetNode[], manifest: Manifest): readonly Artifact[] {
   const needed = new Set<Artifact>();
   for (const node of nodes) {
-    if (candidacyOf(node, manifest).reason !== null) continue;
+    if (isWorkload(node) || candidacyOf(node, manifest).reason !== null) continue;
     const service = node.services.find((one) => one.product === manifest.product);
     const { os, arch } = node.host;
     const artifact = artifactFor(manifest, { os, arch, variant: service?.variant ?? 'default' });

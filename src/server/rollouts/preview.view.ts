@@ -4,7 +4,7 @@ import { forecast, usualMs, type Gate, type Limit } from '../../core/rollout/ind
 import type { Answer } from '../../protocol/api/index.js';
 import type { FleetNode } from '../fleet/index.js';
 import type { StoredRelease } from '../releases/index.js';
-import type { Planned } from './planning.js';
+import { isWorkload, type Planned } from './planning.js';
 import { momentView } from './rollout.view.js';
 
 /** Of each wave only so many nodes are named: the rest is in the sizes. */
@@ -101,7 +101,8 @@ function bytesOf(
   return targets.reduce((sum, { nodeId, service }) => {
     const node = byId.get(nodeId);
     const variant = node?.services.find((one) => one.name === service)?.variant ?? 'default';
-    if (node === undefined) return sum;
+    // What a cluster pulls from its registry is not known here.
+    if (node === undefined || isWorkload(node)) return sum;
     const { os, arch } = node.host;
     return sum + (artifactFor(release.manifest, { os, arch, variant })?.size ?? 0);
   }, 0);
