@@ -62,6 +62,7 @@ function counting(database: Database): { database: Database; take(): Count } {
     kind: database.kind,
     read: wrap(database.read),
     transaction: <T>(work: (tx: Tx) => Promise<T>) => database.transaction((tx) => work(wrap(tx))),
+    together: <T>(work: (tx: Tx) => Promise<T>) => database.transaction((tx) => work(wrap(tx))),
     close: () => database.close(),
   };
   return {

@@ -1,7 +1,14 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openDatabase, type Database, type Sql, type SqlValue, type Tx } from './parts.js';
+import {
+  JointCommits,
+  openDatabase,
+  type Database,
+  type Sql,
+  type SqlValue,
+  type Tx,
+} from './parts.js';
 import { silentLog } from './quiet-log.js';
 
 /** Files there are memory: a commit costs microseconds, and both connections are as in production. */
@@ -87,6 +94,7 @@ export class MortalDatabase {
   commits = 0;
   readonly #real: Database;
   readonly #onDeath: () => void;
+  readonly #joint = new JointCommits(this);
   #isDead = false;
   #statementsLeft: number | null = null;
   #ending: Ending = 'dies';
@@ -147,6 +155,17 @@ export class MortalDatabase {
       const result = await this.#real.transaction((tx) => work(this.#mortal(tx)));
       this.#committed();
       return result;
+    } finally {
+      this.running -= 1;
+    }
+  }
+
+  /** As the product shares commits; what dies in one of them is tried alone, and dies there too. */
+  async together<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    this.#alive();
+    this.running += 1;
+    try {
+      return await this.#joint.transaction(work);
     } finally {
       this.running -= 1;
     }

@@ -1,4 +1,5 @@
 export { Database } from './database.js';
+export { JointCommits } from './joint-commits.js';
 export { holdDataDir, openDatabase, prepareDataDir } from './open.js';
 export type { Sql, SqlValue, Tx } from './sql.js';
 export {
