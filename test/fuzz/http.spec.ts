@@ -89,15 +89,13 @@ function mutant(name: RouteName, given: Given, random: Random): Given {
   const part = parts[random.below(parts.length)];
   if (part === undefined) return given;
   if (part === 'body') return { ...given, body: mutatedJson(given.body ?? {}, random) };
-  const texts = Object.entries<string>({
+  const values = Object.entries<string | number | boolean>({
     ...(given[part] ?? {}),
     ...(part === 'query' ? QUERY : {}),
   });
-  const [key, value] = texts[random.below(texts.length)] ?? ['id', ''];
-  return {
-    ...given,
-    [part]: { ...given[part], [key]: mutatedText(value, random).toWellFormed() },
-  };
+  const [key, value] = values[random.below(values.length)] ?? ['id', ''];
+  const text = mutatedText(value.toString(), random).toWellFormed();
+  return { ...given, [part]: { ...given[part], [key]: text } };
 }
 const QUERY = { limit: '10', cursor: 'AAAA', group_id: 'grp_default', after: '1', q: 'edge' };
 
