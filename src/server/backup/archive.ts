@@ -60,7 +60,9 @@ export async function* readTable(folder: string, table: Table): AsyncGenerator<r
       bytes = 0;
     }
   } catch (error) {
-    if (error instanceof FleetError) throw error;
+    // What was written here had fitted its table.
+    const isLine = error instanceof FleetError && error.code === 'value_not_storable';
+    if (error instanceof FleetError && !isLine) throw error;
     const told = `the file of the table ${table.name} cannot be read`;
     throw new FleetError('backup_damaged', told, { cause: error });
   } finally {
