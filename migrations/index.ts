@@ -17,6 +17,7 @@ import { AddNodeFacts1763712900000 } from './1763712900000-add-node-facts.js';
 import { CreateIdempotency1763712910000 } from './1763712910000-create-idempotency.js';
 import { CreateClusterTokens1763712935000 } from './1763712935000-create-cluster-tokens.js';
 import { CreateManagers1763713100000 } from './1763713100000-create-managers.js';
+import { CreatePlans1763713250000 } from './1763713250000-create-plans.js';
 
 /** Every migration, oldest first. The same classes run on SQLite and PostgreSQL. */
 export const MIGRATIONS = [
@@ -39,4 +40,5 @@ export const MIGRATIONS = [
   CreateIdempotency1763712910000,
   CreateClusterTokens1763712935000,
   CreateManagers1763713100000,
+  CreatePlans1763713250000,
 ];

@@ -21,7 +21,7 @@ const MENU = [
       'docs/trust.md',
     ],
   ],
-  ['Nodes', ['docs/agent.md', 'docs/agent-connection.md', 'docs/sdk.md']],
+  ['Nodes', ['docs/agent.md', 'docs/kubernetes.md', 'docs/agent-connection.md', 'docs/sdk.md']],
   [
     'Watch',
     [

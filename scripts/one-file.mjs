@@ -5,12 +5,10 @@ import { createHash } from 'node:crypto';
 import {
   chmodSync,
   cpSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -19,9 +17,9 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
+import { unpackedArchive } from './npm-archive.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const cache = join(root, 'node_modules', '.cache', 'bellwether-agent');
 
 /** `baseline` runs on every x64 processor; the other build needs AVX2 and dies without a word. */
 const RUNTIMES = {
@@ -88,6 +86,8 @@ async function bundle({ entry, outfile }) {
     minifyWhitespace: true,
     legalComments: 'none',
     preserveSymlinks: true,
+    // Native code for masking WebSocket frames: the manager gains by it, a program with one link does not.
+    define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"' },
     metafile: true,
     plugins: [ONLY_WHAT_IS_USED_OF_ZOD],
     logLevel: 'warning',
@@ -127,23 +127,13 @@ function notices(packages) {
   return texts.join(`\n${'-'.repeat(72)}\n\n`);
 }
 
-/** The path of the runtime, fetched once and compared with its digest each time it is unpacked. */
-function runtimeFor({ spec, integrity }) {
-  const folder = join(cache, createHash('sha256').update(`${spec} ${integrity}`).digest('hex'));
-  const program = join(folder, 'package', 'bin', 'bun');
-  if (existsSync(program)) return program;
-  mkdirSync(cache, { recursive: true });
-  const draft = mkdtempSync(join(cache, 'draft-'));
-  const args = ['pack', spec, '--silent', '--pack-destination', draft];
-  const file = join(draft, runOrFail('npm', args, { cwd: draft }).trim().split('\n').at(-1));
-  const found = `sha512-${createHash('sha512').update(readFileSync(file)).digest('base64')}`;
-  if (found !== integrity) fail(`${spec} has the digest ${found}, not ${integrity}`);
-  runOrFail('tar', ['-xzf', file, '-C', draft]);
-  rmSync(file);
-  // Another build may have been faster: its copy is as good.
-  if (existsSync(folder)) rmSync(draft, { recursive: true });
-  else renameSync(draft, folder);
-  return program;
+/** The path of the runtime, fetched once and compared with its digest before it is unpacked. */
+function runtimeFor(runtime) {
+  try {
+    return join(unpackedArchive(runtime, 'bellwether-agent'), 'package', 'bin', 'bun');
+  } catch (error) {
+    return fail(error.message);
+  }
 }
 
 /** An executable: the runtime with the bundle behind it. Made in a folder of its own, with no environment. */
@@ -193,7 +183,13 @@ function sums(out) {
  * its licences (`furnish` puts more beside it), `packages.json` and `SHA256SUMS`. `--js-only` leaves the
  * executables out. The same commit gives the same bytes.
  */
-export async function buildProgram({ name, entry, flags = [], furnish = () => undefined }) {
+export async function buildProgram({
+  name,
+  entry,
+  flags = [],
+  furnish = () => undefined,
+  hasExecutables = true,
+}) {
   const { values } = parseArgs({
     options: { out: { type: 'string' }, 'js-only': { type: 'boolean', default: false } },
   });
@@ -204,7 +200,9 @@ export async function buildProgram({ name, entry, flags = [], furnish = () => un
   const packages = await bundle({ entry, outfile: js });
   const listed = packages.map(({ name, version, license }) => ({ name, version, license }));
   writeFileSync(join(out, 'packages.json'), `${JSON.stringify(listed, null, 2)}\n`);
-  if (!values['js-only']) {
+  if (!hasExecutables || values['js-only']) {
+    writeFileSync(join(out, 'THIRD-PARTY.txt'), notices(packages));
+  } else {
     const compiler = runtimeFor(RUNTIMES[process.arch] ?? fail(`no runtime for ${process.arch}`));
     for (const arch of Object.keys(RUNTIMES)) {
       const folder = join(out, `linux-${arch}`);

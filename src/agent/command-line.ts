@@ -15,8 +15,8 @@ const USAGE = `bellwether-agent ${AGENT_VERSION}
 
   enroll --manager URL --token TOKEN [--name NAME] [--label KEY=VALUE ...] [--allow-plaintext]
          [--manager-url URL ...] [--manager-ca-file FILE] [--manager-pin sha256//... ...]
-         [--https-proxy URL]
-                              make this machine a node
+         [--https-proxy URL] [--cluster NAME]
+                              make this machine a node; --cluster: of that Kubernetes cluster, by its token
   run [--stop-services]       run until stopped; services go on running unless told otherwise
   status [--json] [--is-up-to-date]
                               what is installed and what is going on; exit code 6 when something is under way
@@ -80,6 +80,7 @@ const OPTIONS = {
   'manager-ca-file': { type: 'string' },
   'manager-pin': { type: 'string', multiple: true },
   'https-proxy': { type: 'string' },
+  cluster: { type: 'string' },
   'stop-services': { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
   service: { type: 'string' },
@@ -98,7 +99,7 @@ const OPTIONS = {
 const OPTIONS_OF: Readonly<Record<CommandName, readonly (keyof typeof OPTIONS)[]>> = {
   enroll: [
     ...(['manager', 'token', 'name', 'label', 'allow-plaintext'] as const),
-    ...(['manager-url', 'manager-ca-file', 'manager-pin', 'https-proxy'] as const),
+    ...(['manager-url', 'manager-ca-file', 'manager-pin', 'https-proxy', 'cluster'] as const),
   ],
   run: ['stop-services'],
   status: ['json', 'is-up-to-date'],
@@ -245,6 +246,7 @@ async function enrollCommand(
     dir,
     labels: labelsFrom(options.label),
     allowPlaintext: options['allow-plaintext'],
+    cluster: options.cluster,
     ...(await settingsFor(options, env)),
   });
   console.log(printable(`Enrolled as ${node.name} (${node.node_id}).`));

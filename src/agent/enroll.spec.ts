@@ -1,4 +1,4 @@
-import { verify } from 'node:crypto';
+import { createPublicKey, verify } from 'node:crypto';
 import { once } from 'node:events';
 import {
   existsSync,
@@ -155,6 +155,25 @@ describe('enrolling', () => {
     await expect(failing).rejects.toMatchObject({ code: 'unavailable' });
     await expect(failing).rejects.not.toThrow(TOKEN);
     expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it('keeps its key where the answer was lost, shows it again, and throws it away once it is refused', async () => {
+    const cut = createServer((request, response) => {
+      request.resume().on('end', () => response.destroy());
+    });
+    cut.listen(0, '127.0.0.1');
+    await once(cut, 'listening');
+    const managerUrls = [`http://127.0.0.1:${(cut.address() as AddressInfo).port}`];
+    await expect(join_({ managerUrls })).rejects.toMatchObject({ code: 'unavailable' });
+    const kept = readFileSync(join(dir, 'node.key'), 'utf8');
+    await expect(join_({ managerUrls })).rejects.toMatchObject({ code: 'unavailable' });
+    expect(readFileSync(join(dir, 'node.key'), 'utf8')).toBe(kept);
+    await expect(join_({ managerUrls: [...managerUrls, url()] })).resolves.toMatchObject({
+      node_id: 'nod_000000000001',
+    });
+    const key = createPublicKey(kept).export({ format: 'jwk' }).x;
+    expect(requests.map(({ public_key }) => public_key)).toEqual([key]);
+    cut.close();
   });
 
   it('asks one address after another, and is enrolled by the first that answers', async () => {

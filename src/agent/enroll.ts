@@ -29,6 +29,8 @@ import { problemWithUrl } from './safe-url.js';
 const ANSWER_TIMEOUT_MS = 30_000;
 /** An answer is below 1 KiB. */
 const ANSWER_BYTES_MAX = 64 * 1024;
+/** Nothing was sent: nobody can have taken it. */
+const NEVER_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'];
 
 export interface Enrollment {
   /** As the manager calls itself: what the proof of the key is made for. */
@@ -40,6 +42,8 @@ export interface Enrollment {
   readonly dir: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly allowPlaintext: boolean;
+  /** Of Kubernetes; a cluster token is good for its own cluster only. */
+  readonly cluster?: string | undefined;
   /** How to get there: proxy, trusted certificates, pins. */
   readonly reach?: Reach;
   /** Settings of the same kind that a new `agent.toml` is to hold. */
@@ -51,8 +55,9 @@ const Problem = z.looseObject({ code: z.string(), detail: z.string().max(1_000) 
 /**
  * Makes this machine a node: a key that never leaves it, proven to the manager, against an id. A
  * refused enrollment leaves nothing behind. The key is durable before it is shown to the manager
- * and is never overwritten: one that an interrupted try left is used again. `identity.json` comes
- * last; where it is, the node is enrolled. Throws FleetError: `conflict` when it is enrolled
+ * and is never overwritten: one that an interrupted try left, or one whose answer was lost, is used
+ * again, and the manager tells the same key the same node. `identity.json` comes last; where it is,
+ * the node is enrolled. Throws FleetError: `conflict` when it is enrolled
  * already, `invalid_request`, `unavailable`, `manager_pin_mismatch`, or the code of the manager's
  * refusal; the message says what each address answered that was tried.
  */
@@ -81,12 +86,15 @@ async function enrollHere(wanted: Enrollment): Promise<Identity> {
   const keyFile = join(wanted.dir, KEY_FILE);
   const { key, isNew } = await ownKey(keyFile);
   let answer: z.infer<typeof EnrollResponse>;
+  const lost: string[] = [];
   try {
     const { managerUrls = [wanted.manager], reach = {} } = wanted;
     const origins = [...new Set(managerUrls.map((url) => new URL(url).origin))];
-    answer = await postInTurn(origins, requestOf(wanted, key), reach);
+    const request = requestOf(wanted, key);
+    answer = await postInTurn(origins, request, reach, (origin) => lost.push(origin));
   } catch (error) {
-    if (isNew) await rm(keyFile, { force: true });
+    const isRefused = error instanceof FleetError && isFinal(error.code);
+    if (isNew && (isRefused || lost.length === 0)) await rm(keyFile, { force: true });
     throw error;
   }
   const configFile = join(wanted.dir, CONFIG_FILE);
@@ -116,6 +124,7 @@ function requestOf(wanted: Enrollment, key: KeyObject): EnrollRequest {
     public_key: publicKey,
     proof: sign(null, Buffer.from(text), key).toString('base64url'),
     host: describeHost(wanted.labels),
+    cluster: wanted.cluster,
   });
   if (parsed.success) return parsed.data;
   throw new FleetError('invalid_request', problemsOf(parsed.error));
@@ -158,17 +167,19 @@ ${toToml(own)}
 
 /**
  * At one address after another, until one enrolls or refuses as a manager does. What went wrong
- * before is told, too: where an answer was lost, the next address says that the token was used.
+ * before is told, too. `onLost` is called where a request left and no answer came back: the manager
+ * may have taken it, and would say so to the same key again.
  */
 export async function postInTurn(
   origins: readonly string[],
   body: EnrollRequest,
   reach: Reach,
+  onLost: (origin: string) => void = () => undefined,
 ): Promise<z.infer<typeof EnrollResponse>> {
   const failures: FleetError[] = [];
   for (const origin of origins) {
     try {
-      return await post(origin, body, reach);
+      return await post(origin, body, reach, onLost);
     } catch (error) {
       if (!(error instanceof FleetError)) throw error;
       const message = `${origin} ${error.message}`;
@@ -198,6 +209,7 @@ async function post(
   origin: string,
   body: EnrollRequest,
   reach: Reach,
+  onLost: (origin: string) => void,
 ): Promise<z.infer<typeof EnrollResponse>> {
   let status: number;
   let text: string;
@@ -212,13 +224,15 @@ async function post(
     });
     status = response.statusCode ?? 0;
     const bytes = await bytesOf(response, ANSWER_BYTES_MAX);
-    if (bytes === null) throw new Error('the answer is too large');
+    if (bytes === null) throw new FleetError('unavailable', 'answered more than a manager does');
     text = bytes.toString('utf8');
   } catch (error) {
+    if (error instanceof FleetError && error.code === 'unavailable') throw error;
     if (error instanceof FleetError) {
       throw new FleetError(error.code, `is not trusted: ${error.message}`, { cause: error });
     }
     const { code, message } = error as { code?: string; message?: string };
+    if (!NEVER_SENT.includes(code ?? '')) onLost(origin);
     throw new FleetError('unavailable', `cannot be reached (${code ?? message ?? ''})`, {
       kind: 'operational',
       cause: error,

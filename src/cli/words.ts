@@ -18,6 +18,7 @@ const NOUNS: Readonly<Record<string, string>> = {
   user: 'users',
   token: 'tokens',
   tok: 'tokens',
+  'cluster-token': 'cluster-tokens',
   sink: 'sinks',
   alert: 'alerts',
   member: 'members',

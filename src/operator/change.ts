@@ -53,6 +53,7 @@ export async function refusalNow(
 export async function putBack(
   options: WorkloadUpdaterOptions,
   swap: Swap | null,
+  backTo: string | null = null,
 ): Promise<boolean> {
   const { isSkipped, mode } = options.optIn();
   const workload = await options.fresh();
@@ -62,7 +63,7 @@ export async function putBack(
   if (!options.mayAct()) return false;
   const { uid, resourceVersion } = workload;
   const { container, from } = swap;
-  const change = { container, image: from, version: null, previousImage: null };
-  await options.applier(mode).apply(options.of, { ...change, uid, resourceVersion });
+  const change = { container, image: from, version: null, previousImage: null, backTo };
+  await options.applier(mode).apply(workload, { ...change, uid, resourceVersion });
   return true;
 }

@@ -7,6 +7,10 @@ import { MODES, readLabelRules, type LabelRule, type Mode } from '../core/worklo
 import { ClusterName } from '../protocol/node/index.js';
 
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
+/** Patches for kustomize, or values of charts. */
+export const GITOPS_FORMATS = ['kustomize', 'values'] as const;
+/** The file as it shall be, or a patch that makes it so. */
+export const GITOPS_OUTPUTS = ['file', 'patch'] as const;
 const Seconds = z.coerce.number().int().min(1).max(86_400);
 
 const Env = z.object({
@@ -20,6 +24,9 @@ const Env = z.object({
   BELLWETHER_POLICY_DIR: z.string().min(1).default('/etc/bellwether/policy'),
   BELLWETHER_DATA_DIR: z.string().min(1).default('/var/lib/bellwether-operator'),
   BELLWETHER_GITOPS_DIR: z.string().min(1).default('/var/lib/bellwether-operator/gitops'),
+  BELLWETHER_GITOPS_FORMAT: z.enum(GITOPS_FORMATS).default('kustomize'),
+  BELLWETHER_GITOPS_OUTPUT: z.enum(GITOPS_OUTPUTS).default('file'),
+  BELLWETHER_GITOPS_REPOSITORY_DIR: z.string().min(1).optional(),
   BELLWETHER_MANAGER_CA_FILE: z.string().min(1).optional(),
   BELLWETHER_ALLOW_PLAINTEXT: z.enum(['true', 'false']).default('false'),
   BELLWETHER_NODE_LABELS: z
@@ -32,11 +39,21 @@ const Env = z.object({
   BELLWETHER_SYNC_DEADLINE_SECONDS: Seconds.default(1_800),
   BELLWETHER_ORPHAN_GRACE_SECONDS: Seconds.default(60),
   BELLWETHER_LOOK_SECONDS: Seconds.default(2),
+  BELLWETHER_DEPLOYMENT: z
+    .string()
+    .regex(/^[a-z0-9-]{1,63}\/[a-z0-9.-]{1,253}$/, 'write NAMESPACE/NAME')
+    .optional(),
+  BELLWETHER_DECOMMISSION_SECONDS: Seconds.default(120),
   /** For a kubeconfig-less run outside a cluster: `kubectl proxy`. */
   BELLWETHER_KUBE_URL: z.url().optional(),
   KUBERNETES_SERVICE_HOST: z.string().optional(),
   KUBERNETES_SERVICE_PORT: z.string().default('443'),
 });
+
+export interface DeploymentName {
+  readonly namespace: string;
+  readonly name: string;
+}
 
 export interface OperatorConfig {
   readonly manager: string;
@@ -49,7 +66,13 @@ export interface OperatorConfig {
   readonly tokenFile: string;
   readonly policyDir: string;
   readonly dataDir: string;
-  readonly gitopsDir: string;
+  readonly gitops: {
+    readonly dir: string;
+    readonly format: (typeof GITOPS_FORMATS)[number];
+    readonly output: (typeof GITOPS_OUTPUTS)[number];
+    /** A copy of the repository, to read: what is changed is what stands there. */
+    readonly repositoryDir: string | undefined;
+  };
   readonly managerCaFile: string | undefined;
   readonly allowPlaintext: boolean;
   readonly labelRules: readonly LabelRule[];
@@ -59,6 +82,9 @@ export interface OperatorConfig {
   readonly syncDeadlineMs: number;
   readonly orphanGraceMs: number;
   readonly lookMs: number;
+  /** Of the operator itself, which `--decommission` stops first; null: somebody else did. */
+  readonly deployment: DeploymentName | null;
+  readonly decommissionMs: number;
   readonly kube: {
     readonly url: string;
     readonly ca?: string | undefined;
@@ -104,7 +130,12 @@ export async function readOperatorConfig(
     tokenFile: given.BELLWETHER_TOKEN_FILE,
     policyDir: given.BELLWETHER_POLICY_DIR,
     dataDir: given.BELLWETHER_DATA_DIR,
-    gitopsDir: given.BELLWETHER_GITOPS_DIR,
+    gitops: {
+      dir: given.BELLWETHER_GITOPS_DIR,
+      format: given.BELLWETHER_GITOPS_FORMAT,
+      output: given.BELLWETHER_GITOPS_OUTPUT,
+      repositoryDir: given.BELLWETHER_GITOPS_REPOSITORY_DIR,
+    },
     managerCaFile: given.BELLWETHER_MANAGER_CA_FILE,
     allowPlaintext: given.BELLWETHER_ALLOW_PLAINTEXT === 'true',
     labelRules,
@@ -114,8 +145,16 @@ export async function readOperatorConfig(
     syncDeadlineMs: given.BELLWETHER_SYNC_DEADLINE_SECONDS * 1_000,
     orphanGraceMs: given.BELLWETHER_ORPHAN_GRACE_SECONDS * 1_000,
     lookMs: given.BELLWETHER_LOOK_SECONDS * 1_000,
+    deployment: deploymentIn(given.BELLWETHER_DEPLOYMENT),
+    decommissionMs: given.BELLWETHER_DECOMMISSION_SECONDS * 1_000,
     kube: await kubeOf(given, read),
   };
+}
+
+function deploymentIn(text: string | undefined): DeploymentName | null {
+  if (text === undefined) return null;
+  const [namespace = '', name = ''] = text.split('/');
+  return { namespace, name };
 }
 
 async function kubeOf(

@@ -7,20 +7,23 @@ import {
   type WorkloadView,
 } from '../core/workload/index.js';
 import { openClock, reachFrom, type Log } from '../agent/parts/index.js';
-import { FileApplier, PatchApplier } from './apply.js';
+import { PatchApplier } from './apply.js';
 import type { OperatorConfig } from './config.js';
+import { GitopsApplier } from './gitops.js';
 import { KubeClient } from './kube/client.js';
 import { Cluster } from './kube/cluster.js';
 import { Leader, type LeaseTimes } from './kube/leader.js';
 import { WorkloadWatch } from './kube/watch.js';
 import { MountedPolicy } from './mounted-policy.js';
+import { RefusalBox } from './refusal-box.js';
+import { Refusals } from './refusals.js';
 import { WorkloadNode, type Surroundings } from './workload-node.js';
 
 /** Whatever could not be started is tried again this often. */
 const RETRY_MS = 10_000;
 /** Labels of machines change seldom. */
 const MACHINES_MS = 300_000;
-const LEASE_NAME = 'bellwether-operator';
+export const LEASE_NAME = 'bellwether-operator';
 /** More workloads than this in one cluster need a second operator with a namespace of its own. */
 export const WORKLOADS_MAX = 2_000;
 
@@ -33,6 +36,7 @@ export interface OperatorOptions {
     readonly lease?: LeaseTimes;
     readonly retryMs?: number;
     readonly backoffMs?: number;
+    readonly refusalsMs?: number;
   };
 }
 
@@ -58,10 +62,11 @@ export async function openSurroundings(
   const cluster = new Cluster(new KubeClient(config.kube));
   const file = config.managerCaFile;
   const settings = file === undefined ? {} : { manager_ca_file: file };
+  const clock = openClock();
   const appliers = {
     operator: new PatchApplier(cluster),
     signal: new PatchApplier(cluster),
-    gitops: new FileApplier(config.gitopsDir),
+    gitops: new GitopsApplier({ ...config.gitops, clusterName: config.clusterName, clock }),
   };
   return {
     config,
@@ -77,7 +82,7 @@ export async function openSurroundings(
     },
     applier: (mode) => appliers[mode],
     machines: () => new Map(),
-    clock: openClock(),
+    clock,
   };
 }
 
@@ -98,6 +103,7 @@ class Operator {
   #around!: Surroundings;
   #leader!: Leader;
   #watches: WorkloadWatch[] = [];
+  #refusals: Refusals | null = null;
   #machines: ReadonlyMap<string, Readonly<Record<string, string>>> = new Map();
   #machinesAt: NodeJS.Timeout | null = null;
   /** Taking up and laying down the lead, one after another. */
@@ -159,11 +165,21 @@ class Operator {
         }),
     );
     for (const watch of this.#watches) watch.start();
+    this.#refusals = new Refusals({
+      box: new RefusalBox(this.#around.cluster, config.namespace),
+      tell: async (key, event) => (await this.#nodes.get(key)?.node.tellSeen(event)) ?? null,
+      log,
+      clock: this.#around.clock,
+      everyMs: times?.refusalsMs,
+    });
+    this.#refusals.start();
   }
 
   async #layDown(): Promise<void> {
     if (this.#machinesAt !== null) clearTimeout(this.#machinesAt);
     this.#machinesAt = null;
+    await this.#refusals?.stop();
+    this.#refusals = null;
     await Promise.all(this.#watches.splice(0).map((watch) => watch.stop()));
     const kept = [...this.#nodes.values()];
     this.#nodes.clear();

@@ -10,6 +10,7 @@ import {
   type WorkloadName,
   type WorkloadView,
 } from '../core/workload/index.js';
+import type { OutboxEvent } from '../core/update/index.js';
 import { isErrorCode } from '../protocol/index.js';
 import { Command, type Host, type NodeMessage } from '../protocol/node/index.js';
 import {
@@ -142,6 +143,21 @@ export class WorkloadNode {
     this.#view = view;
     if (optIn !== null) this.#optIn = optIn;
     this.#updater?.nudge();
+  }
+
+  /**
+   * Tells an event that others saw of this workload. Null while it has no spool; else whether the manager
+   * has all that was told. The same id again is left out.
+   */
+  async tellSeen(event: OutboxEvent): Promise<boolean | null> {
+    const spool = this.#spool;
+    const fitted = toSpoolEvent(this.#service, event);
+    if (spool === null) return null;
+    // Nothing can make it fit: it would wait for ever.
+    if (fitted === null) return true;
+    await spool.append([{ id: event.id, event: fitted }]);
+    this.#link?.pump();
+    return spool.backlog === 0;
   }
 
   async stop(): Promise<void> {

@@ -336,7 +336,7 @@ export class WorkloadUpdater {
       const workload = await mustBeThere(this.#options);
       await this.#options
         .applier(mode)
-        .rehearse(this.#options.of, changeTo(this.#options, job, this.#kept.image, workload));
+        .rehearse(workload, changeTo(this.#options, job, this.#kept.image, workload));
     }
     await this.#take({ type: 'extracted' }, job);
   }
@@ -367,7 +367,7 @@ export class WorkloadUpdater {
       this.#saved = this.#kept;
       const isLate = this.#machine.watch.permitUntilMs < leaseNowMs(this.#facts());
       if (isLate || !this.#options.mayAct() || this.#stopping.signal.aborted) return 250;
-      await this.#options.applier(this.#options.optIn().mode).apply(this.#options.of, change);
+      await this.#options.applier(this.#options.optIn().mode).apply(workload, change);
       this.#progress = FRESH_PROGRESS;
       await this.#take({ type: 'swapped' }, job);
     } catch (error) {
@@ -405,7 +405,7 @@ export class WorkloadUpdater {
   /** The image that was there before, unless somebody else has put another one there meanwhile. */
   async #goBack(job: Job): Promise<number> {
     try {
-      if (!(await putBack(this.#options, this.#kept.swap))) return 250;
+      if (!(await putBack(this.#options, this.#kept.swap, job.from?.version))) return 250;
       await this.#take({ type: 'rolled_back' }, job);
       return 0;
     } catch (error) {

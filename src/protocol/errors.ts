@@ -76,6 +76,12 @@ export const ERRORS = {
     'Wait a moment and repeat; when it stays so, look whether the thing was made.',
   ),
   rate_limited: row(429, 'warning', 'Too many requests.', 'Wait as long as Retry-After says.'),
+  manager_busy: row(
+    503,
+    'info',
+    'Many nodes come at once, or the manager is under load.',
+    'Come back when Retry-After says; nothing was changed. Nodes do so by themselves.',
+  ),
   unavailable: row(
     503,
     'warning',
@@ -152,8 +158,8 @@ export const ERRORS = {
   group_not_empty: row(
     409,
     'warning',
-    'The group still holds nodes or groups.',
-    'Transfer or revoke its nodes and delete the groups below it first.',
+    'The group still holds nodes, groups, plans or schedules.',
+    'Transfer or revoke its nodes, and delete what else it holds first.',
   ),
   setup_done: row(409, 'warning', 'The first admin exists already.', 'Ask an admin for a token.'),
   setup_token_invalid: row(
@@ -759,6 +765,24 @@ export const ERRORS = {
     'The workload cannot be upgraded as it stands: paused, without pods, updated on delete only, or with an unclear container.',
     'Mend what the message names.',
   ),
+  admission_image_unpublished: row(
+    null,
+    'critical',
+    'A pod was to run an image that stands in no published release.',
+    'Publish the release, or name the digest that its manifest names; of an index, not of one platform below it.',
+  ),
+  admission_undecided: row(
+    null,
+    'warning',
+    'The webhook does not know enough to let a pod in or to refuse it; `failurePolicy` decides.',
+    'Do what the message names: the manager, the policy, the API server, or more time.',
+  ),
+  admission_review_invalid: row(
+    null,
+    'warning',
+    'The webhook was called with something that is no review of a pod.',
+    'Let the rules of the ValidatingWebhookConfiguration name pods only, and nobody else call it.',
+  ),
   kubernetes_forbidden: row(
     null,
     'critical',
@@ -1005,6 +1029,12 @@ export const ERRORS = {
     'Export again; when it stays so, entries were changed: keep export and checkpoint.',
   ),
   // -- sinks ---------------------------------------------------------------------------------
+  plan_in_use: row(
+    409,
+    'warning',
+    'Schedules start rollouts by this plan.',
+    'Give them another plan, or delete them first.',
+  ),
   sink_limit_reached: row(
     409,
     'warning',

@@ -73,6 +73,12 @@ export const EVENT_TYPES = {
     'critical',
     'A checkpoint of the audit log does not continue the one that the node kept.',
   ),
+  admission_refused: row(
+    'node',
+    'security',
+    'critical',
+    'A pod of this workload was kept out of the cluster, for its image; `details.count` says how often.',
+  ),
   unknown: row(
     'node',
     'agent',
@@ -97,6 +103,31 @@ export const EVENT_TYPES = {
   rollout_completed: row('manager', 'upgrade', 'info', 'It is over; `details` has the counts.'),
   rollout_cancelled: row('manager', 'upgrade', 'warning', 'It was called off.'),
   rollout_rolled_back: row('manager', 'upgrade', 'warning', 'It was marked as rolled back.'),
+  schedule_started: row('manager', 'upgrade', 'info', 'A schedule started a rollout.'),
+  schedule_passed_over: row(
+    'manager',
+    'upgrade',
+    'info',
+    'A schedule is done with a release without a rollout, for `details.reason`.',
+  ),
+  schedule_refused: row(
+    'manager',
+    'upgrade',
+    'warning',
+    'A schedule could not start its rollout, for `details.reason`; told once for each reason.',
+  ),
+  schedule_missed: row(
+    'manager',
+    'upgrade',
+    'warning',
+    'A window passed and no manager looked: it was down, or a clock jumped.',
+  ),
+  schedule_clock_back: row(
+    'manager',
+    'upgrade',
+    'warning',
+    'The clock of the manager went back since a schedule was looked at.',
+  ),
   rollout_glass_broken: row(
     'manager',
     'upgrade',

@@ -10,8 +10,10 @@ import { HealthController } from './health.controller.js';
 import { OverviewModule } from './overview/index.js';
 import { PeopleModule } from './people/index.js';
 import { PlatformModule, type Platform } from './platform/index.js';
+import { PlansModule } from './plans/index.js';
 import { ReleasesModule } from './releases/index.js';
 import { RolloutsModule } from './rollouts/index.js';
+import { SchedulesModule } from './schedules/index.js';
 import { TelemetryModule } from './telemetry/index.js';
 
 /** All modules, in the order in which they may know each other: each knows those above it only. */
@@ -25,7 +27,9 @@ const MODULES = [
   FleetModule,
   EnrollmentModule,
   ReleasesModule,
+  PlansModule,
   RolloutsModule,
+  SchedulesModule,
   OverviewModule,
   FindModule,
   TelemetryModule,

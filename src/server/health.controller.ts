@@ -1,7 +1,7 @@
 import { Controller } from '@nestjs/common';
 import { FleetError } from '../core/kernel/index.js';
 import type { Answer } from '../protocol/api/index.js';
-import { Links } from './gateway/index.js';
+import { FrontDoor, Links, LoadWatch } from './gateway/index.js';
 import { Database } from './platform/database/index.js';
 import { Endpoint } from './platform/http/index.js';
 import { VERSION } from './platform/index.js';
@@ -12,6 +12,8 @@ export class HealthController {
   constructor(
     private readonly database: Database,
     private readonly links: Links,
+    private readonly load: LoadWatch,
+    private readonly front: FrontDoor,
   ) {}
 
   @Endpoint('health.live')
@@ -28,11 +30,19 @@ export class HealthController {
         cause,
       });
     }
+    const { underWay, waiting, limit } = this.front.state();
+    const { loopDelayMs, databaseDelayMs } = this.load.signs;
     return {
       status: 'ok',
       version: VERSION,
       database: this.database.kind,
       links: this.links.count(),
+      load: {
+        step: this.load.step,
+        event_loop_delay_ms: Math.round(loopDelayMs),
+        database_delay_ms: Math.round(databaseDelayMs),
+        arrivals: { under_way: underWay, waiting, limit },
+      },
     };
   }
 }

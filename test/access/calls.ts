@@ -89,6 +89,31 @@ const ofSink = (more: Given = {}): CallOf => ({
     return { params: { id }, ...more };
   },
 });
+/** A plan of its own for each call, and one schedule by it: groups hold only so many, so the one before goes. */
+const aPlan = async (spot: Spot, world: World): Promise<string> => {
+  const { manager } = world;
+  const body = { name: `plan ${world.fresh()}`, group_id: spot.group, terms: {} };
+  const { id } = (await manager.call('plans.create', { body })).body;
+  plansMade.push(() => manager.call('plans.remove', { params: { id } }));
+  for (const forget of plansMade.splice(0, plansMade.length - 1)) await forget();
+  return id;
+};
+const plansMade: (() => Promise<unknown>)[] = [];
+const aSchedule = async (spot: Spot, world: World): Promise<string> => {
+  const { manager } = world;
+  const plan_id = await aPlan(spot, world);
+  const name = `schedule ${world.fresh()}`;
+  const body = { name, group_id: spot.group, product: 'edge', plan_id };
+  const { id } = (await manager.call('schedules.create', { body })).body;
+  plansMade.unshift(() => manager.call('schedules.remove', { params: { id } }));
+  return id;
+};
+const ofPlan = (more: Given = {}): CallOf => ({
+  give: async (spot, world) => ({ params: { id: await aPlan(spot, world) }, ...more }),
+});
+const ofSchedule = (more: Given = {}): CallOf => ({
+  give: async (spot, world) => ({ params: { id: await aSchedule(spot, world) }, ...more }),
+});
 const cleanUp: (() => Promise<unknown>)[] = [];
 
 /**
@@ -260,6 +285,7 @@ export const CALLS: Readonly<Record<RouteName, CallOf>> = {
   'sources.refresh': anywhere({ params: { name: 'nowhere' } }),
   'releases.publish': anywhere({ body: { manifest: '{}', signatures: ['none'] } }),
   'releases.manifest': anywhere({ params: RELEASE }),
+  'releases.of_image': anywhere({ params: { product: 'edge', digest: 'ab'.repeat(32) } }),
   'releases.signatures': anywhere({ params: RELEASE }),
   'documents.announce': anywhere({ body: { document: '{}', signatures: ['none'] } }),
   'documents.list': nothing,
@@ -309,6 +335,43 @@ export const CALLS: Readonly<Record<RouteName, CallOf>> = {
   },
   'events.stream': listOf(({ spare }) => spare.id, { query: { after: 0, follow: false } }),
   'events.ws': nothing,
+  'plans.list': {
+    give: async (spot, world) => {
+      await aPlan(spot, world);
+      return { query: { limit: 500 } };
+    },
+    holds: (text, spot) => text.includes(`"group_id":"${spot.group}"`),
+  },
+  'plans.create': {
+    give: ({ group }, world) => ({
+      body: { name: `made ${world.fresh()}`, group_id: group, terms: {} },
+    }),
+  },
+  'plans.show': ofPlan(),
+  'plans.change': ofPlan({ body: { note: 'changed' } }),
+  'plans.remove': ofPlan(),
+  'schedules.list': {
+    give: async (spot, world) => {
+      await aSchedule(spot, world);
+      return { query: { limit: 500 } };
+    },
+    holds: (text, spot) => text.includes(`"group_id":"${spot.group}"`),
+  },
+  'schedules.create': {
+    give: async (spot, world) => ({
+      body: {
+        name: `made ${world.fresh()}`,
+        group_id: spot.group,
+        product: 'edge',
+        plan_id: await aPlan(spot, world),
+      },
+    }),
+  },
+  'schedules.show': ofSchedule(),
+  'schedules.change': ofSchedule({ body: { when_busy: 'supersede' } }),
+  'schedules.pause': ofSchedule(),
+  'schedules.resume': ofSchedule(),
+  'schedules.remove': ofSchedule(),
   'sinks.list': {
     give: async (spot, world) => {
       await aSink(spot, world);

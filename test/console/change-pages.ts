@@ -41,6 +41,23 @@ export const CHANGE_PAGES: readonly ShownPage[] = [
   },
   { name: 'rollout-new', path: newRollout, ready: withPreview },
   {
+    name: 'plans',
+    path: () => '/plans',
+    ready: async (page) => {
+      await heading('Plans and schedules')(page);
+      await page.getByText('nightly').first().waitFor();
+      return page.getByText('careful').first().waitFor();
+    },
+  },
+  {
+    name: 'plans-schedule',
+    path: () => '/plans',
+    ready: async (page) => {
+      await page.getByRole('button', { name: 'New schedule' }).click();
+      return page.getByRole('dialog').getByText('Only the start is held').waitFor();
+    },
+  },
+  {
     name: 'releases',
     path: () => '/releases',
     ready: (page) => page.getByRole('link', { name: 'edge 1.3.0' }).waitFor(),

@@ -55,7 +55,27 @@ export async function startStage(env: Readonly<Record<string, string>> = {}): Pr
   const nodes = await fleet(manager, groups);
   const rollouts = await lead(ok, groups);
   const sink = await sinks(ok);
+  await plans(ok, groups);
   return { ...manager, groups, rollouts, nodes, sink };
+}
+
+/** How rollouts go in Europe, and two schedules that start nothing here: one waits, one is paused. */
+async function plans(ok: Ok, { europe, frankfurt, lab }: Stage['groups']): Promise<void> {
+  const waves = [
+    { name: 'first', count: 2, settle_seconds: 3_600 },
+    { name: 'the rest', rest: true, approvals: 1 },
+  ];
+  const terms = { strategy: 'custom', waves };
+  const note = 'two nodes first, a person lets the rest go';
+  const body = { name: 'careful', group_id: europe, note, terms };
+  const { id: plan_id }: { id: string } = await ok('plans.create', { body });
+  const fast = { name: 'fast', terms: { strategy: 'immediate' } };
+  const { id: fastId }: { id: string } = await ok('plans.create', { body: fast });
+  const window = { days: ['mon', 'tue', 'wed', 'thu'], start: '22:00', duration_minutes: 240 };
+  const nightly = { name: 'nightly', group_id: frankfurt, product: 'edge', plan_id, window };
+  await ok('schedules.create', { body: nightly });
+  const paused = { name: 'lab follows dev', group_id: lab, product: 'edge', channel: 'dev' };
+  await ok('schedules.create', { body: { ...paused, plan_id: fastId, paused: true } });
 }
 
 type Ok = (name: RouteName, given: object) => Promise<never>;

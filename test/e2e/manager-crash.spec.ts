@@ -14,7 +14,8 @@ import {
 } from '../support/fleet.js';
 import { startManagerProcess, type ManagerProcess } from '../support/manager-process.js';
 
-const KILLS = 20;
+/** `BELLWETHER_TEST_KILLS=100` for a longer look. */
+const KILLS = Number(process.env['BELLWETHER_TEST_KILLS'] ?? 10);
 const NODES = 4;
 
 describe('a manager that is killed again and again in the middle of rollouts', () => {
@@ -60,6 +61,20 @@ describe('a manager that is killed again and again in the middle of rollouts', (
     }
   };
 
+  /** What nodes said was wrong, and what they did before, for whoever reads a failed run. */
+  const failures = async (): Promise<string> => {
+    const events = await allEvents();
+    const bad = new Set(events.flatMap((event) => (event.error_code ? [event.command_id] : [])));
+    const lines = events.filter(
+      (event) => bad.has(event.command_id) || event.type.startsWith('target'),
+    );
+    return lines
+      .map(({ at, occurred_at, type, node_id, error_code, message }) =>
+        [at, occurred_at, type, node_id, error_code, message].join(' '),
+      )
+      .join('\n');
+  };
+
   it(`ends every rollout right after ${KILLS} kills, with every event once`, async () => {
     const random = seededRandom(process.env['BELLWETHER_TEST_SEED'] ?? 'manager-crash');
     let kills = 0;
@@ -83,7 +98,9 @@ describe('a manager that is killed again and again in the middle of rollouts', (
       }
       await eventually(async () => {
         const shown = await manager.call('rollouts.show', { params: { id: body.id } });
-        expect(shown.body).toMatchObject({ status: 'complete', reason: 'complete' });
+        const { status, reason } = shown.body;
+        const why = status === 'paused' ? await failures() : '';
+        expect({ status, reason }, why).toEqual({ status: 'complete', reason: 'complete' });
       }, 120_000);
       for (const agent of agents) expect(await agent.version()).toBe(name);
     }

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { canonicalJson, type JsonValue } from '../../src/core/kernel/index.js';
 import {
   formatPublicKey,
   manifestBytes,
@@ -46,6 +47,28 @@ export function signedManifest(manifest: Manifest): { manifest: string; signatur
   const signature = signMinisign(KEY, bytes, 'x');
   if (!signature.ok) throw new Error(signature.error.message);
   return { manifest: Buffer.from(bytes).toString('utf8'), signatures: [signature.value] };
+}
+
+/** A channel index of `edge` on stable, signed by the same key. */
+export function signedIndex(
+  sequence: number,
+  change: Readonly<Record<string, JsonValue>> = {},
+): { document: string; signatures: string[] } {
+  const document = canonicalJson({
+    schema: 'bellwether.channel.v1',
+    product: 'edge',
+    channel: 'stable',
+    sequence,
+    issued_at: new Date(Date.now() - 3_600_000).toISOString(),
+    expires_at: new Date(Date.now() + 30 * 24 * 3_600_000).toISOString(),
+    current: { version: '9.9.9', manifest_sha256: 'a'.repeat(64), sequence: 99 },
+    floor: 0,
+    revoked: [],
+    ...change,
+  });
+  const signature = signMinisign(KEY, Buffer.from(document, 'utf8'), 'x');
+  if (!signature.ok) throw new Error(signature.error.message);
+  return { document, signatures: [signature.value] };
 }
 
 export async function upload(manager: TestManager, bytes: Uint8Array): Promise<void> {

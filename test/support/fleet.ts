@@ -1,8 +1,8 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { manifestBytes, signMinisign, type Manifest } from '../../src/core/release/index.js';
 import { agentProgram } from './built.js';
@@ -24,13 +24,23 @@ http.createServer((request, response) => {
 }).listen(Number(process.env.PORT), '127.0.0.1');
 `;
 
+/**
+ * A port that a program can come back to. Below those that Linux gives to whoever connects somewhere
+ * (from 32768): in the moment in which a restarted program does not hold it, nobody else gets it.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = randomInt(10_000, 32_000);
+    const server = createServer().listen(port, '127.0.0.1');
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 /** Packs, signs and publishes a version of the little service, as a pipeline would. */

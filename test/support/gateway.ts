@@ -13,9 +13,11 @@ import {
   type ManagerMessage,
 } from '../../src/protocol/node/index.js';
 import {
+  FrontDoor,
   GatewayModule,
   LinkAdapter,
   Links,
+  LoadWatch,
   type CommandHandler,
   type EventHandler,
 } from '../../src/server/gateway/index.js';
@@ -27,6 +29,8 @@ import { secretsUnder } from './secrets.js';
 
 export const NODE_ID = 'nod_000000000001';
 export const HEARTBEAT_MS = 300;
+/** Any number of other nodes, all with the key of the first. */
+export const otherNode = (index: number): string => `nod_many${String(index).padStart(8, '0')}`;
 
 /** What stands below the gateway in a manager: here a memory that a spec looks into. */
 export interface Below {
@@ -36,6 +40,8 @@ export interface Below {
   resume: EventHandler['resume'];
   ingest: EventHandler['ingest'];
   isRevoked: boolean;
+  /** Whose identity was looked up. */
+  readonly looks: string[];
   /** Null is the real time. */
   clockMs: number | null;
 }
@@ -44,6 +50,9 @@ export interface Below {
 export interface TestGateway {
   readonly below: Below;
   readonly links: Links;
+  readonly front: FrontDoor;
+  readonly load: LoadWatch;
+  readonly port: number;
   /** A token of the node, good unless it is changed. */
   token(change?: Partial<Parameters<typeof makeNodeToken>[0]>): string;
   /** Starts to open a link. */
@@ -64,6 +73,7 @@ export async function startGateway(): Promise<TestGateway> {
     resume: () => Promise.resolve(7),
     ingest: () => Promise.resolve({ through: 1, error: null }),
     isRevoked: false,
+    looks: [],
     clockMs: null,
   };
   // The port first: the origin of the manager is part of every token.
@@ -101,6 +111,9 @@ export async function startGateway(): Promise<TestGateway> {
   return {
     below,
     links,
+    front: app.get(FrontDoor),
+    load: app.get(LoadWatch),
+    port,
     token,
     connect,
     greeted: async () => {
@@ -126,12 +139,12 @@ export async function startGateway(): Promise<TestGateway> {
 function register(links: Links, below: Below, publicKey: string): void {
   const note = (line: string): Promise<void> => Promise.resolve(void below.log.push(line));
   links.useIdentities({
-    find: (nodeId) =>
-      Promise.resolve(
-        nodeId === NODE_ID
-          ? { nodeId, groupId: 'grp_default', publicKey, revoked: below.isRevoked }
-          : null,
-      ),
+    find: (nodeId) => {
+      below.looks.push(nodeId);
+      const isKnown = nodeId === NODE_ID || nodeId.startsWith('nod_many');
+      const node = { nodeId, groupId: 'grp_default', publicKey, revoked: below.isRevoked };
+      return Promise.resolve(isKnown ? node : null);
+    },
     holderOf: () => Promise.resolve(null),
   });
   links.usePresence({

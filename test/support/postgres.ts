@@ -13,6 +13,7 @@ import {
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { TestProject } from 'vitest/node';
 import type { CertificateFiles } from './certificates.js';
 
@@ -22,6 +23,8 @@ declare module 'vitest' {
     postgresUrl: string;
   }
 }
+
+const START_TRIES_MAX = 100;
 
 /** PostgreSQL refuses to run as root; `nobody` is on every Unix, so no user is made. */
 interface Identity {
@@ -73,6 +76,10 @@ function ready(server: ChildProcess): Promise<void> {
 /** A PostgreSQL of its own. Ended by its own handle. */
 export interface PostgresServer {
   readonly port: number;
+  /** Ends it as its operator (`SIGINT`, fast) or as a crash would; what it has stays. */
+  down(signal: 'SIGINT' | 'SIGQUIT' | 'SIGKILL'): Promise<void>;
+  /** Starts it again on the same port, with what it has. */
+  up(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -133,19 +140,40 @@ export async function startPostgres(given: PostgresSettings = {}): Promise<Postg
     'max_connections=200',
     ...tls,
   ].flatMap((setting) => ['-c', setting]);
-  const server = spawn(join(bin, 'postgres'), ['-D', data, '-p', String(port), ...settings], {
-    ...options,
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  await ready(server);
+  const start = async (): Promise<ChildProcess> => {
+    const started = spawn(join(bin, 'postgres'), ['-D', data, '-p', String(port), ...settings], {
+      ...options,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    await ready(started);
+    return started;
+  };
+  let server = await start();
+  const down = async (signal: NodeJS.Signals): Promise<void> => {
+    server.removeAllListeners('exit');
+    if (server.exitCode !== null || server.signalCode !== null) return;
+    const ended = once(server, 'exit');
+    server.kill(signal);
+    await ended;
+  };
   return {
     port,
+    down,
+    up: async () => {
+      // After SIGKILL the sessions of the dead server hold its memory for a moment.
+      for (let tries = 0; ; tries += 1) {
+        try {
+          server = await start();
+          return;
+        } catch (error) {
+          if (tries >= START_TRIES_MAX) throw error;
+          await sleep(200);
+        }
+      }
+    },
     stop: async () => {
-      server.removeAllListeners('exit');
-      const ended = once(server, 'exit');
       // Fast shutdown: sessions that a failed test left open are cut.
-      server.kill('SIGINT');
-      await ended;
+      await down('SIGINT');
       rmSync(root, { recursive: true, force: true });
     },
   };

@@ -43,6 +43,17 @@ describe('the back-off', () => {
     expect([backoff.next(), backoff.next()]).toEqual([123_456, 1_000]);
   });
 
+  it('comes back in its slot of a queue, within the second, and does not count it as a failure', () => {
+    const late = always(1);
+    late.slotOfQueue(7_000);
+    expect([late.next(), late.next()]).toEqual([8_000, 1_000]);
+    const early = always(0);
+    early.slotOfQueue(7_000);
+    expect([early.next(), early.isToldToWait]).toEqual([7_000, true]);
+    early.slotOfQueue(86_400_000);
+    expect(early.next()).toBe(300_000);
+  });
+
   it('waits at least as long as a refusal asked for, within reason', () => {
     const backoff = always(0);
     backoff.atLeast(5_000);

@@ -7,6 +7,9 @@ const REVOKED_MS = 3_600_000;
 /** A `Retry-After` longer than this is not believed. */
 const RETRY_AFTER_MS_MAX = 300_000;
 
+/** The unit of `Retry-After`. */
+const QUEUE_SPREAD_MS = 1_000;
+
 export interface BackoffOptions {
   readonly random: () => number;
   /** `RECONNECT_BASE_MS` when not given. */
@@ -43,6 +46,14 @@ export class Backoff {
   /** The manager said when to come back; counts for the next wait only. */
   slot(durationMs: number): void {
     this.#slotMs = durationMs;
+  }
+
+  /**
+   * A manager to which many nodes come at once gave this one a slot; counts for the next wait only. It was told in whole
+   * seconds: within the second nodes spread by themselves.
+   */
+  slotOfQueue(durationMs: number): void {
+    this.#slotMs = Math.min(durationMs, RETRY_AFTER_MS_MAX) + QUEUE_SPREAD_MS * this.#random();
   }
 
   /** A refusal asked for this much patience; counts for the next wait only. */

@@ -67,6 +67,8 @@ export interface Ending {
     readonly retryAfterMs: number;
     /** The manager itself said no; otherwise somebody in between did. */
     readonly isByManager: boolean;
+    /** It has too many nodes at the door at once, and `retryAfterMs` is the slot of this one. */
+    readonly isSlot: boolean;
   } | null;
   /** It was closed to tell the manager a new `first_seq`. */
   readonly isForGap: boolean;
@@ -174,7 +176,7 @@ export class Connection {
   async #refused(response: IncomingMessage): Promise<void> {
     const status = response.statusCode ?? 0;
     const retryAfterMs = Number(response.headers['retry-after'] ?? 0) * 1000 || 0;
-    this.#refusal = { status, retryAfterMs, isByManager: false };
+    this.#refusal = { status, retryAfterMs, isByManager: false, isSlot: false };
     const chunks: Buffer[] = [];
     let length = 0;
     try {
@@ -188,7 +190,8 @@ export class Connection {
     }
     const problem = Problem.safeParse(parseJson(Buffer.concat(chunks)));
     const isByManager = isErrorCode(problem.data?.code ?? '');
-    this.#refusal = { status, retryAfterMs, isByManager };
+    const isSlot = problem.data?.code === 'manager_busy' && retryAfterMs > 0;
+    this.#refusal = { status, retryAfterMs, isByManager, isSlot };
     const { code: error_code, detail } = problem.data ?? { code: 'unavailable', detail: '' };
     this.#options.log('the manager refused the link', { status, error_code, detail });
     this.#socket.terminate();

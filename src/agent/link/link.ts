@@ -293,7 +293,8 @@ export class Link {
       this.#ways.ended(way, { lastedMs: welcomedForMs, isCut: code === CUT_OFF });
     }
     if (code === CLOSE.revoked) this.#backoff.revoked();
-    if (refusal !== null) this.#backoff.atLeast(refusal.retryAfterMs);
+    if (refusal?.isSlot === true) this.#backoff.slotOfQueue(refusal.retryAfterMs);
+    else if (refusal !== null) this.#backoff.atLeast(refusal.retryAfterMs);
     const isSoon = isForGap || (isOtherAtHand && (refusal?.retryAfterMs ?? 0) === 0);
     this.#waitAndConnect(isSoon ? this.#backoff.soon() : this.#backoff.next(), code);
   }

@@ -3,6 +3,7 @@ export { postInTurn } from '../enroll.js';
 export {
   agentFor,
   ask,
+  bytesOf,
   HttpFetcher,
   Link,
   MANAGER_ONLY,

@@ -1,11 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  chmodSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -155,6 +157,37 @@ describe('state.json', () => {
     });
     expect(setAside()).toHaveLength(1);
     expect(readFileSync(join(folder, setAside()[0]!), 'utf8')).toBe(spoilt);
+    await root.saveState(state);
+    expect((await root.loadState(NAMES)).damage).toBeNull();
+  });
+
+  it.each<[string, () => void, string]>([
+    ['its group can write', () => chmodSync(statePath(), 0o660), 'it can be changed by others'],
+    [
+      'is a link',
+      () => {
+        renameSync(statePath(), join(folder, 'elsewhere'));
+        symlinkSync(join(folder, 'elsewhere'), statePath());
+      },
+      'it is a symbolic link',
+    ],
+    [
+      'is a folder',
+      () => {
+        rmSync(statePath());
+        mkdirSync(statePath());
+      },
+      'it is not a file',
+    ],
+  ])('that %s is not trusted: set aside, and built anew', async (_, spoil, why) => {
+    const { floors } = await saved();
+    const lowered = readFileSync(statePath(), 'utf8').replace('"beta": 7', '"beta": 1');
+    writeFileSync(statePath(), lowered);
+    spoil();
+    const { state, damage } = await root.loadState(NAMES);
+    expect(damage).toContain(why);
+    expect(state).toMatchObject({ generation: 0, floors, current: { version: '1.0.0' } });
+    expect(setAside()).toHaveLength(1);
     await root.saveState(state);
     expect((await root.loadState(NAMES)).damage).toBeNull();
   });

@@ -11,9 +11,11 @@ import {
   unlink,
 } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { FleetError } from '../../core/kernel/index.js';
 import { Version } from '../../core/release/index.js';
 import { freshState, InstalledVersion, UpdateState } from '../../core/update/index.js';
 import { replaceFile, syncDirectory } from '../durable-files.js';
+import { GuardedFile } from '../guarded-file.js';
 import { KeptArchives } from './kept-archives.js';
 
 /** A state.json is some kilobytes; more than this is not ours. */
@@ -131,15 +133,11 @@ export class InstallRoot {
     names: Pick<UpdateState, 'service' | 'product' | 'variant'>,
   ): Promise<{ state: UpdateState; damage: string | null }> {
     const place = join(this.path, 'state.json');
-    const text = await readFile(place, 'utf8').catch((error: unknown) => {
-      if ((error as { code?: string }).code === 'ENOENT') return null;
-      throw error;
-    });
-    if (text === null) {
+    const parsed = await readState(place);
+    if (parsed === 'it is missing') {
       const state = await this.#rebuilt(names);
-      return { state, damage: state.current === null ? null : 'it is missing' };
+      return { state, damage: state.current === null ? null : parsed };
     }
-    const parsed = parseState(text);
     if (typeof parsed !== 'string' && parsed.service === names.service) {
       return { state: { ...parsed, ...names }, damage: null };
     }
@@ -203,8 +201,22 @@ const parseJson = (text: string): unknown => {
   }
 };
 
+/**
+ * Its content, or why that is not to be trusted. Guarded as the policy is: floors that others can write
+ * are no floors. Throws when the disk does not give it: that may be otherwise at the next try.
+ */
+async function readState(path: string): Promise<UpdateState | string> {
+  const file = new GuardedFile(path, {
+    bytesMax: STATE_BYTES_MAX,
+    parse: (bytes) => parseState(bytes.toString('utf8')),
+    without: (problem) => `it ${problem}`,
+  });
+  const { value } = await file.look();
+  if (typeof value !== 'string' || !value.startsWith('it cannot be read')) return value;
+  throw new FleetError('unavailable', `${path}: ${value}`, { kind: 'operational' });
+}
+
 function parseState(text: string): UpdateState | string {
-  if (text.length > STATE_BYTES_MAX) return 'it is too large';
   let json: unknown;
   try {
     json = JSON.parse(text);

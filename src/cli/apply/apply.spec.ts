@@ -105,6 +105,59 @@ describe('apply', { timeout: 60_000 }, () => {
     expect(renewed.out).toMatch(/Sink +siem +change +credentials/);
   });
 
+  it('makes plans and schedules, tells what differs, and deletes them in an order that works', async () => {
+    const text = `
+kind: Schedule
+name: nightly
+group: eu
+product: edge
+plan: careful
+window: { days: [mon, tue], start: '22:00', duration_minutes: 240, time_zone: Europe/Berlin }
+---
+kind: Plan
+name: careful
+group: eu
+note: few nodes first
+strategy: custom
+waves: [{ name: first, count: 2, approvals: 1 }, { name: rest, rest: true }]
+`;
+    const dry = await apply(text, '--dry-run');
+    expect([dry.code, dry.err]).toEqual([0, '']);
+    expect(dry.out).toMatch(/Plan +eu\/careful +create[^]*Schedule +eu\/nightly +create/);
+    expect((await manager.call('plans.list')).body.items).toEqual([]);
+    const made = await apply(text);
+    expect([made.code, made.err]).toEqual([0, '']);
+    expect((await apply(text)).out).toContain('nothing to do: all 2 as declared');
+    const [schedule] = (await manager.call('schedules.list')).body.items;
+    expect(schedule).toMatchObject({ plan: 'careful', state: 'idle', when_busy: 'wait' });
+
+    const other = text
+      .replace('count: 2', 'count: 3')
+      .replace('product: edge', 'product: edge\nwhen_busy: supersede\npaused: true');
+    const told = (await diff(other)).out;
+    expect(told).toContain('when_busy: wait → supersede');
+    expect(told).toContain('paused: false → true');
+    expect(told).toMatch(/waves: .*"count":2.* → .*"count":3/);
+    expect((await apply(other)).code).toBe(0);
+    expect((await diff(other)).code).toBe(0);
+    const [plan] = (await manager.call('plans.list')).body.items;
+    expect(plan).toMatchObject({ revision: 2, note: 'few nodes first' });
+    // What is left out of a schedule has its default; whether it is paused stays as it is.
+    expect((await apply(text)).out).toContain('2 done');
+    expect((await manager.call('schedules.list')).body.items[0]).toMatchObject({
+      state: 'paused',
+      when_busy: 'wait',
+    });
+    const moved = await apply(text.replace('product: edge', 'product: core'));
+    expect([moved.code, moved.err]).toEqual([6, expect.stringContaining('stays as it is')]);
+
+    const none = 'kind: Group\nname: eu\n';
+    const pruned = await apply(none, '--prune', '--kind', 'Plan', '--kind', 'Schedule');
+    expect([pruned.code, pruned.err]).toEqual([0, '']);
+    expect((await manager.call('plans.list')).body.items).toEqual([]);
+    expect((await manager.call('schedules.list')).body.items).toEqual([]);
+  });
+
   it('deletes nothing, unless it is told which kind', async () => {
     const less = 'kind: Group\nname: central\nparent: eu\n';
     expect((await apply(less, '--prune')).code).toBe(2);
@@ -140,7 +193,7 @@ describe('apply', { timeout: 60_000 }, () => {
   });
 
   it.each<[string, string, string]>([
-    ['no kind', 'name: x', 'needs a kind: Group, Sink, Rollout'],
+    ['no kind', 'name: x', 'needs a kind: Group, Plan, Schedule, Sink, Rollout'],
     ['a slip in a kind', 'kind: Gruop\nname: x', 'did you mean Group?'],
     ['an unknown key', 'kind: Group\nname: x\nnode_max: 3', 'did you mean nodes_max?'],
     ['one further down', 'kind: Group\nname: x\nupgrades: { mood: x }', 'mood is not known'],

@@ -9,12 +9,13 @@ import { readDocuments, type Placed } from './documents.js';
 import { GroupTree } from './group-tree.js';
 import { groupsToPrune, groupStep } from './groups.js';
 import { KINDS, type Doc, type GroupDoc, type SinkDoc } from './kinds.js';
+import { planStep, readShelf, scheduleStep, shelfToPrune } from './plans.js';
 import { rolloutStep } from './rollouts.js';
 import { readSinks, sinksToPrune, sinkStep, type SinkShop } from './sinks.js';
 import { isDone, type Step } from './steps.js';
 
 /** Rollouts end by themselves: what is not declared is no reason to stop one. */
-const PRUNABLE = ['Group', 'Sink'] as const;
+const PRUNABLE = ['Group', 'Plan', 'Schedule', 'Sink'] as const;
 
 const FILE_OPTION: Readonly<Record<string, OptionSpec>> = {
   file: {
@@ -81,13 +82,26 @@ async function planned(
     sinks: needsSinks ? await readSinks(client) : [],
     renewsCredentials: given.isSet('renew-credentials'),
   };
+  const shelved = [...ofKind(placed, 'Plan'), ...ofKind(placed, 'Schedule')];
+  const needsShelf = shelved.length > 0 || kinds.includes('Plan') || kinds.includes('Schedule');
+  const shelf = needsShelf
+    ? await readShelf(tree, client)
+    : { tree, client, plans: [], schedules: [] };
   const steps: Step[] = [];
   for (const { doc, place } of inOrder(placed)) {
     if (doc.kind === 'Group') steps.push(await groupStep(doc, { tree, client }));
+    else if (doc.kind === 'Plan') steps.push(planStep(doc, shelf));
+    else if (doc.kind === 'Schedule') steps.push(scheduleStep(doc, shelf));
     else if (doc.kind === 'Sink') steps.push(await sinkStep(doc, place, shop));
     else steps.push(await rolloutStep(doc, { tree, client, isAsked }));
   }
-  return [...steps, ...(kinds.includes('Sink') ? sinksToPrune(sinkDocs, shop) : []), ...gone];
+  const unused = shelfToPrune(shelved, kinds, shelf);
+  return [
+    ...steps,
+    ...unused,
+    ...(kinds.includes('Sink') ? sinksToPrune(sinkDocs, shop) : []),
+    ...gone,
+  ];
 }
 
 interface Told {
@@ -143,7 +157,8 @@ async function runAll(steps: readonly Step[]): Promise<void> {
 
 export const apply: Command = {
   name: 'apply',
-  summary: 'make groups, sinks and rollouts as files declare them; again changes nothing',
+  summary:
+    'make groups, plans, schedules, sinks and rollouts as files declare them; again changes nothing',
   operands: [],
   options: { 'dry-run': { help: 'say what would be done, and do nothing' }, ...MODE_OPTIONS },
   notes: NOTES,

@@ -6,7 +6,16 @@ import { usageError } from '../command.js';
 import { planProblems, type Problem } from '../fleet/index.js';
 import { nearest } from '../nearest.js';
 import type { Terminal } from '../terminal.js';
-import { GroupDoc, KINDS, RolloutDoc, SinkDoc, type Doc, type Kind } from './kinds.js';
+import {
+  GroupDoc,
+  KINDS,
+  PlanDoc,
+  RolloutDoc,
+  ScheduleDoc,
+  SinkDoc,
+  type Doc,
+  type Kind,
+} from './kinds.js';
 
 /** A tree of a thousand groups is a tenth of it. */
 const FILE_BYTES_MAX = 4 * 1024 * 1024;
@@ -14,7 +23,13 @@ const DOCUMENTS_MAX = 10_000;
 /** Names for parts that are used again are fine; parts made of parts made of parts are an attack. */
 const ALIASES_MAX = 100;
 
-const SCHEMAS = { Group: GroupDoc, Sink: SinkDoc, Rollout: RolloutDoc } as const;
+const SCHEMAS = {
+  Group: GroupDoc,
+  Plan: PlanDoc,
+  Schedule: ScheduleDoc,
+  Sink: SinkDoc,
+  Rollout: RolloutDoc,
+} as const;
 
 /** One document, and where it stands, for what is wrong with it. */
 export interface Placed {
@@ -127,6 +142,9 @@ export function rolloutBody(doc: RolloutDoc, groupId: string): Readonly<Record<s
 function identityOf(doc: Doc): string {
   if (doc.kind === 'Group') return `Group ${doc.parent ?? ''}/${doc.name}`;
   if (doc.kind === 'Sink') return `Sink ${doc.name}`;
+  if (doc.kind === 'Plan' || doc.kind === 'Schedule') {
+    return `${doc.kind} ${doc.group ?? ''}/${doc.name}`;
+  }
   return `Rollout ${doc.product} ${doc.version} ${doc.channel} ${doc.scope?.group ?? ''}`;
 }
 

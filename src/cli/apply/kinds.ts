@@ -1,8 +1,15 @@
 import { z } from 'zod';
-import { Sink, SINK_CREDENTIALS, SINK_KINDS } from '../../protocol/api/index.js';
+import { Channel, ProductName } from '../../core/release/index.js';
+import {
+  PLAN_FIELDS,
+  Sink,
+  SINK_CREDENTIALS,
+  SINK_KINDS,
+  Window,
+} from '../../protocol/api/index.js';
 
 /** What a file can declare, in the order in which it is made: what others refer to comes first. */
-export const KINDS = ['Group', 'Sink', 'Rollout'] as const;
+export const KINDS = ['Group', 'Plan', 'Schedule', 'Sink', 'Rollout'] as const;
 export type Kind = (typeof KINDS)[number];
 
 const Name = z.string().trim().min(1).max(128);
@@ -29,6 +36,33 @@ export const GroupDoc = z.strictObject({
   freezes: z.array(FreezeDoc).max(100).optional(),
 });
 export type GroupDoc = z.infer<typeof GroupDoc>;
+
+/** A plan as it stands in a plan file, with a name. */
+export const PlanDoc = z.strictObject({
+  kind: z.literal('Plan'),
+  name: Name.refine((name) => !name.includes('/'), 'a name in a file has no slash'),
+  group: GroupPath.optional(),
+  note: z.string().trim().max(500).optional(),
+  ...PLAN_FIELDS,
+});
+export type PlanDoc = z.infer<typeof PlanDoc>;
+
+export const ScheduleDoc = z.strictObject({
+  kind: z.literal('Schedule'),
+  name: Name.refine((name) => !name.includes('/'), 'a name in a file has no slash'),
+  group: GroupPath.optional(),
+  product: ProductName,
+  channel: Channel.default('stable'),
+  /** Its name: of the group, or of the nearest above it that has one. */
+  plan: Name,
+  window: Window.nullable().default(null),
+  when_busy: z.enum(['wait', 'supersede']).default('wait'),
+  /** Counts when it is made only. */
+  from: z.enum(['next', 'current']).default('next'),
+  /** Left out, it stays as it is. */
+  paused: z.boolean().optional(),
+});
+export type ScheduleDoc = z.infer<typeof ScheduleDoc>;
 
 /** A secret is never in the file itself: files like this one are shared and kept. */
 const SecretSource = z.union(
@@ -73,4 +107,4 @@ export const RolloutDoc = z.looseObject({
 });
 export type RolloutDoc = z.infer<typeof RolloutDoc>;
 
-export type Doc = GroupDoc | SinkDoc | RolloutDoc;
+export type Doc = GroupDoc | PlanDoc | ScheduleDoc | SinkDoc | RolloutDoc;

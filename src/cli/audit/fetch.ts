@@ -3,6 +3,7 @@ import type { Command, OptionSpec } from '../command.js';
 import { connect, MANAGER_OPTIONS, OUTPUT_OPTION, show } from '../connection.js';
 import { writeNew } from '../new-file.js';
 import { facts } from '../output/index.js';
+import { onceItMay } from '../patience.js';
 import { Moment, oneOf, whole } from '../values.js';
 
 const FORMATS = ['ndjson', 'json', 'csv'] as const;
@@ -49,9 +50,9 @@ export const exportAudit: Command = {
     const file = await open(path, 'a');
     try {
       const through = checkpoint === null ? {} : { through: checkpoint.size };
-      await client.download('audit.export', { query: { ...query, ...through } }, async (chunk) => {
-        await file.writeFile(chunk);
-      });
+      const input = { query: { ...query, ...through } };
+      const take = (chunk: Uint8Array): Promise<void> => file.writeFile(chunk);
+      await onceItMay(() => client.download('audit.export', input, take), terminal);
       await file.sync();
     } finally {
       await file.close();

@@ -17,12 +17,15 @@ const OPTION_KINDS: Readonly<Record<string, NameKind>> = {
   version: 'version',
   'expected-version': 'version',
   context: 'context',
+  'stored-plan': 'plan',
 };
 const OPERAND_KINDS: Readonly<Record<string, NameKind>> = {
   GROUP: 'group',
   NODE: 'node',
   ROLLOUT: 'rollout',
   SINK: 'sink',
+  PLAN: 'plan',
+  SCHEDULE: 'schedule',
   USER: 'user',
   ALERT: 'alert',
   REF: 'release',

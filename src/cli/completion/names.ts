@@ -21,6 +21,8 @@ export type NameKind =
   | 'version'
   | 'release'
   | 'sink'
+  | 'plan'
+  | 'schedule'
   | 'user'
   | 'token'
   | 'alert'
@@ -59,6 +61,10 @@ const SOURCES: Readonly<
     ),
   sink: async (client) =>
     (await client.call('sinks.list', { query })).items.map(({ id, name }) => named(id, name)),
+  plan: async (client) =>
+    (await client.call('plans.list', { query })).items.map(({ id, name }) => named(name, id)),
+  schedule: async (client) =>
+    (await client.call('schedules.list', { query })).items.map(({ id, name }) => named(id, name)),
   user: async (client) =>
     (await client.call('users.list', { query })).items.map(({ id, login }) => named(id, login)),
   token: async (client) =>

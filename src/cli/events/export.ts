@@ -14,6 +14,7 @@ import {
 } from '../connection.js';
 import { writeNew } from '../new-file.js';
 import { type Column, facts } from '../output/index.js';
+import { onceItMay } from '../patience.js';
 import type { Terminal } from '../terminal.js';
 import { whole } from '../values.js';
 import { EventId, FILTER_OPTIONS, filtersOf, isFiltered } from './filters.js';
@@ -71,14 +72,15 @@ export const exportEvents: Command = {
     const counter = counterOf(terminal, path);
     let lines = 0;
     try {
-      await client.download('events.export', { query }, async (chunk) => {
+      const take = async (chunk: Uint8Array): Promise<void> => {
         let found = 0;
         for (let at = chunk.indexOf(LINE_FEED); at >= 0; at = chunk.indexOf(LINE_FEED, at + 1)) {
           found += 1;
         }
         counter.add(found);
         await file.writeFile(chunk);
-      });
+      };
+      await onceItMay(() => client.download('events.export', { query }, take), terminal);
       await file.sync();
     } finally {
       lines = counter.end();

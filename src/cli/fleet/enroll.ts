@@ -41,6 +41,27 @@ function waitOf(given: Given): number | null {
   return null;
 }
 
+/** Makes a one-time token for the group that was given, and shows it with the line for the node. */
+export async function makeToken(
+  client: Client,
+  given: Given,
+  terminal: Terminal,
+): Promise<Answer<'enrollment.create'>> {
+  const group = given.optional('group');
+  const made = await client.call('enrollment.create', {
+    body: group === undefined ? {} : { group_id: group },
+  });
+  show(given, terminal, made, (token) =>
+    facts([
+      ['token', token.secret],
+      ['group', token.group_id],
+      ['expires', token.expires_at],
+      ['on the node', token.command],
+    ]),
+  );
+  return made;
+}
+
 export const enroll: Command = {
   name: 'enroll',
   summary: 'make a one-time token and show the line for the node; --wait sees it arrive',
@@ -56,20 +77,9 @@ export const enroll: Command = {
   run: async (given, terminal) => {
     const seconds = waitOf(given);
     const client = await connect(given, terminal);
-    const group = given.optional('group');
     const newest = { query: { order: 'newest', limit: 1 } } as const;
     const after = seconds === null ? 0 : (await client.call('events.list', newest)).next_after;
-    const made = await client.call('enrollment.create', {
-      body: group === undefined ? {} : { group_id: group },
-    });
-    show(given, terminal, made, (token) =>
-      facts([
-        ['token', token.secret],
-        ['group', token.group_id],
-        ['expires', token.expires_at],
-        ['on the node', token.command],
-      ]),
-    );
+    const made = await makeToken(client, given, terminal);
     if (seconds === null) return;
     terminal.err('waiting for the node\n');
     const endsAt = terminal.now() + seconds * SECOND_MS;

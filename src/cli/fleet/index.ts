@@ -29,6 +29,7 @@ export {
   skipWave,
   startWave,
 } from './steering.js';
+export { createClusterToken, listClusterTokens, revokeClusterToken } from './cluster-tokens.js';
 export {
   createEnrollmentToken,
   createToken,
@@ -40,4 +41,4 @@ export {
 export { createRollout, upgradeGroup, upgradeNode } from './upgrade.js';
 export { watch } from './watch.js';
 export { planProblems, type Problem } from './plan-file.js';
-export type { RolloutBody } from './plan-options.js';
+export { readTerms, TERMS_OPTIONS, type RolloutBody } from './plan-options.js';

@@ -36,6 +36,8 @@ const rollout = (waves: readonly Wave[]): Rollout => ({
   waves: [...waves],
   skipped: [],
   reverts: null,
+  plan: null,
+  schedule: null,
   break_glass: null,
   created_by: 'ann',
   created_at: '2026-11-21T11:00:00Z',

@@ -100,5 +100,6 @@ function bare(schema: z.ZodType): z.ZodType {
   ) {
     return bare(schema.unwrap() as z.ZodType);
   }
+  if (schema instanceof z.ZodPipe) return bare(schema.out as z.ZodType);
   return schema;
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Channel, ProductName, Version } from '../../core/release/index.js';
-import { CreateRollout } from '../../protocol/api/index.js';
+import { CreateRollout, PlanTerms, UpgradeGroup } from '../../protocol/api/index.js';
 import { usageError, type Given, type OptionSpec } from '../command.js';
 import {
   Limit,
@@ -34,12 +34,8 @@ const OWN: Readonly<Record<string, (typeof STRATEGIES)[number]>> = {
   'canary-percent': 'canary',
 };
 
-/** What a release goes to, and how. */
-export const PLAN_OPTIONS: Options = {
-  plan: { value: 'FILE', help: 'the whole plan as JSON, TOML or YAML; options change it' },
-  product: { value: 'P', help: 'what to upgrade (needed, here or in the plan)' },
-  version: { value: 'V', help: 'the release to bring (needed, here or in the plan)' },
-  channel: { value: 'C', help: 'its channel (default stable)' },
+/** How a release goes out, whatever release it is: what a stored plan holds. */
+export const TERMS_OPTIONS: Options = {
   strategy: { value: 'S', words: STRATEGIES, help: `${STRATEGIES.join(', ')} (default staged)` },
   waves: { value: 'P,P,...', help: 'staged: cumulative percents (default 10,50,100)' },
   'step-percent': { value: 'P', help: 'rolling: size of each step (default 25)' },
@@ -50,11 +46,21 @@ export const PLAN_OPTIONS: Options = {
   'max-silent': { value: 'L', help: 'nodes that may keep silent (default 50%)' },
   'max-unavailable': { value: 'L', help: 'nodes of the scope that may be down at once' },
   'node-deadline-seconds': { value: 'N', help: 'silence that counts as silent (default 1800)' },
-  'apply-after': { value: 'T', help: 'nothing starts before this moment' },
   'expires-after': { value: 'D', help: 'nodes that are away can catch up for so long' },
   'spread-seconds': { value: 'N', help: 'spread the swaps of a wave over this time' },
   domain: { value: 'LABEL=L', help: 'at most so many nodes with one value in a wave' },
   strata: { value: 'LABEL,...', help: 'labels that the first nodes should cover' },
+};
+
+/** What a release goes to, and how. */
+export const PLAN_OPTIONS: Options = {
+  plan: { value: 'FILE', help: 'the whole plan as JSON, TOML or YAML; options change it' },
+  'stored-plan': { value: 'NAME', help: 'by this plan of the group, or of one above it, as it is' },
+  product: { value: 'P', help: 'what to upgrade (needed, here or in the plan)' },
+  version: { value: 'V', help: 'the release to bring (needed, here or in the plan)' },
+  channel: { value: 'C', help: 'its channel (default stable)' },
+  ...TERMS_OPTIONS,
+  'apply-after': { value: 'T', help: 'nothing starts before this moment' },
 };
 
 /** Which nodes are meant. */
@@ -81,7 +87,21 @@ export async function readGroupPlan(given: Given): Promise<GroupBody> {
     throw invalidPlan(file, [{ path: 'scope', message }]);
   }
   const body = checked(given, merged(plan, termsOf(given)));
-  return file === undefined ? body : checkPlan(file, body, CreateRollout.omit({ scope: true }));
+  return file === undefined ? body : checkPlan(file, body, UpgradeGroup);
+}
+
+/** The terms of a plan that is to be stored: those of the file, or else of `before`, changed by options. */
+export async function readTerms(
+  given: Given,
+  before: z.input<typeof PlanTerms>,
+): Promise<z.input<typeof PlanTerms>> {
+  const file = given.optional('file');
+  const base = file === undefined ? before : await readPlanFile(file);
+  const terms = merged(base, ownTermsOf(given));
+  const name = file ?? given.name;
+  const needs = needsOf(terms);
+  if (needs !== null) throw invalidPlan(name, [{ path: needs, message: 'is needed: give --file' }]);
+  return checkPlan(name, terms, PlanTerms);
 }
 
 /** The body for any part of the fleet. */
@@ -118,12 +138,22 @@ function merged(plan: Part, { tolerate, ...terms }: Part): Part {
 }
 
 function termsOf(given: Given): Part {
-  const domain = given.read('domain', Pair);
   return {
     ...present({
       product: given.read('product', ProductName),
       version: given.read('version', Version),
       channel: given.read('channel', Channel),
+      plan: given.optional('stored-plan'),
+      apply_after: given.read('apply-after', Moment),
+    }),
+    ...ownTermsOf(given),
+  };
+}
+
+function ownTermsOf(given: Given): Part {
+  const domain = given.read('domain', Pair);
+  return {
+    ...present({
       strategy: given.read('strategy', oneOf(STRATEGIES)),
       wave_percents: given.read('waves', Percents),
       step_percent: given.read('step-percent', percent(100)),
@@ -131,7 +161,6 @@ function termsOf(given: Given): Part {
       settle_seconds: given.read('settle-seconds', whole(0, WEEK_SECONDS)),
       node_deadline_seconds: given.read('node-deadline-seconds', whole(10, WEEK_SECONDS)),
       max_unavailable: given.read('max-unavailable', Limit),
-      apply_after: given.read('apply-after', Moment),
       expires_after_seconds: given.read('expires-after', Span),
       spread_seconds: given.read('spread-seconds', whole(0, WEEK_SECONDS)),
       domain: domain && { label: domain[0], max: limitIn(domain[1]) },
@@ -181,9 +210,16 @@ function checked(given: Given, body: Part): RolloutBody {
       throw usageError(`--${option} is for the strategy ${own}, not for ${strategy}`, fix);
     }
   }
-  const needs = { scheduled: 'rings', custom: 'waves' }[strategy];
-  if (needs !== undefined && body[needs] === undefined) {
+  const needs = needsOf(body);
+  if (needs !== null) {
     throw usageError(`a ${strategy} rollout takes its ${needs} from --plan FILE`, fix);
   }
   return body as RolloutBody;
+}
+
+/** What its strategy needs and only a file can say; null when nothing is missing. */
+function needsOf(body: Part): 'rings' | 'waves' | null {
+  const { strategy } = body;
+  const needs = strategy === 'scheduled' ? 'rings' : strategy === 'custom' ? 'waves' : null;
+  return needs !== null && body[needs] === undefined ? needs : null;
 }

@@ -40,6 +40,15 @@ const SKIPPED_COLUMNS: readonly Column<Rollout['skipped'][number]>[] = [
 const glassText = (glass: NonNullable<Rollout['break_glass']>): string =>
   `by ${glass.by_name} until ${glass.until}: ${glass.reason}`;
 
+/** A manager of before says nothing of either. */
+const madeByText = ({
+  plan,
+  schedule,
+}: Partial<Pick<Rollout, 'plan' | 'schedule'>>): (readonly [string, string])[] => [
+  ...(plan ? [['plan', `${plan.name}, revision ${plan.revision}`] as const] : []),
+  ...(schedule ? [['schedule', schedule.name] as const] : []),
+];
+
 /** A rollout with its waves, for people. */
 export const rolloutText = (rollout: Rollout): readonly Block[] => [
   facts([
@@ -47,6 +56,7 @@ export const rolloutText = (rollout: Rollout): readonly Block[] => [
     ['release', `${rollout.product} ${rollout.version} (${rollout.channel})`],
     ['scope', `${rollout.scope.kind} ${rollout.scope.id}`],
     ['strategy', rollout.strategy],
+    ...madeByText(rollout),
     ...(rollout.reverts === null ? [] : [['reverts', rollout.reverts] as const]),
     ['status', rollout.status],
     ...(rollout.break_glass === null

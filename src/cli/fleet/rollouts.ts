@@ -1,3 +1,4 @@
+import { ROLLOUT_STATUSES } from '../../core/rollout/index.js';
 import type { Answer } from '../../protocol/api/index.js';
 import type { Command } from '../command.js';
 import { connect, LIST_OPTIONS, SHOW_OPTIONS, showList, showOne } from '../connection.js';
@@ -5,15 +6,7 @@ import { type Column } from '../output/index.js';
 import { oneOf } from '../values.js';
 import { rolloutText, type Rollout } from './rollout-text.js';
 
-const STATUSES = [
-  'pending',
-  'in_progress',
-  'paused',
-  'complete',
-  'rolled_back',
-  'cancelled',
-] as const;
-const Status = oneOf(STATUSES);
+const Status = oneOf(ROLLOUT_STATUSES);
 
 const COLUMNS: readonly Column<Rollout>[] = [
   ['id', (rollout) => rollout.id],
@@ -35,7 +28,7 @@ export const listRollouts: Command = {
   operands: [],
   options: {
     group: { value: 'ID', help: 'this group only' },
-    status: { value: 'S', words: STATUSES, help: STATUSES.join(', ') },
+    status: { value: 'S', words: ROLLOUT_STATUSES, help: ROLLOUT_STATUSES.join(', ') },
     ...LIST_OPTIONS,
   },
   run: async (given, terminal) => {

@@ -17,6 +17,7 @@ import type { Terminal } from '../terminal.js';
 import { reserveSecretFile } from '../new-file.js';
 import { type Column, facts } from '../output/index.js';
 import { oneOf, whole } from '../values.js';
+import { makeToken } from './enroll.js';
 
 type Token = Answer<'tokens.list'>['items'][number];
 
@@ -187,18 +188,6 @@ export const createEnrollmentToken: Command = {
     ...OUTPUT_OPTION,
   },
   run: async (given, terminal) => {
-    const client = await connect(given, terminal);
-    const group = given.optional('group');
-    const made = await client.call('enrollment.create', {
-      body: group === undefined ? {} : { group_id: group },
-    });
-    show(given, terminal, made, (token) =>
-      facts([
-        ['token', token.secret],
-        ['group', token.group_id],
-        ['expires', token.expires_at],
-        ['on the node', token.command],
-      ]),
-    );
+    await makeToken(await connect(given, terminal), given, terminal);
   },
 };

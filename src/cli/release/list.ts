@@ -15,7 +15,10 @@ const COLUMNS: readonly Column<Release>[] = [
   ['channel', (release) => release.channel],
   ['sequence', (release) => release.sequence],
   ['state', (release) => release.state, 'state'],
-  ['hosts', ({ artifacts }) => artifacts.map((a) => `${a.os}/${a.arch}/${a.variant}`).join(' ')],
+  [
+    'hosts',
+    ({ artifacts }) => artifacts.map((a) => `${a.os}/${a.arch}/${a.variant}`).join(' ') || 'image',
+  ],
   ['published', (release) => release.published_at, 'time'],
   ['id', (release) => release.id, 'wide'],
 ];

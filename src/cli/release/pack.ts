@@ -6,9 +6,11 @@ import { DAY_MS, FleetError } from '../../core/kernel/index.js';
 import {
   Arch,
   Channel,
+  Image,
   manifestBytes,
   Os,
   parseManifest,
+  PlatformImage,
   ProductName,
   Variant,
   Version,
@@ -45,6 +47,11 @@ export const pack: Command = {
     artifact: {
       value: 'OS/ARCH[/VARIANT]=PATH',
       help: 'a file or folder for one kind of host, such as linux/x64=build/',
+      isMultiple: true,
+    },
+    image: {
+      value: '[VARIANT[/ARCH]=]NAME@sha256:HEX',
+      help: 'an image for workloads, by digest; for one variant, or for all others',
       isMultiple: true,
     },
     out: { value: 'DIR', help: 'folder for the release; must not hold one yet', isRequired: true },
@@ -117,7 +124,9 @@ async function readWanted(given: Given, terminal: Terminal): Promise<Wanted> {
   const base = await baseOf(given, project, epochMs ?? terminal.now());
   const named = given.list('artifact');
   const artifacts = named.length > 0 ? named : (project?.artifacts ?? []);
-  if (artifacts.length === 0) throw usageError('`release pack` needs --artifact or --project');
+  if (artifacts.length === 0 && base.image === undefined && base.images === undefined) {
+    throw usageError('`release pack` needs --artifact, --image or --project');
+  }
   const hosts = new Set<string>();
   const sources: Source[] = [];
   for (const text of artifacts) {
@@ -139,7 +148,9 @@ async function baseOf(
 ): Promise<Wanted['base']> {
   const notes = given.optional('notes') ?? project?.notes;
   const days = project?.expiresAfterDays;
-  const { compatibility, image } = project ?? {};
+  const { compatibility } = project ?? {};
+  const named = given.list('image').map(imageOf);
+  const { image, images } = named.length === 0 ? (project ?? {}) : sorted(named);
   return {
     schema: 'bellwether.manifest.v1',
     product: given.read('product', ProductName) ?? project?.product ?? given.text('product'),
@@ -151,6 +162,7 @@ async function baseOf(
     ...(days === undefined ? {} : { expires_at: new Date(nowMs + days * DAY_MS).toISOString() }),
     ...(compatibility === undefined ? {} : { compatibility }),
     ...(image === undefined ? {} : { image }),
+    ...(images === undefined ? {} : { images: [...images] }),
   };
 }
 
@@ -159,6 +171,32 @@ function sourceDateMs(terminal: Terminal): number | null {
   if (text === '') return null;
   if (!/^\d{1,11}$/.test(text)) throw usageError('SOURCE_DATE_EPOCH is not a number of seconds');
   return Number(text) * 1000;
+}
+
+/** One `--image`: the variant and architecture it is for, where it says so. */
+function imageOf(text: string): Image | PlatformImage {
+  const [, words, reference = '', digest] = /^(?:([^=@]*)=)?([^@]*)@(.+)$/s.exec(text) ?? [];
+  const image = Image.safeParse({ reference, digest });
+  const [variant, arch, ...rest] = words?.split('/') ?? [];
+  const whole =
+    words === undefined ? image : PlatformImage.safeParse({ ...image.data, variant, arch });
+  if (!image.success || !whole.success || rest.length > 0) {
+    throw usageError(
+      `--image ${text} is not [VARIANT[/ARCH]=]NAME@sha256:HEX`,
+      'An image is named by its digest, without a tag; its name begins with its registry.',
+    );
+  }
+  return whole.data;
+}
+
+function sorted(named: readonly (Image | PlatformImage)[]): Pick<Manifest, 'image' | 'images'> {
+  const images = named.filter((one) => 'variant' in one);
+  const [image, ...more] = named.filter((one) => !('variant' in one));
+  if (more.length > 0) throw usageError('two --image are for all variants');
+  return {
+    ...(image === undefined ? {} : { image }),
+    ...(images.length === 0 ? {} : { images }),
+  };
 }
 
 const Host = z.strictObject({ os: Os, arch: Arch, variant: Variant });

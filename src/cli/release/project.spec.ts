@@ -125,7 +125,7 @@ path = "edge"
     const words = ['release', 'pack', '--version', '1.0.0', '--sequence', '1', '--out', at('out')];
     const { code, err } = await run([...words, '--product', 'edge', '--channel', 'dev']);
     expect(code).toBe(2);
-    expect(err).toContain('--artifact or --project');
+    expect(err).toContain('--artifact, --image or --project');
     expect((await run(words)).err).toContain('--product');
   });
 });

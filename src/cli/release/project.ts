@@ -9,6 +9,7 @@ import {
   Compatibility,
   Image,
   Os,
+  PlatformImage,
   ProductName,
   Variant,
   type Manifest,
@@ -20,26 +21,33 @@ const PROJECT_BYTES_MAX = 256 * 1024;
 const EXPIRES_DAYS_MAX = 3_650;
 
 /** What stays the same from one release of a product to the next. */
-const Project = z.strictObject({
-  product: ProductName,
-  channel: Channel.optional(),
-  /** File with the release notes. */
-  notes: z.string().min(1).optional(),
-  expires_after_days: z.int().min(1).max(EXPIRES_DAYS_MAX).optional(),
-  compatibility: Compatibility.optional(),
-  image: Image.optional(),
-  artifact: z
-    .array(
-      z.strictObject({
-        os: Os,
-        arch: Arch,
-        variant: Variant.default('default'),
-        path: z.string().min(1),
-      }),
-    )
-    .min(1)
-    .max(256),
-});
+const Project = z
+  .strictObject({
+    product: ProductName,
+    channel: Channel.optional(),
+    /** File with the release notes. */
+    notes: z.string().min(1).optional(),
+    expires_after_days: z.int().min(1).max(EXPIRES_DAYS_MAX).optional(),
+    compatibility: Compatibility.optional(),
+    image: Image.optional(),
+    images: z.array(PlatformImage).min(1).max(64).optional(),
+    artifact: z
+      .array(
+        z.strictObject({
+          os: Os,
+          arch: Arch,
+          variant: Variant.default('default'),
+          path: z.string().min(1),
+        }),
+      )
+      .max(256)
+      .default([]),
+  })
+  .refine(
+    ({ artifact, image, images }) =>
+      artifact.length > 0 || image !== undefined || images !== undefined,
+    { path: ['artifact'], message: 'neither an artifact nor an image' },
+  );
 
 /** `release.toml`, with paths that begin where the file lies. */
 export interface ReleaseProject {
@@ -49,6 +57,7 @@ export interface ReleaseProject {
   readonly expiresAfterDays: number | undefined;
   readonly compatibility: Manifest['compatibility'];
   readonly image: Manifest['image'];
+  readonly images: Manifest['images'];
   /** As `--artifact` takes them. */
   readonly artifacts: readonly string[];
 }
@@ -71,6 +80,7 @@ export async function readProject(path: string): Promise<ReleaseProject> {
     expiresAfterDays: expires_after_days,
     compatibility: rest.compatibility,
     image: rest.image,
+    images: rest.images,
     artifacts: artifact.map(
       ({ os, arch, variant, path: file }) => `${os}/${arch}/${variant}=${resolve(folder, file)}`,
     ),

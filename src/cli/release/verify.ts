@@ -133,7 +133,7 @@ function rulesOf(policy: NodePolicy, { version, channel, artifacts }: Manifest):
     min_version: min,
     max_artifact_bytes: most,
   } = policy;
-  const largest = Math.max(...artifacts.map(({ size }) => size));
+  const largest = Math.max(0, ...artifacts.map(({ size }) => size));
   const rules: Rule[] = [
     {
       what: 'enabled',

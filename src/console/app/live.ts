@@ -8,14 +8,14 @@ export type LiveEvent = Answer<'events.list'>['items'][number];
 
 /** What an event may have changed, by its category: first words of routes. */
 const STALE: Readonly<Record<string, readonly string[]>> = {
-  upgrade: ['rollouts', 'nodes', 'fleet', 'needs'],
+  upgrade: ['rollouts', 'schedules', 'nodes', 'fleet', 'needs'],
   connection: ['nodes', 'fleet', 'needs'],
   service: ['nodes', 'fleet'],
   agent: ['nodes', 'fleet', 'needs'],
   audit: ['audit', 'groups'],
   alert: ['needs'],
   // A newer release makes nodes outdated.
-  release: ['releases', 'documents', 'nodes', 'fleet'],
+  release: ['releases', 'schedules', 'documents', 'nodes', 'fleet'],
   security: ['audit', 'needs'],
 };
 const STALE_BY_DEFAULT = ['fleet', 'needs'];

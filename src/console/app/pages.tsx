@@ -30,6 +30,7 @@ export const PAGES: readonly RouteObject[] = [
   page('rollouts', () => import('../pages/change/rollouts.js')),
   page('rollouts/new', () => import('../pages/change/new-rollout.js')),
   page('rollouts/:id', () => import('../pages/change/rollout.js')),
+  page('plans', () => import('../pages/plans/plans.js')),
   page('events', () => import('../pages/evidence/events.js')),
   page('alerts', () => import('../pages/evidence/alerts.js')),
   page('audit', () => import('../pages/evidence/audit.js')),

@@ -86,6 +86,12 @@ function lookUp(groups: readonly Group[]): Groups {
   return made;
 }
 
+/** For a select: what a person reads is the name. */
+export const choicesOf = (
+  groups: readonly Pick<Group, 'id' | 'name'>[],
+): { readonly value: string; readonly label: string }[] =>
+  groups.map(({ id, name }) => ({ value: id, label: name }));
+
 /** All groups that the caller may see, however many pages they come in. */
 export const useGroupList = (): UseQueryResult<readonly Group[]> =>
   useQuery({

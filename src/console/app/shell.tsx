@@ -1,6 +1,7 @@
 import {
   Bell,
   Boxes,
+  CalendarClock,
   ChevronRight,
   FolderTree,
   KeyRound,
@@ -53,6 +54,7 @@ const PARTS: readonly { readonly title: string; readonly entries: readonly Entry
     entries: [
       { to: '/releases', title: 'Releases', icon: Package, needs: 'release.view' },
       { to: '/rollouts', title: 'Rollouts', icon: Rocket, needs: 'rollout.view' },
+      { to: '/plans', title: 'Plans', icon: CalendarClock, needs: 'rollout.view' },
     ],
   },
   {

@@ -89,6 +89,10 @@ const LOOKS: Readonly<Record<string, Look>> = {
   draft: { tone: 'idle', icon: CircleDashed },
   published: { tone: 'good', icon: CheckCircle2 },
   yanked: { tone: 'bad', icon: Ban },
+  // schedules
+  idle: { tone: 'good', icon: CheckCircle2 },
+  waiting: { tone: 'moving', icon: Clock },
+  refused: { tone: 'bad', icon: XCircle },
   // people
   disabled: { tone: 'idle', icon: Ban },
   expired: { tone: 'warn', icon: Clock },

@@ -1,4 +1,10 @@
 export {
+  judgeOrigin,
+  judgeStart,
+  type AdmissionErrorCode,
+  type SignedRelease,
+} from './admission.js';
+export {
   ChannelIndex,
   hasExpired,
   IndexMemory,

@@ -1,5 +1,6 @@
 import { compare, lt, major } from 'semver';
 import { seenOn, widestOf } from './channels.js';
+import { imageFor } from './image.js';
 import { artifactFor, type Artifact, type Manifest } from './manifest.js';
 import type { Channel } from './names.js';
 import { detourTo, type Detour } from './reach.js';
@@ -7,7 +8,14 @@ import { detourTo, type Detour } from './reach.js';
 /** A published release, as far as it matters who can take it. */
 export type Offerable = Pick<
   Manifest,
-  'product' | 'version' | 'channel' | 'sequence' | 'compatibility' | 'artifacts'
+  | 'product'
+  | 'version'
+  | 'channel'
+  | 'sequence'
+  | 'compatibility'
+  | 'artifacts'
+  | 'image'
+  | 'images'
 >;
 
 /** What a node has that decides what it could take. */
@@ -16,12 +24,15 @@ export interface Taker {
   readonly version: string | null;
   readonly host: Pick<Artifact, 'os' | 'arch' | 'variant'>;
   readonly channel: Channel;
+  /** A workload runs images; `arch` is null where its pods may run on machines of several kinds. */
+  readonly workload?: { readonly arch: string | null } | undefined;
 }
 
 /** A release that a node could come to: at once, or after another one. */
 export interface Offer<R extends Offerable = Offerable> {
   readonly release: R;
-  readonly artifact: Artifact;
+  /** Null for an image: what of it a cluster has to fetch is not known here. */
+  readonly artifact: Artifact | null;
   /** What must come first; null when it can be taken at once. */
   readonly detour: Detour | null;
 }
@@ -31,7 +42,7 @@ export type SupportWindow = 'in_window' | 'deprecated' | 'out_of_support' | 'unk
 
 /**
  * What a node could come to, newest first, by the catalog alone: what its channel sees, with an
- * artifact for its host. A version that is on several channels is offered on the widest. What its
+ * artifact for its host or, for a workload, an image. A version that is on several channels is offered on the widest. What its
  * local policy then says, only the node knows.
  */
 export function offersFor<R extends Offerable>(
@@ -39,7 +50,7 @@ export function offersFor<R extends Offerable>(
   releases: readonly R[],
 ): { readonly upgrades: readonly Offer<R>[]; readonly downgrades: readonly Offer<R>[] } {
   const offers = visible(taker, releases).flatMap((release) => {
-    const artifact = artifactFor(release, taker.host);
+    const artifact = fittingOf(release, taker);
     if (artifact === undefined || release.version === taker.version) return [];
     return [{ release, artifact, detour: detourTo(release, taker.version) }];
   });
@@ -50,6 +61,13 @@ export function offersFor<R extends Offerable>(
     upgrades: offers.filter((offer) => !isOlder(offer)),
     downgrades: offers.filter(isOlder),
   };
+}
+
+/** Null for an image that fits, undefined where nothing does. */
+function fittingOf(release: Offerable, { host, workload }: Taker): Artifact | null | undefined {
+  if (workload === undefined) return artifactFor(release, host);
+  const { arch } = workload;
+  return imageFor(release, { arch, variant: host.variant }) === undefined ? undefined : null;
 }
 
 /** One a version, newest first. */

@@ -17,7 +17,13 @@ interface Problem {
  * What is wrong with rules for this scope: one problem a place, a sentence each. Empty when they may
  * be used. A wave that others leave nobody is told `empty`, two of one name or selector `overlapping`.
  */
-export function problemsOfCut(rules: CutRules, members: readonly Member[]): readonly Problem[] {
+export const problemsOfCut = (rules: CutRules, members: readonly Member[]): readonly Problem[] =>
+  problemsOf(rules, members);
+
+/** What is wrong with rules whatever the scope is: all that can be told of a plan that is only stored. */
+export const problemsOfRules = (rules: CutRules): readonly Problem[] => problemsOf(rules, null);
+
+function problemsOf(rules: CutRules, members: readonly Member[] | null): readonly Problem[] {
   const { waves } = rules;
   const problems: Problem[] = [];
   if (waves.length === 0) problems.push({ path: 'waves', message: 'there are no waves' });
@@ -33,8 +39,8 @@ export function problemsOfCut(rules: CutRules, members: readonly Member[]): read
   problems.push(
     ...overlapping(waves),
     ...percentsOutOfOrder(waves),
-    ...emptyWaves(waves, members),
-    ...problemsOfDomain(rules, members),
+    ...(members === null ? [] : emptyWaves(waves, members)),
+    ...problemsOfDomain(rules, members ?? []),
   );
   rules.strata.forEach((key, index) => {
     if (key === '') problems.push({ path: `strata.${index}`, message: 'a label key is empty' });

@@ -5,7 +5,7 @@ import { strataOf } from './cut-strata.js';
 import type { Cut, CutRules, CutWave, Member } from './cut-types.js';
 
 export { limitOf } from './cut-domains.js';
-export { problemsOfCut, TURNS_MAX, WAVES_MAX } from './cut-problems.js';
+export { problemsOfCut, problemsOfRules, TURNS_MAX, WAVES_MAX } from './cut-problems.js';
 export type { Cut, CutRules, CutWave, Limit, Member, Selector } from './cut-types.js';
 
 /**

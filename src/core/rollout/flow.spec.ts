@@ -40,6 +40,18 @@ describe('a staged rollout', () => {
     expect(fleet.folded()).toEqual(fleet.rollout);
   });
 
+  it('settles anew when the clock was set back, for its whole time and no longer', () => {
+    const fleet = fleetOf(12);
+    fleet.succeed(0);
+    fleet.now = plus(fleet.now, -3_600_000);
+    fleet.wake();
+    fleet.pass(SETTLE_MS - 1);
+    expect(statusOf(fleet)).toEqual(['settling', 'pending', 'pending']);
+    fleet.pass(1);
+    expect(statusOf(fleet)).toEqual(['passed', 'open', 'pending']);
+    expect(fleet.folded()).toEqual(fleet.rollout);
+  });
+
   it.each(['failed', 'rolled_back'] as const)('pauses at the first node that %s', (state) => {
     const fleet = fleetOf(12);
     const [first = ''] = fleet.of(0);

@@ -60,11 +60,14 @@ export function pause(
   draft.add({ type: 'rollout_paused', at: now, wave, reason, failures });
 }
 
-/** Starts the settle time of a wave in which everybody (or enough) has ended. */
+/**
+ * Starts the settle time of a wave in which everybody (or enough) has ended. Where the clock was set back
+ * behind its start, it starts anew: what was watched cannot be told, and nobody waits for the clock to catch up.
+ */
 export function settleIfDone(draft: Draft, index: number, now: Instant): void {
   const wave = draft.wave(index);
   // A silent node came back while the wave settled: when it has ended too, the wave settles anew.
-  const isAnew = wave.status === 'settling' && wave.until === null;
+  const isAnew = wave.status === 'settling' && (wave.until === null || (wave.doneAt ?? now) > now);
   if (draft.rollout.status !== 'in_progress' || (wave.status !== 'open' && !isAnew)) return;
   if (!isDone(wave, draft.plan(index))) return;
   const until = plus(now, settleMsOf(draft, index));

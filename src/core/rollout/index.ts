@@ -6,6 +6,7 @@ export {
   problemsOfWindow,
   windowAt,
   type Freeze,
+  type Span,
   type Weekday,
   type WindowRule,
 } from './calendar.js';
@@ -13,6 +14,7 @@ export {
   cutWaves,
   limitOf,
   problemsOfCut,
+  problemsOfRules,
   type Cut,
   type CutRules,
   type CutWave,
@@ -27,7 +29,7 @@ export { advance, isHeldBack, nextWake, OFFERS_PER_PASS } from './flow.js';
 export { forecast, usualMs, type Forecast } from './forecast.js';
 export { failuresIn, openIn, verdictOf } from './gates/index.js';
 export { join, waveFor } from './join.js';
-export { observe } from './observe.js';
+export { observe, WAITS_FOR_HAND } from './observe.js';
 export {
   downMax,
   hasBudget,
@@ -77,6 +79,7 @@ export {
   type Report,
   type RolloutEvent,
   type RolloutState,
+  ROLLOUT_STATUSES,
   type RolloutStatus,
   type Strategy,
   type Target,
@@ -85,4 +88,13 @@ export {
   type WavePlan,
   type WaveState,
 } from './types.js';
+export {
+  judgeSchedule,
+  missedWindow,
+  wentBack,
+  type OpenRollout,
+  type ReleaseNews,
+  type ScheduleLook,
+  type ScheduleStep,
+} from './schedule.js';
 export { allowedVerbs, decide, type Verb, type VerbMoment, type VerbName } from './verbs.js';

@@ -26,9 +26,14 @@ type Progress = Extract<Report, { kind: 'progress' }>;
 /** What a node says that was told on the spot to take nothing, or not this: by its policy or by hand. */
 const NOT_HERE: ReadonlySet<string | null> = new Set(['upgrade_disabled', 'upgrade_pinned']);
 
+/** With this a node says that it waits for a person. */
+export const WAITS_FOR_HAND = 'helm_upgrade_required';
 /** What waits for a person has no deadline: nothing is wrong with the node, and nobody hurries people. */
 const waitsForHand = (state: TargetState, errorCode: string | null): boolean =>
-  state === 'staged' && errorCode === 'helm_upgrade_required';
+  state === 'staged' && errorCode === WAITS_FOR_HAND;
+
+/** Fell silent after its permit: it may have died of the release. */
+const isLost = ({ reason }: Pick<Target, 'reason'>): boolean => reason === 'lost_after_permit';
 
 /**
  * Where a node's own word leads, or null when it is an echo. A node that may not be upgraded says
@@ -38,6 +43,10 @@ function afterProgress(target: Target, report: Progress): Move | null {
   const isLeftOut = report.state === 'failed' && NOT_HERE.has(report.errorCode);
   const to = isLeftOut ? 'skipped' : report.state;
   if (report.commandId !== target.commandId || !leadsOn(target, to)) return null;
+  // It speaks of what was before its permit, which it still has: it may be down at this moment.
+  if (isLost(target) && isOpen(to) && rankOf(to) < rankOf('swapping')) {
+    return { to: 'swapping', reason: report.reason, errorCode: report.errorCode };
+  }
   return { to, reason: isLeftOut ? 'held_on_node' : report.reason, errorCode: report.errorCode };
 }
 
@@ -129,9 +138,6 @@ function withPresence(draft: Draft, target: Target, online: boolean, now: Instan
   draft.add({ type: 'target_presence', at: now, wave, nodeId, offline: online ? -1 : 1 });
   return { ...target, offline: !online };
 }
-
-/** Fell silent after its permit: it may have died of the release. */
-const isLost = ({ reason }: Pick<Target, 'reason'>): boolean => reason === 'lost_after_permit';
 
 const change = (before: boolean, after: boolean): -1 | 0 | 1 => {
   if (before === after) return 0;

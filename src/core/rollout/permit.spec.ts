@@ -84,6 +84,30 @@ describe('a permit', () => {
     expect(quarters[1]).toBeGreaterThan(quarters[0] ?? 0);
     expect(quarters[1]).toBeLessThan(36);
   });
+
+  it('still counts for a node that was silent after it, and then speaks of what was before', () => {
+    const fleet = fleetOf({ maxUnavailable: { count: 2 } }, 4);
+    const [first = '', second = '', third = ''] = fleet.of(0);
+    for (const id of [first, second]) expect(fleet.swap(id)).toBeNull();
+    fleet.pass(fleet.rollout.plan.nodeDeadlineMs);
+    expect(fleet.target(first)).toMatchObject({ state: 'silent', reason: 'lost_after_permit' });
+    fleet.report(first, 'staged');
+    fleet.report(second, 'downloading');
+    expect(fleet.down(third)).toBe(2);
+    expect(fleet.swap(third)).not.toBeNull();
+    fleet.report(first, 'probation');
+    fleet.report(first, 'succeeded');
+    expect(fleet.target(first).state).toBe('succeeded');
+    expect(fleet.down(third)).toBe(1);
+  });
+
+  it('is not kept waiting for a clock that was set back', () => {
+    const fleet = fleetOf({ spreadMs: 60_000, maxUnavailable: { count: 3 } }, 10);
+    fleet.now = plus(T0, -3_600_000);
+    const answers = fleet.of(0).map((id) => fleet.swap(id));
+    expect(answers.filter((answer) => answer === null)).toHaveLength(3);
+    expect(answers.slice(3)).toEqual(Array.from({ length: 7 }, () => 'too_many_nodes_down'));
+  });
 });
 
 describe('why not now?', () => {

@@ -83,7 +83,9 @@ export function permit(
     return deny(held.reason as PermitDenial, 'no swap starts now', held.until);
   }
   const slot = slotOf(rollout, wave, target.nodeId);
-  if (facts.now < slot) return deny('spread', 'swaps of a wave are spread over time', slot);
+  // Before the wave was opened the clock cannot be, unless it was set back: then slots say nothing.
+  if (wave.openedAt <= facts.now && facts.now < slot)
+    return deny('spread', 'swaps of a wave are spread over time', slot);
   return hasRoom(rollout, facts);
 }
 

@@ -5,8 +5,15 @@ import type { Limit, Selector } from './cut.js';
 /** Presets only write waves and gates; the machine knows none of them (see presets.ts). */
 export type Strategy = 'staged' | 'rolling' | 'canary' | 'immediate' | 'scheduled' | 'custom';
 
-export type RolloutStatus =
-  'pending' | 'in_progress' | 'paused' | 'complete' | 'rolled_back' | 'cancelled';
+export const ROLLOUT_STATUSES = [
+  'pending',
+  'in_progress',
+  'paused',
+  'complete',
+  'rolled_back',
+  'cancelled',
+] as const;
+export type RolloutStatus = (typeof ROLLOUT_STATUSES)[number];
 
 export const isOver = (status: RolloutStatus): boolean =>
   status === 'complete' || status === 'rolled_back' || status === 'cancelled';

@@ -4,7 +4,7 @@ import type { WorkloadView } from './types.js';
 const RELEASE = 'meta.helm.sh/release-name';
 const RELEASE_NAMESPACE = 'meta.helm.sh/release-namespace';
 /** What most charts call them; `bellwether.dev/helm-set` says otherwise. */
-const USUAL_SET = 'image.tag={version},image.digest={digest}';
+export const USUAL_SET = 'image.tag={version},image.digest={digest}';
 const PLAIN = /^[A-Za-z0-9_./:@=,+-]+$/;
 
 /** For a shell, whatever stands in an annotation. */

@@ -1,4 +1,13 @@
+export {
+  digestIn,
+  isOthers,
+  toBeJudged,
+  wouldAdopt,
+  type AskedContainer,
+  type AskedPod,
+} from './admission.js';
 export { helmCommand } from './helm-command.js';
+export { helmValues, type HelmValue } from './helm-values.js';
 export { isPinned, pinnedImage, readImage, type ImageRef } from './image-ref.js';
 export { leaseStep, mayLead, type LeaseMemory, type LeaseStep, type LeaseView } from './lease.js';
 export { ANNOTATIONS, MODES, obstacleTo, readOptIn, type Mode, type OptIn } from './opt-in.js';
@@ -24,3 +33,4 @@ export {
   type WorkloadView,
 } from './types.js';
 export { versionOf, type VersionSource } from './versions.js';
+export { mailOf, repositoryPath, unifiedDiff, type FileChange } from './unified-diff.js';

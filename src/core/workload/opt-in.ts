@@ -12,6 +12,10 @@ export const ANNOTATIONS = {
   skip: `${PREFIX}skip-reconcile`,
   helmChart: `${PREFIX}helm-chart`,
   helmSet: `${PREFIX}helm-set`,
+  /** Which file of the repository is written for GitOps. */
+  gitopsPath: `${PREFIX}gitops-path`,
+  /** Containers that the admission webhook leaves alone: names with commas between, a star at the end. */
+  otherContainers: `${PREFIX}other-containers`,
   /** Written by the operator, with the image: which version that is. */
   version: `${PREFIX}version`,
   /** Written by the operator, with the image: the image that it took the place of. */

@@ -7,6 +7,8 @@ export interface ImageChange {
   readonly container: string;
   readonly image: string;
   readonly version: string | null;
+  /** Of the image that is gone back to, for what shows versions: as far as it is known. */
+  readonly backTo?: string | null;
   readonly previousImage: string | null;
   /** Whoever changed the workload in between makes the change fail (409). */
   readonly resourceVersion: string;

@@ -8,6 +8,8 @@ const SHOWN = [
   'releases.show',
   'rollouts.show',
   'sinks.show',
+  'plans.show',
+  'schedules.show',
 ] as const satisfies readonly RouteName[];
 export type Shown = (typeof SHOWN)[number];
 
@@ -45,6 +47,12 @@ export const CURRENT: Readonly<Partial<Record<RouteName, Shown>>> = {
   'sinks.pause': 'sinks.show',
   'sinks.resume': 'sinks.show',
   'sinks.backfill': 'sinks.show',
+  'plans.change': 'plans.show',
+  'plans.remove': 'plans.show',
+  'schedules.change': 'schedules.show',
+  'schedules.pause': 'schedules.show',
+  'schedules.resume': 'schedules.show',
+  'schedules.remove': 'schedules.show',
 };
 
 /** Routes that make something new for whoever is known: they take an `Idempotency-Key`. */

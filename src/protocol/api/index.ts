@@ -38,4 +38,6 @@ export {
   type SinkCredentials,
   type SinkKind,
 } from './sink-schemas.js';
+export { Plan, PlanTerms, Schedule } from './plan-schemas.js';
+export { PLAN_FIELDS, UpgradeGroup, Window } from './rollout-schemas.js';
 export { CELLS_MAX, FLEET_HISTORY_DAYS, FLEET_POINTS_MAX, NEED_KINDS } from './fleet-schemas.js';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isShowable } from '../../core/people/index.js';
+import { ROLLOUT_STATUSES } from '../../core/rollout/index.js';
 import { Channel, ProductName, Version } from '../../core/release/index.js';
 import { Id } from '../node/index.js';
 import { FactorCode } from './people-schemas.js';
@@ -86,17 +87,17 @@ export const WaveRequest = z
 
 const Percents = z.array(z.number().min(0.1).max(100)).min(1).max(50);
 
-/** What the presets of a rollout have in common. */
-const TERMS = {
-  version: Version,
-  channel: Channel.default('stable'),
+export const Strategy = z.enum(['staged', 'rolling', 'canary', 'immediate', 'scheduled', 'custom']);
+
+/** How a release goes out, whatever release it is and wherever it goes: what a stored plan holds. */
+export const PLAN_FIELDS = {
+  strategy: Strategy.default('staged'),
   settle_seconds: Seconds.default(300),
   /** A node that says nothing for this long inside a wave is `silent`. */
   node_deadline_seconds: z.int().min(10).max(WEEK_SECONDS).default(1_800),
   tolerate: Tolerance.prefault({}),
   /** How many nodes of the scope may be down at once, whatever the cause. */
   max_unavailable: LimitFromOne.nullable().default(null),
-  apply_after: Moment.nullable().default(null),
   /** Nodes that are away can catch up for this long; then they are skipped. */
   expires_after_seconds: z
     .int()
@@ -110,26 +111,6 @@ const TERMS = {
   domain: z.object({ label: LabelKey, max: LimitFromOne }).nullable().default(null),
   /** Labels that the first nodes should cover, besides os, arch and the version they come from. */
   strata: z.array(LabelKey).max(8).default([]),
-};
-
-export const Strategy = z.enum(['staged', 'rolling', 'canary', 'immediate', 'scheduled', 'custom']);
-
-export const Scope = z.object({
-  /** The group that the rollout belongs to: who may do it is decided there. */
-  group_id: Id.default('grp_default'),
-  subgroups: z.boolean().default(true),
-  /** Only nodes with all of these labels. */
-  labels: z.record(LabelKey, LabelValue).default({}),
-  /** Only these. */
-  node_ids: z.array(Id).min(1).max(10_000).nullable().default(null),
-  exclude_node_ids: z.array(Id).max(10_000).default([]),
-});
-
-export const CreateRollout = z.object({
-  product: ProductName,
-  scope: Scope.prefault({}),
-  strategy: Strategy.default('staged'),
-  ...TERMS,
   /** `staged`: cumulative, rising, ending with 100. */
   wave_percents: Percents.default([10, 50, 100]),
   /** `rolling`: each step; the default is the closest peer's. */
@@ -142,14 +123,59 @@ export const CreateRollout = z.object({
   order: z.enum(['sequential', 'independent']).default('sequential'),
   /** `scheduled`: a ring is done when so many of it have succeeded. */
   done_percent: z.number().min(1).max(100).default(90),
-  /** `scheduled`: what nodes that come later run until their ring opens. */
-  start_version: Version.nullable().default(null),
   /** `custom`: given. */
   waves: z.array(WaveRequest).max(100).default([]),
+};
+
+export const Scope = z.object({
+  /** The group that the rollout belongs to: who may do it is decided there. */
+  group_id: Id.default('grp_default'),
+  subgroups: z.boolean().default(true),
+  /** Only nodes with all of these labels. */
+  labels: z.record(LabelKey, LabelValue).default({}),
+  /** Only these. */
+  node_ids: z.array(Id).min(1).max(10_000).nullable().default(null),
+  exclude_node_ids: z.array(Id).max(10_000).default([]),
 });
+
+const RolloutFields = z.object({
+  product: ProductName,
+  scope: Scope.prefault({}),
+  version: Version,
+  channel: Channel.default('stable'),
+  /** By a stored plan: its name, looked for in the group and then in those above it. */
+  plan: Name.nullable().default(null),
+  /** The same by its id. */
+  plan_id: Id.nullable().default(null),
+  apply_after: Moment.nullable().default(null),
+  /** `scheduled`: what nodes that come later run until their ring opens. */
+  start_version: Version.nullable().default(null),
+  ...PLAN_FIELDS,
+});
+
+/**
+ * A stored plan is taken as it is: a rollout that says "by plan careful, revision 3" is led by just that.
+ * So what the plan says cannot be said beside it. Asked before defaults are put in.
+ */
+const byPlanAlone = <T extends z.ZodObject>(fields: T) =>
+  z.preprocess((given: z.input<T>, { issues }) => {
+    const asked: Readonly<Record<string, unknown>> =
+      typeof given === 'object' && (given as unknown) !== null ? { ...given } : {};
+    const named = ['plan', 'plan_id'].filter((key) => (asked[key] ?? null) !== null);
+    const beside = Object.keys(PLAN_FIELDS).filter((key) => asked[key] !== undefined);
+    const wrong = named.length === 2 ? ['plan_id'] : named.length === 1 ? beside : [];
+    for (const key of wrong) {
+      const message =
+        key === 'plan_id' ? 'give plan or plan_id' : 'comes from the plan: leave it out';
+      issues.push({ code: 'custom', path: [key], message, input: given, continue: true });
+    }
+    return given;
+  }, fields);
+
+export const CreateRollout = byPlanAlone(RolloutFields);
 export type CreateRollout = z.infer<typeof CreateRollout>;
 
-export const UpgradeGroup = CreateRollout.omit({ scope: true });
+export const UpgradeGroup = byPlanAlone(RolloutFields.omit({ scope: true }));
 
 export const UpgradeNode = z.object({
   version: Version,
@@ -170,14 +196,7 @@ export const UpgradeNode = z.object({
   apply_after: Moment.nullable().default(null),
 });
 
-export const RolloutStatus = z.enum([
-  'pending',
-  'in_progress',
-  'paused',
-  'complete',
-  'rolled_back',
-  'cancelled',
-]);
+export const RolloutStatus = z.enum(ROLLOUT_STATUSES);
 export const TargetState = z.enum([
   'pending',
   'offered',
@@ -225,6 +244,10 @@ export const Rollout = z.object({
   waves: z.array(Wave),
   skipped: z.array(Skipped),
   reverts: Id.nullable(),
+  /** The stored plan that it was made by, as that was then; null when its terms came with the request. */
+  plan: z.object({ id: Id, name: z.string(), revision: Count }).nullable(),
+  /** The schedule that started it; null when somebody did. */
+  schedule: z.object({ id: Id, name: z.string() }).nullable(),
   /** The last time that somebody let it past freezes, windows and approvals. */
   break_glass: z
     .object({ by: Id, by_name: z.string(), reason: z.string(), at: Moment, until: Moment })

@@ -168,6 +168,7 @@ export * from './release-schemas.js';
 // -- rollouts ---------------------------------------------------------------------------------
 
 export * from './rollout-schemas.js';
+export * from './plan-schemas.js';
 
 export const RolloutQuery = PageQuery.extend({
   group_id: Id.optional(),
@@ -209,4 +210,17 @@ export const Health = z.object({
   version: z.string(),
   database: z.enum(['sqlite', 'postgres']),
   links: Count,
+  /** How busy this process is; left out by managers of before. */
+  load: z
+    .object({
+      /** What it leaves for later: at `busy` exports, and health in lists; at `strained` heartbeats too. */
+      step: z.enum(['calm', 'busy', 'strained']),
+      /** The longest time in the last quarter of a second that its event loop was busy. */
+      event_loop_delay_ms: Count,
+      /** How long the transaction has waited that waits longest. */
+      database_delay_ms: Count,
+      /** Nodes that are being let in, that wait for it, and how many may come in at once now. */
+      arrivals: z.object({ under_way: Count, waiting: Count, limit: Count }),
+    })
+    .optional(),
 });

@@ -9,6 +9,7 @@ export {
   type NodeClaims,
   type NodeTokenError,
 } from './identity.js';
+export { RELEASES_OF_IMAGE_MAX, ReleasesOfImage } from './images.js';
 export {
   ACK_TIMEOUT_MS,
   BLOB_PATH,
@@ -23,6 +24,7 @@ export {
   HEARTBEAT_INTERVAL_MS,
   HEARTBEATS_MISSED_MAX,
   HELLO_TIMEOUT_MS,
+  IMAGES_PATH,
   JWT_CLOCK_SKEW_MS,
   JWT_LIFETIME_MS_MAX,
   LINK_PATH,

@@ -10,6 +10,8 @@ export const BLOB_PATH = '/node/v1/blobs/sha256';
 export const RELEASE_PATH = '/node/v1/releases';
 export const CHANNEL_PATH = '/node/v1/channels';
 export const DOWNGRADE_PATH = '/node/v1/downgrades';
+/** Which releases let workloads run an image: `…/<product>/<64 hex digits>`. */
+export const IMAGES_PATH = '/node/v1/images';
 /** The link without a socket, and what simpler nodes and installers ask. */
 export const SYNC_PATH = '/node/v1/sync';
 /** Where a node says that it leaves for good. */

@@ -150,6 +150,7 @@ export const NodeEventType = z.enum([
   'events_dropped',
   'policy_changed',
   'audit_checkpoint_refused',
+  'admission_refused',
 ]);
 export type NodeEventType = z.infer<typeof NodeEventType>;
 

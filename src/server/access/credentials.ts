@@ -96,8 +96,18 @@ export class Credentials {
   async grantsNow(caller: Caller): Promise<readonly Grant[] | null> {
     if (caller.kind === 'user') return this.people.grantsNow(caller);
     if (caller.kind !== 'token') return null;
-    const token = await this.tokens.find(this.database.read, caller.id);
-    const [working] = await this.tokens.working([caller.id]);
+    return this.#ofToken(caller.id);
+  }
+
+  /** The same of somebody who is not calling: for what goes on by the rights of its maker. */
+  async grantsOf({ kind, id }: Pick<Caller, 'kind' | 'id'>): Promise<readonly Grant[] | null> {
+    if (kind === 'user') return this.people.grantsOf(id);
+    return kind === 'token' ? this.#ofToken(id) : null;
+  }
+
+  async #ofToken(id: string): Promise<readonly Grant[] | null> {
+    const token = await this.tokens.find(this.database.read, id);
+    const [working] = await this.tokens.working([id]);
     return token === null || working === undefined ? null : [grantOf(token)];
   }
 }

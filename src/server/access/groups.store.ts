@@ -178,6 +178,18 @@ export class Groups {
     if (removed === 0) throw new FleetError('not_found', 'no such group');
   }
 
+  /**
+   * Keeps the group until the transaction ends: who deletes it waits, and then finds what was put into it.
+   * Throws `not_found`.
+   */
+  async hold(tx: Tx, id: string): Promise<void> {
+    const held = await tx.run(
+      'UPDATE node_groups SET name = name WHERE id = ? AND deleted_at IS NULL',
+      [id],
+    );
+    if (held === 0) throw new FleetError('not_found', 'no such group');
+  }
+
   async limit(tx: Tx, id: string, nodesMax: number | null): Promise<void> {
     await tx.run('UPDATE node_groups SET nodes_max = ? WHERE id = ?', [nodesMax, id]);
   }

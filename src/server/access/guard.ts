@@ -97,7 +97,7 @@ export class Guard implements CanActivate {
     found: FoundRoute,
   ): Promise<void> {
     const { caller } = known;
-    this.traffic.spend(caller.id, response);
+    this.traffic.spend(caller.id, response, found.name);
     const refusal = refusalOf(caller, found);
     if (refusal !== null) {
       await this.attempts.refused(found.name, request, caller, refusal);

@@ -19,6 +19,8 @@ export interface PeoplePort {
   ofToken(secret: string, stranger: Caller): Promise<Caller | null>;
   /** What a signed-in person holds at this moment; null when his session is over. */
   grantsNow(caller: Caller): Promise<readonly Grant[] | null>;
+  /** What a person holds at this moment, signed in or not; null when he may not come in, or is unknown. */
+  grantsOf(userId: string): Promise<readonly Grant[] | null>;
   /** Those of these sessions that have not ended. */
   working(sessionIds: readonly string[]): Promise<readonly string[]>;
   /** Whether a user could still administer this installation. */
@@ -48,6 +50,10 @@ export class People implements Omit<PeoplePort, 'hasSuperAdmin'> {
 
   async grantsNow(caller: Caller): Promise<readonly Grant[] | null> {
     return this.#port === null ? null : this.#port.grantsNow(caller);
+  }
+
+  async grantsOf(userId: string): Promise<readonly Grant[] | null> {
+    return this.#port === null ? null : this.#port.grantsOf(userId);
   }
 
   async working(sessionIds: readonly string[]): Promise<readonly string[]> {

@@ -1,31 +1,21 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { FleetError, ok, refuse, type Refusal, type Result } from '../../core/kernel/index.js';
+import { FleetError, ok, refuse, type Result } from '../../core/kernel/index.js';
 import type { EnrollRequest, EnrollResponse } from '../../protocol/node/index.js';
-import { Refusals } from '../access/index.js';
-import { Database, type Sql, type Tx } from '../platform/database/index.js';
+import { labelsWithin } from '../fleet/index.js';
+import type { Sql, Tx } from '../platform/database/index.js';
 import type { Caller } from '../platform/http/index.js';
-import { CLOCK, CONFIG, newId, type Clock, type Config } from '../platform/index.js';
+import { CLOCK, newId, type Clock } from '../platform/index.js';
 import { ClusterTokens, type ClusterToken } from './cluster-tokens.store.js';
-import { proves } from './enrollment.js';
+import { EnrollmentGate, type Refused } from './gate.js';
 import { EnrollmentRecords } from './records.js';
-
-type Refused = Refusal<
-  | 'enrollment_token_unknown'
-  | 'enrollment_token_expired'
-  | 'enrollment_token_revoked'
-  | 'enrollment_cluster_mismatch'
-  | 'enrollment_proof_invalid'
->;
 
 /** How a workload becomes a node: a token that its cluster uses again and again, and a key of its own. */
 @Injectable()
 export class ClusterEnrollment {
   constructor(
-    private readonly database: Database,
+    private readonly gate: EnrollmentGate,
     private readonly tokens: ClusterTokens,
     private readonly records: EnrollmentRecords,
-    private readonly refusals: Refusals,
-    @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -34,44 +24,24 @@ export class ClusterEnrollment {
    * nothing. Another key under a name that is taken replaces the node, unless that one is connected:
    * then it is `cluster_name_in_use`. A full cluster is `cluster_node_limit`.
    */
-  async enroll(request: EnrollRequest, caller: Caller): Promise<EnrollResponse> {
-    const checked = await this.#check(this.database.read, request);
-    // As for one-time tokens: strangers do not get as far as a transaction.
-    const result = checked.ok
-      ? await this.database.transaction((tx) => this.#enroll(tx, request, caller))
-      : checked;
-    if (result.ok) return result.value;
-    const { code, message } = result.error;
-    return await this.refusals.refuse(caller, new FleetError(code, message), 'enrollment.enroll');
+  enroll(request: EnrollRequest, caller: Caller): Promise<EnrollResponse> {
+    return this.gate.pass(request, caller, {
+      find: (sql) => this.#find(sql, request),
+      hold: (tx, token) => this.tokens.hold(tx, token),
+      admit: (tx, token) => this.#admit(tx, token, { request, caller }),
+    });
   }
 
-  async #check(sql: Sql, request: EnrollRequest): Promise<Result<ClusterToken, Refused>> {
-    const found = usable(
-      await this.tokens.findBySecret(sql, request.token),
-      request.cluster,
-      this.clock.now(),
-    );
-    const { publicOrigin } = this.config;
-    if (!found.ok || proves(request, publicOrigin)) return found;
-    return refuse(
-      'enrollment_proof_invalid',
-      `the proof does not fit the key, the token and the manager address ${publicOrigin}`,
-    );
+  async #find(sql: Sql, { token, cluster }: EnrollRequest): Promise<Result<ClusterToken, Refused>> {
+    return usable(await this.tokens.findBySecret(sql, token), cluster, this.clock.now());
   }
 
-  async #enroll(
+  async #admit(
     tx: Tx,
-    request: EnrollRequest,
-    caller: Caller,
+    token: ClusterToken,
+    { request, caller }: { readonly request: EnrollRequest; readonly caller: Caller },
   ): Promise<Result<EnrollResponse, Refused>> {
     const now = this.clock.now();
-    const before = await this.#check(tx, request);
-    if (!before.ok) return before;
-    await this.tokens.hold(tx, before.value);
-    // Who waited for another may find it revoked.
-    const found = await this.#check(tx, request);
-    if (!found.ok) return found;
-    const token = found.value;
     await this.tokens.used(tx, token.id, now);
     const known = await this.tokens.nodeNamed(tx, token, request.name);
     if (known?.publicKey === request.public_key) {
@@ -90,7 +60,7 @@ export class ClusterEnrollment {
       name: request.name,
       groupId: token.groupId,
       publicKey: request.public_key,
-      host: request.host,
+      host: { ...request.host, labels: labelsWithin(token.cluster, request.host.labels) },
       now,
     };
     await this.records.node(tx, node, { caller, token });

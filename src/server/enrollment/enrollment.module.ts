@@ -9,12 +9,23 @@ import { ClusterEnrollment } from './cluster-enrollment.js';
 import { ClusterTokensController } from './cluster-tokens.controller.js';
 import { ClusterTokens } from './cluster-tokens.store.js';
 import { EnrollmentTokens } from './enrollment.store.js';
+import { EnrollmentGate } from './gate.js';
+import { GoneNodes } from './gone-nodes.js';
 import { EnrollmentRecords } from './records.js';
 
 /** How machines become nodes. */
 @Module({
   imports: [AuditModule, AccessModule, EventsModule, FleetModule],
   controllers: [EnrollmentTokensController, ClusterTokensController, EnrollmentController],
-  providers: [ClusterEnrollment, ClusterTokens, Enrollment, EnrollmentRecords, EnrollmentTokens],
+  providers: [
+    ClusterEnrollment,
+    ClusterTokens,
+    Enrollment,
+    EnrollmentGate,
+    EnrollmentRecords,
+    EnrollmentTokens,
+    GoneNodes,
+  ],
+  exports: [GoneNodes],
 })
 export class EnrollmentModule {}

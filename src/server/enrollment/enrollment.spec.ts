@@ -70,8 +70,8 @@ describe.each(['sqlite', 'postgres'])('enrollment (%s)', (kind) => {
     const token = await makeToken(manager);
     const body = enrollBody({ token, origin, key: newKey() });
     expect((await enroll(manager, body)).status).toBe(201);
-    for (const again of [body, enrollBody({ token, origin, key: newKey() })]) {
-      expect(await enroll(manager, again)).toMatchObject({
+    for (let i = 0; i < 2; i += 1) {
+      expect(await enroll(manager, enrollBody({ token, origin, key: newKey() }))).toMatchObject({
         status: 401,
         code: 'enrollment_token_used',
       });
@@ -89,6 +89,35 @@ describe.each(['sqlite', 'postgres'])('enrollment (%s)', (kind) => {
       'enrollment_token_used',
       'enrollment_token_unknown',
     ]);
+  });
+
+  it('tells the same key the same node again while the token lives, and nobody else', async () => {
+    const manager = await start();
+    const token = await makeToken(manager);
+    const origin = manager.url;
+    const body = enrollBody({ token, origin, key: newKey() });
+    const replies = await Promise.all([1, 2, 3].map(() => enroll(manager, body)));
+    const again = await enroll(manager, { ...body, name: 'another-name' });
+    const ids = replies.map((reply) => reply.body.node_id);
+    expect(new Set([...ids, again.body.node_id]).size).toBe(1);
+    expect(again).toMatchObject({ status: 201, body: { name: 'edge-01' } });
+    expect(await nodeCount(manager)).toBe(1);
+    const audit = await manager.call('audit.list', { query: { action: 'node.enroll' } });
+    expect(audit.body.items).toHaveLength(1);
+    const refused = { status: 401, code: 'enrollment_token_used' };
+    const stolen = { ...body, proof: 'A'.repeat(86) };
+    expect(await enroll(manager, stolen)).toMatchObject({ code: 'enrollment_proof_invalid' });
+    expect(await enroll(manager, enrollBody({ token, origin, key: newKey() }))).toMatchObject(
+      refused,
+    );
+    const id = again.body.node_id;
+    await manager.call('nodes.revoke', { params: { id } });
+    expect(await enroll(manager, body)).toMatchObject(refused);
+    const second = await makeToken(manager);
+    const late = enrollBody({ token: second, origin, key: newKey() });
+    expect((await enroll(manager, late)).status).toBe(201);
+    manager.clock.advance(15 * MINUTE_MS);
+    expect(await enroll(manager, late)).toMatchObject(refused);
   });
 
   it('lets exactly one of many racing nodes win', async () => {

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { DAY_MS, MINUTE_MS } from '../../core/kernel/index.js';
+import { DAY_MS, FleetError, MINUTE_MS } from '../../core/kernel/index.js';
+import type { EnrollResponse } from '../../protocol/node/index.js';
 import type { Sql, Tx } from '../platform/database/index.js';
 import { hashSecret, newId, newSecret } from '../platform/index.js';
 
@@ -67,15 +68,31 @@ export class EnrollmentTokens {
     };
   }
 
-  /** True for exactly one of any number of callers: the row itself decides the race. */
+  /** The node that this key became by this token, unless it was revoked since. */
+  async nodeOf(sql: Sql, id: string, publicKey: string): Promise<EnrollResponse | null> {
+    const row = await sql.get<EnrollResponse>(
+      `SELECT n.id AS node_id, n.group_id, n.name FROM enrollment_tokens t JOIN nodes n ON n.id = t.node_id
+       WHERE t.id = ? AND n.public_key = ? AND n.revoked_at IS NULL`,
+      [id, publicKey],
+    );
+    return row ?? null;
+  }
+
+  /** First in the transaction of an enrollment: of several with one token each waits for the one before it. */
+  async hold(tx: Tx, id: string): Promise<void> {
+    await tx.run('UPDATE enrollment_tokens SET used_at = used_at WHERE id = ?', [id]);
+  }
+
+  /** Once; the row itself refuses a second time. */
   async use(
     tx: Tx,
     use: { readonly id: string; readonly nodeId: string; readonly now: number },
-  ): Promise<boolean> {
+  ): Promise<void> {
     const used = await tx.run(
       'UPDATE enrollment_tokens SET used_at = ?, node_id = ? WHERE id = ? AND used_at IS NULL',
       [use.now, use.nodeId, use.id],
     );
-    return used === 1;
+    if (used === 1) return;
+    throw new FleetError('enrollment_token_used', 'this token has just enrolled another node');
   }
 }

@@ -1,1 +1,2 @@
 export { EnrollmentModule } from './enrollment.module.js';
+export { GoneNodes } from './gone-nodes.js';

@@ -132,6 +132,13 @@ export async function stretchOf(sql: Sql, stretch: Stretch): Promise<EventRow[]>
   );
 }
 
+/** Every event of a range, in order; fewer only where some are gone. */
+export const rowsIn = (sql: Sql, range: Stretch['range']): Promise<EventRow[]> =>
+  stretchOf(sql, {
+    ...{ range, where: [], params: [], order: 'oldest' },
+    limit: range.through - range.after,
+  });
+
 /** The same of one row that is in memory already: for whoever reads the end of the log once for many. */
 export function matcherOf(wanted: EventWanted): (row: EventRow) => boolean {
   const groups = groupsIn(wanted);

@@ -15,7 +15,7 @@ import {
 import { COUNT_BUCKET_MS, blockOf } from './event-index.js';
 import { EventLog } from './event-log.js';
 import { toLine } from './event-rows.js';
-import { stretchOf } from './event-search.js';
+import { rowsIn } from './event-search.js';
 
 /** A segment is closed with this many events, */
 export const SEGMENT_EVENTS_MAX = 8_192;
@@ -210,13 +210,7 @@ export class Seals implements OnModuleInit, OnModuleDestroy {
     let [firstAt, lastAt] = [Infinity, -Infinity];
     for (let after = firstId - 1; after < lastId;) {
       const range = { after, through: Math.min(lastId, after + PAGE) };
-      const rows = await stretchOf(this.database.read, {
-        range,
-        where: [],
-        params: [],
-        order: 'oldest',
-        limit: PAGE,
-      });
+      const rows = await rowsIn(this.database.read, range);
       if (rows.length !== range.through - after) {
         throw new Error(`the event log has a gap behind ${after}`);
       }

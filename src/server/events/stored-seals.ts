@@ -2,7 +2,7 @@ import { FleetError } from '../../core/kernel/index.js';
 import { makeSeal, NO_SEAL, PartHasher } from '../../core/seal/index.js';
 import type { Sql } from '../platform/index.js';
 import { toLine } from './event-rows.js';
-import { stretchOf } from './event-search.js';
+import { rowsIn } from './event-search.js';
 
 const PAGE = 500;
 
@@ -58,13 +58,7 @@ async function verifySegment(sql: Sql, segment: Segment): Promise<number> {
   const hasher = new PartHasher();
   for (let after = firstId - 1; after < lastId;) {
     const range = { after, through: Math.min(lastId, after + PAGE) };
-    const rows = await stretchOf(sql, {
-      range,
-      where: [],
-      params: [],
-      order: 'oldest',
-      limit: PAGE,
-    });
+    const rows = await rowsIn(sql, range);
     if (rows.length !== range.through - after) {
       throw damaged(`an event behind ${after} is missing`);
     }

@@ -48,6 +48,7 @@ import { VisibleNodes } from './visible-nodes.js';
   ],
   exports: [
     Nodes,
+    GroupShape,
     HealthBook,
     LiveNodes,
     Quotas,

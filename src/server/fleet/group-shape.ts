@@ -10,9 +10,14 @@ import { Transfers } from './transfers.js';
 const isNotFound = (error: unknown): boolean =>
   error instanceof FleetError && error.code === 'not_found';
 
+/** What else a group holds that would be without a home, such as `2 plans`; null when it holds none. */
+export type Keeper = (tx: Tx, groupId: string) => Promise<string | null>;
+
 /** Renaming, moving, deleting groups, and their quotas: what needs to know of the nodes in them. */
 @Injectable()
 export class GroupShape {
+  readonly #keepers: Keeper[] = [];
+
   constructor(
     private readonly database: Database,
     private readonly access: Access,
@@ -21,6 +26,11 @@ export class GroupShape {
     private readonly audit: AuditLog,
     private readonly transfers: Transfers,
   ) {}
+
+  /** Modules that come later say what keeps a group from being deleted. Registered at the start. */
+  keepWhile(keeper: Keeper): void {
+    this.#keepers.push(keeper);
+  }
 
   /**
    * Renames or moves a group, with all below it. To move, one administers the group that it leaves and the
@@ -59,7 +69,7 @@ export class GroupShape {
     });
   }
 
-  /** Only one that holds no nodes and no groups; revoked nodes do not keep it. Throws `group_not_empty`. */
+  /** Only one that holds no nodes, groups, plans or schedules; revoked nodes do not keep it. Throws `group_not_empty`. */
   async remove(caller: Caller, id: string): Promise<void> {
     await this.access.require(caller, 'group.manage', id);
     const group = await this.#find(id);
@@ -71,6 +81,10 @@ export class GroupShape {
         throw new FleetError('group_not_empty', `the group holds ${nodes} nodes`, {
           context: { nodes },
         });
+      }
+      for (const keeper of this.#keepers) {
+        const held = await keeper(tx, id);
+        if (held !== null) throw new FleetError('group_not_empty', `the group holds ${held}`);
       }
       await this.#record(tx, caller, 'group.delete', group, { name: group.name });
     });

@@ -41,6 +41,8 @@ export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShut
   readonly #waiting = new Set<string>();
   readonly #observers: ServicesObserver[] = [];
   #writesAs: () => string | null = () => null;
+  #everyMs: () => number = () => FLUSH_EVERY_MS;
+  #flushedAtMs = 0;
   #timer: NodeJS.Timeout | null = null;
   #flushing: Promise<void> = Promise.resolve();
 
@@ -52,7 +54,10 @@ export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShut
   ) {}
 
   onApplicationBootstrap(): void {
-    this.#timer = setInterval(() => void this.flush(), FLUSH_EVERY_MS);
+    this.#timer = setInterval(() => {
+      if (performance.now() - this.#flushedAtMs < this.#everyMs() - FLUSH_EVERY_MS / 2) return;
+      void this.flush();
+    }, FLUSH_EVERY_MS);
     this.#timer.unref();
   }
 
@@ -68,6 +73,11 @@ export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShut
   /** What is kept here of a node that another manager has by now is not written. */
   writesAs(managerId: () => string): void {
     this.#writesAs = managerId;
+  }
+
+  /** Reports that wait are written this often, in place of every second: under load there is something better to do. */
+  writesEvery(everyMs: () => number): void {
+    this.#everyMs = everyMs;
   }
 
   record(nodeId: string, health: Health): void {
@@ -99,6 +109,7 @@ export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShut
 
   /** Writes what waits. Never rejects: what could not be written waits on. */
   flush(): Promise<void> {
+    this.#flushedAtMs = performance.now();
     this.#flushing = this.#flushing.then(() => this.#write());
     return this.#flushing;
   }

@@ -1,8 +1,9 @@
 export { FleetHistory } from './fleet-history.js';
 export { HealthBook, type ServicesObserver } from './health-book.js';
 export { FleetModule } from './fleet.module.js';
+export { GroupShape, type Keeper } from './group-shape.js';
 export { LiveNodes } from './live-nodes.js';
-export { type Installed } from './node-facts.js';
+export { labelsWithin, workloadOf, type Installed } from './node-facts.js';
 export { SoftwareBook } from './software-book.js';
 export { VisibleNodes } from './visible-nodes.js';
 export { Quotas } from './quotas.js';

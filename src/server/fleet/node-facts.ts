@@ -84,3 +84,30 @@ export const labelKeyOf = (labels: Readonly<Record<string, string>>): string =>
   Object.entries(labels)
     .map(([key, value]) => labelMark(key, value))
     .join('');
+
+/**
+ * A workload of a cluster runs images, which its cluster pulls from a registry; null for any other node.
+ * Without `arch` its pods may run on machines of several kinds.
+ */
+export const workloadOf = ({
+  capabilities,
+  host,
+}: {
+  readonly capabilities: readonly string[];
+  readonly host: { readonly arch: string };
+}): { readonly arch: string | null } | null => {
+  if (!capabilities.some((one) => one.startsWith('kubernetes'))) return null;
+  return { arch: capabilities.includes('kubernetes_any_arch') ? null : host.arch };
+};
+
+/** Of one node, as many as it may send. */
+const LABELS_MAX = 32;
+
+/** The labels of a node of a cluster: `cluster` is what the manager knows, the rest is what it told. */
+export const labelsWithin = (
+  cluster: string,
+  told: Readonly<Record<string, string>>,
+): Record<string, string> => {
+  const others = Object.entries(told).filter(([key]) => key !== 'cluster');
+  return { cluster, ...Object.fromEntries(others.slice(0, LABELS_MAX - 1)) };
+};

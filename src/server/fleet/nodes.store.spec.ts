@@ -11,6 +11,7 @@ import {
 import type { Database } from '../platform/database/index.js';
 import { HealthBook } from './health-book.js';
 import { Nodes } from './index.js';
+import { labelKeyOf } from './node-facts.js';
 
 const aService = (version: string): ServiceReport => ({
   name: 'edge',
@@ -64,6 +65,49 @@ async function withNodes(
 }
 
 describeOnBothDatabases('the table of nodes', (openTestDatabase) => {
+  it('of a cluster lets nobody say that it is of another one, in labels and in searches', async () => {
+    const { nodes, database } = await withNodes(await openTestDatabase(), [
+      'nod_one000',
+      'nod_two',
+    ]);
+    await database.transaction((tx) =>
+      tx.run(
+        'INSERT INTO cluster_nodes (node_id, group_id, cluster, name, token_id) VALUES (?, ?, ?, ?, ?)',
+        ['nod_one000', 'grp_default', 'prod-1', 'nod_one000', 'clt_1'],
+      ),
+    );
+    const saying = async (id: string, labels: Record<string, string>) => {
+      const hello = aHello();
+      const told = { ...hello, host: { ...hello.host, labels } };
+      await database.transaction((tx) => nodes.recordHello(tx, id, told, { now: 5_000 }));
+      const row = await database.read.get<{ label_key: string }>(
+        'SELECT label_key FROM nodes WHERE id = ?',
+        [id],
+      );
+      const node = await nodes.find(id);
+      expect(node?.host.labels).toEqual(node?.labels);
+      return { labels: node?.labels, key: row?.label_key ?? '' };
+    };
+    const lies: readonly Record<string, string>[] = [
+      { cluster: 'prod-2' },
+      {},
+      { cluster: 'prod-1' },
+    ];
+    for (const lie of lies) {
+      const { labels, key } = await saying('nod_one000', { ...lie, zone: 'a' });
+      expect(labels).toEqual({ cluster: 'prod-1', zone: 'a' });
+      expect(key).toBe(labelKeyOf({ cluster: 'prod-1', zone: 'a' }));
+    }
+    const many = Object.fromEntries(Array.from({ length: 32 }, (_, i) => [`key${i}`, 'x']));
+    const { labels } = await saying('nod_one000', many);
+    expect(Object.keys(labels ?? {})).toHaveLength(32);
+    expect(labels).toMatchObject({ cluster: 'prod-1' });
+    // Outside clusters it is a label as any other.
+    expect(await saying('nod_two', { cluster: 'rack' })).toMatchObject({
+      labels: { cluster: 'rack' },
+    });
+  });
+
   it('keeps what a node was enrolled with, and then what it says of itself', async () => {
     const { nodes, database } = await withNodes(await openTestDatabase(), ['nod_one000']);
     expect(await nodes.find('nod_one000')).toMatchObject({

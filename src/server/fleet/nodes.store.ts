@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { Hello, Host, ServiceReport } from '../../protocol/node/index.js';
 import { Database, type Sql, type Tx } from '../platform/database/index.js';
 import { saveHelloFacts, saveServiceFacts } from './facts.store.js';
-import { labelKeyOf, nameKeyOf, type Badge, type Upgrader } from './node-facts.js';
+import { labelKeyOf, labelsWithin, nameKeyOf, type Badge, type Upgrader } from './node-facts.js';
 
 export type NodeStatus = 'online' | 'offline' | 'revoked';
 
@@ -196,10 +196,11 @@ export class Nodes {
     },
   ): Promise<void> {
     const { now, transport = 'socket', link } = given;
-    await tx.run(
+    const told = await tx.get<{ cluster: string | null }>(
       `UPDATE nodes SET host = ?, labels = ?, agent_version = ?, capabilities = ?, services = ?,
          policy_digest = ?, last_seen_at = ?, link_manager = ?, link_session = ?, link_poll = ?
-       WHERE id = ? AND revoked_at IS NULL`,
+       WHERE id = ? AND revoked_at IS NULL
+       RETURNING (SELECT c.cluster FROM cluster_nodes c WHERE c.node_id = nodes.id) AS cluster`,
       [
         JSON.stringify(hello.host),
         JSON.stringify(hello.host.labels),
@@ -214,8 +215,26 @@ export class Nodes {
         nodeId,
       ],
     );
+    const labels = await this.#labelsOf(tx, nodeId, hello.host, told?.cluster ?? null);
     await saveServiceFacts(tx, nodeId, hello.services);
-    await saveHelloFacts(tx, nodeId, { ...hello, labels: hello.host.labels, transport });
+    await saveHelloFacts(tx, nodeId, { ...hello, labels, transport });
+  }
+
+  /** Which cluster a node is of was settled by its token: what it says of that itself does not count. */
+  async #labelsOf(
+    tx: Tx,
+    nodeId: string,
+    host: Host,
+    cluster: string | null,
+  ): Promise<Host['labels']> {
+    if (cluster === null || host.labels['cluster'] === cluster) return host.labels;
+    const labels = labelsWithin(cluster, host.labels);
+    await tx.run('UPDATE nodes SET host = ?, labels = ? WHERE id = ?', [
+      JSON.stringify({ ...host, labels }),
+      JSON.stringify(labels),
+      nodeId,
+    ]);
+    return labels;
   }
 
   /**
@@ -297,6 +316,17 @@ export class Nodes {
     const changed = await tx.run(
       `UPDATE nodes SET status = 'revoked', revoked_at = ? WHERE id = ? AND revoked_at IS NULL`,
       [now, nodeId],
+    );
+    return changed > 0;
+  }
+
+  /** The same for a node that is silent since before `silentSince`; false when it is not, or was revoked. */
+  async revokeSilent(tx: Tx, nodeId: string, now: number, silentSince: number): Promise<boolean> {
+    const changed = await tx.run(
+      `UPDATE nodes SET status = 'revoked', revoked_at = ?
+       WHERE id = ? AND revoked_at IS NULL AND status = 'offline'
+         AND COALESCE(NULLIF(last_seen_at, 0), enrolled_at) < ?`,
+      [now, nodeId, silentSince],
     );
     return changed > 0;
   }

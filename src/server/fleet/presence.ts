@@ -3,6 +3,7 @@ import type { CloseReason, Health, Hello } from '../../protocol/node/index.js';
 import { EventLog, type NewEvent } from '../events/index.js';
 import {
   Links,
+  TAKEOVERS_MAX,
   type Arrival,
   type LinkHolder,
   type NodeIdentities,
@@ -43,6 +44,16 @@ const tookOver = (
         details: { ...details, before },
       };
 
+/** From here on newer ones are refused for a minute: see `Takeovers`. */
+const contested = (
+  takeovers: number,
+  details: NewEvent['details'],
+): Pick<NewEvent, 'severity' | 'message' | 'details'> => ({
+  severity: 'warning',
+  message: `newer links took over ${takeovers} times within a minute: two programs may use the identity of this node`,
+  details: { ...details, takeovers },
+});
+
 /** Who a node is, and whether it is here: what the gateway asks and tells the fleet. */
 @Injectable()
 export class Presence implements NodeIdentities, PresenceHandler, OnApplicationBootstrap {
@@ -55,6 +66,7 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
     @Inject(CLOCK) private readonly clock: Clock,
   ) {
     book.writesAs(() => links.elsewhere.managerId);
+    book.writesEvery(() => links.degraded.reportsEveryMs);
   }
 
   /** Several managers find the links of those that are gone: see `LinkWatch`. */
@@ -78,7 +90,7 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
     node: NodeIdentity,
     sessionId: string,
     hello: Hello,
-    { transport, before, pollId }: Arrival,
+    { transport, before, pollId, takeovers = 0 }: Arrival,
   ): Promise<void> {
     this.book.forget(node.nodeId);
     const now = this.clock.now();
@@ -104,7 +116,10 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
               message: `connected by ${transport} with agent ${hello.agent_version}`,
               details,
             })
-          : this.#event(node, tookOver(transport, isMoved ? transport : before, details)),
+          : this.#event(node, {
+              ...tookOver(transport, isMoved ? transport : before, details),
+              ...(takeovers < TAKEOVERS_MAX ? {} : contested(takeovers, details)),
+            }),
       ]);
     });
   }

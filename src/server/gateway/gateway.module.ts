@@ -1,7 +1,9 @@
 import { Module } from '@nestjs/common';
 import { Doors } from './doors.js';
+import { FrontDoor } from './front-door.js';
 import { LinkGateway } from './link.gateway.js';
 import { Links } from './links.js';
+import { LoadWatch } from './load-watch.js';
 import { NodeAuthenticator } from './node-authenticator.js';
 import { OtherManagers } from './other-managers.js';
 import { PollRelay } from './poll-relay.js';
@@ -16,16 +18,19 @@ import { UsedTokens } from './used-tokens.js';
     Doors,
     Links,
     NodeAuthenticator,
+    FrontDoor,
     LinkGateway,
+    LoadWatch,
     OtherManagers,
     PollRelay,
     Polls,
     UsedTokens,
   ],
-  exports: [Doors, Links, NodeAuthenticator],
+  exports: [Doors, FrontDoor, Links, LoadWatch, NodeAuthenticator],
 })
 export class GatewayModule {
-  constructor(links: Links, others: OtherManagers) {
+  constructor(links: Links, others: OtherManagers, load: LoadWatch) {
+    links.useLoad(load);
     links.useElsewhere(others);
   }
 }

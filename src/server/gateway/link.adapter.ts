@@ -11,8 +11,12 @@ import { CONFIG, LOGGER, TrustedProxies, type Config } from '../platform/index.j
 import { meters } from '../platform/telemetry/index.js';
 import { Doors, type Door, type Knock } from './doors.js';
 import { Links } from './links.js';
+import { FrontDoor, type Place } from './front-door.js';
 import { NodeAuthenticator } from './node-authenticator.js';
 import type { NodeIdentity } from './ports.js';
+
+/** Of a manager that stops, or is without its database. */
+const RETRY_AFTER_SECONDS = 5;
 
 /** What is wrong with who calls, not with how. */
 const ERRORS_OF_SIGN_IN: Readonly<Partial<Record<string, true>>> = {
@@ -27,6 +31,8 @@ const ERRORS_OF_SIGN_IN: Readonly<Partial<Record<string, true>>> = {
 export interface Admission<Who = NodeIdentity> {
   readonly socket: WebSocket;
   readonly who: Who;
+  /** Of a node. */
+  readonly place: Place | null;
 }
 
 interface Entrance {
@@ -44,6 +50,7 @@ export class LinkAdapter implements WebSocketAdapter<WebSocketServer, WebSocket>
   readonly #links: Links;
   readonly #authenticator: NodeAuthenticator;
   readonly #doors: Doors;
+  readonly #front: FrontDoor;
   readonly #entrances = new Map<string, Entrance>();
   readonly #proxies: TrustedProxies;
   readonly #log: Logger;
@@ -53,6 +60,7 @@ export class LinkAdapter implements WebSocketAdapter<WebSocketServer, WebSocket>
     this.#links = app.get(Links);
     this.#authenticator = app.get(NodeAuthenticator);
     this.#doors = app.get(Doors);
+    this.#front = app.get(FrontDoor);
     this.#proxies = new TrustedProxies(app.get<Config>(CONFIG).trustedProxies);
     this.#log = app.get<Logger>(LOGGER);
   }
@@ -81,11 +89,19 @@ export class LinkAdapter implements WebSocketAdapter<WebSocketServer, WebSocket>
       const { headers, socket } = request;
       const ip = this.#proxies.addressOf(socket.remoteAddress, headers['x-forwarded-for']);
       const knock: Knock = { request, ip, requestId: randomUUID() };
-      this.#admit(knock)
-        .then(({ server, who }) => {
-          if (stream.destroyed) return;
+      this.#admit(knock, stream)
+        .then(({ server, who, place }) => {
+          // Whoever hangs up, or asks for what is no WebSocket, gives its place back.
+          const leave = (): void => place?.lost();
+          if (stream.destroyed) {
+            leave();
+            return;
+          }
+          stream.once('close', leave);
+          place?.pause();
           server.handleUpgrade(request, stream, head, (opened) => {
-            server.emit('connection', { socket: opened, who } satisfies Admission<unknown>);
+            stream.off('close', leave);
+            server.emit('connection', { socket: opened, who, place } satisfies Admission<unknown>);
           });
         })
         .catch((error: unknown) => {
@@ -110,7 +126,10 @@ export class LinkAdapter implements WebSocketAdapter<WebSocketServer, WebSocket>
     // Sockets are ended by `Links.drain`, which also waits until that is recorded.
   }
 
-  async #admit(knock: Knock): Promise<{ readonly server: WebSocketServer; readonly who: unknown }> {
+  async #admit(
+    knock: Knock,
+    stream: Duplex,
+  ): Promise<Omit<Admission<unknown>, 'socket'> & { readonly server: WebSocketServer }> {
     const { headers, url } = knock.request;
     const path = (url ?? '').split('?', 1)[0] ?? '';
     const entrance = this.#entrances.get(path);
@@ -121,7 +140,33 @@ export class LinkAdapter implements WebSocketAdapter<WebSocketServer, WebSocket>
     if (!offered.includes(door.subprotocol)) {
       throw new FleetError('invalid_request', `${path} speaks subprotocol ${door.subprotocol}`);
     }
-    return { server, who: await door.admit(knock) };
+    if (path !== LINK_PATH) return { server, who: await door.admit(knock), place: null };
+    const place = await this.#placeFor(knock, stream);
+    try {
+      const who = (await door.admit(knock)) as NodeIdentity;
+      this.#links.requireUncontested(who.nodeId);
+      return { server, who, place };
+    } catch (error) {
+      place.lost();
+      throw error;
+    }
+  }
+
+  /** Before anything is checked or read. Throws `manager_busy`. */
+  async #placeFor({ request }: Knock, stream: Duplex): Promise<Place> {
+    const gone = new AbortController();
+    const leave = (): void => {
+      gone.abort();
+    };
+    stream.once('close', leave);
+    try {
+      return await this.#front.enter(
+        () => NodeAuthenticator.claimOf(request.headers.authorization),
+        gone.signal,
+      );
+    } finally {
+      stream.off('close', leave);
+    }
   }
 
   #linkDoor(): Door {
@@ -169,11 +214,17 @@ export class LinkAdapter implements WebSocketAdapter<WebSocketServer, WebSocket>
       fix: ERRORS[code].fix,
       request_id: requestId,
     });
-    this.#log.warn({ code }, 'link refused');
+    // In a storm there are thousands of these, and the counter has them.
+    this.#log[code === 'manager_busy' ? 'debug' : 'warn']({ code }, 'link refused');
+    const told = known ? error.context['retry_after_seconds'] : undefined;
+    const wait = status === 503 ? RETRY_AFTER_SECONDS : null;
+    const retryAfter = typeof told === 'number' ? told : wait;
+    // The other half of the connection is of no use either; a peer that keeps it open would keep a file of ours.
+    stream.once('finish', () => stream.destroy());
     stream.end(
       `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\n` +
         `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n` +
-        `${status === 503 ? 'Retry-After: 5\r\n' : ''}\r\n${body}`,
+        `${retryAfter === null ? '' : `Retry-After: ${retryAfter}\r\n`}\r\n${body}`,
     );
   }
 }

@@ -3,10 +3,23 @@ import { WebSocketGateway, type OnGatewayConnection, type OnGatewayInit } from '
 import type { Logger } from 'pino';
 import { type Clock, CLOCK, CONFIG, type Config, LOGGER, newId } from '../platform/index.js';
 import type { Admission } from './link.adapter.js';
+import type { Place } from './front-door.js';
 import { Links } from './links.js';
 import type { NodeIdentity } from './ports.js';
 import { Session } from './session.js';
 import type { Transport, Wire } from './wire.js';
+
+/**
+ * Of all links together; one may have 1 MiB. A quarter of the heap that Node takes on a machine of 4 GiB, and what
+ * ten thousand nodes read in a second on lines of 200 kbit/s.
+ */
+const UNREAD_BYTES_MAX = 256 * 1024 * 1024;
+
+/**
+ * Links of one node that have not said hello. An honest one has two at the most, while it looks for a better way; with its
+ * one key a node could else hold as many sockets as it likes, ten seconds each.
+ */
+const UNADMITTED_MAX = 8;
 
 /** Something that carries messages of a node that is known. */
 export interface Opening {
@@ -14,6 +27,7 @@ export interface Opening {
   readonly node: NodeIdentity;
   readonly transport: Transport;
   readonly pollId?: string;
+  readonly place: Place | null;
 }
 
 /**
@@ -24,8 +38,11 @@ export interface Opening {
 export class LinkGateway
   implements OnGatewayInit, OnGatewayConnection<Admission>, BeforeApplicationShutdown
 {
-  readonly #unadmitted = new Set<Session>();
+  /** By node, the oldest first. */
+  readonly #unadmitted = new Map<string, Set<Session>>();
   #timer: NodeJS.Timeout | null = null;
+  #everyMs = 0;
+  #checkedAtMs = 0;
 
   constructor(
     private readonly links: Links,
@@ -36,38 +53,46 @@ export class LinkGateway
 
   afterInit(): void {
     const everyMs = Math.max(50, this.config.heartbeatMs / 4);
+    this.#everyMs = everyMs;
+    this.#checkedAtMs = performance.now();
     this.#timer = setInterval(() => {
       this.#check();
     }, everyMs);
     this.#timer.unref();
   }
 
-  handleConnection({ socket, who }: Admission): void {
-    this.open({ wire: socket, node: who, transport: 'socket' });
+  handleConnection({ socket, who, place }: Admission): void {
+    this.open({ wire: socket, node: who, transport: 'socket', place });
   }
 
   /** Nobody has said hello on it yet. */
-  open({ wire, node, transport, pollId }: Opening): void {
+  open({ wire, node, transport, pollId, place }: Opening): void {
     const session = new Session({
       id: newId('ses'),
       node,
       socket: wire,
       transport,
       ...(pollId === undefined ? {} : { pollId }),
+      place,
       links: this.links,
       heartbeatIntervalMs: this.config.heartbeatMs,
       log: this.log,
       now: () => this.clock.now(),
     });
-    this.#unadmitted.add(session);
-    wire.once('close', () => this.#unadmitted.delete(session));
+    const own = this.#unadmitted.get(node.nodeId) ?? new Set();
+    this.#unadmitted.set(node.nodeId, own.add(session));
+    const [oldest] = own;
+    if (own.size > UNADMITTED_MAX) oldest?.giveWay();
+    wire.once('close', () => {
+      this.#forget(session);
+    });
   }
 
   async beforeApplicationShutdown(): Promise<void> {
     // Nobody else could take them: then the sooner this is over, the better.
     if (await this.#areThereOthers()) await this.links.sendAway(this.config.drainMs);
     if (this.#timer !== null) clearInterval(this.#timer);
-    for (const session of this.#unadmitted) session.close('going_away');
+    for (const session of this.#strangers()) session.close('going_away');
     await this.links.drain();
   }
 
@@ -77,11 +102,43 @@ export class LinkGateway
   }
 
   #check(): void {
+    const atMs = performance.now();
+    const isLate = atMs - this.#checkedAtMs > 2 * this.#everyMs;
+    this.#checkedAtMs = atMs;
+    // This process stood still: what nodes said meanwhile has not been read yet, and is no silence of theirs.
+    if (isLate) return;
     const nowMs = this.clock.now();
-    for (const session of this.#unadmitted) {
-      if (session.hasGreeted) this.#unadmitted.delete(session);
+    for (const session of this.#strangers()) {
+      if (session.hasGreeted) this.#forget(session);
       else session.check(nowMs);
     }
-    for (const session of this.links.sessions()) session.check(nowMs);
+    let unread = 0;
+    for (const session of this.links.sessions()) {
+      session.check(nowMs);
+      unread += session.unreadBytes;
+    }
+    if (unread > UNREAD_BYTES_MAX) this.#cutSlowReaders(unread);
+  }
+
+  /** Those with most first, until the rest is half of what is bearable: not again at the next look. */
+  #cutSlowReaders(unread: number): void {
+    let left = unread;
+    const slowest = [...this.links.sessions()].sort((a, b) => b.unreadBytes - a.unreadBytes);
+    for (const session of slowest) {
+      if (left <= UNREAD_BYTES_MAX / 2) return;
+      left -= session.unreadBytes;
+      session.cutOff();
+    }
+  }
+
+  /** Whoever has not said hello. */
+  #strangers(): Session[] {
+    return [...this.#unadmitted.values()].flatMap((own) => [...own]);
+  }
+
+  #forget(session: Session): void {
+    const { nodeId } = session.node;
+    const own = this.#unadmitted.get(nodeId);
+    if (own?.delete(session) === true && own.size === 0) this.#unadmitted.delete(nodeId);
   }
 }

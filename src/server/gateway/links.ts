@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
-import { invariant } from '../../core/kernel/index.js';
+import { FleetError, invariant } from '../../core/kernel/index.js';
 import type { CloseReason, ManagerMessage } from '../../protocol/node/index.js';
 import type {
   CheckpointSource,
@@ -11,11 +11,15 @@ import type {
   NodeIdentity,
   PresenceHandler,
   RefusalRecorder,
+  UrgencySource,
 } from './ports.js';
+import { DEGRADED, type Degraded } from './storm-rule.js';
+import { Takeovers } from './takeovers.js';
 import type { Transport } from './wire.js';
 
 /** What can happen to a link, counted since start: close reasons, refusals, unusable messages. */
-export type LinkCounter = CloseReason | 'upgrade_refused' | 'message_unknown' | 'slow_reader';
+export type LinkCounter =
+  CloseReason | 'upgrade_refused' | 'message_unknown' | 'slow_reader' | 'held_back';
 
 /** What this room needs of an open link; `Session` is one. */
 export interface OpenLink {
@@ -29,6 +33,10 @@ export interface OpenLink {
   push(message: ManagerMessage): boolean;
   close(reason: CloseReason): void;
   check(nowMs: number): void;
+  /** Sent, and not taken by the peer. */
+  readonly unreadBytes: number;
+  /** Ends the link of a slow reader. */
+  cutOff(): void;
 }
 
 /** There are no other managers. */
@@ -52,6 +60,7 @@ export class Links {
   readonly #sessions = new Map<string, OpenLink>();
   /** Links that have gone, until that is recorded. */
   readonly #leaving = new Map<string, OpenLink>();
+  readonly #takeovers = new Takeovers();
   readonly #counters = new Map<LinkCounter, number>();
   #identities: NodeIdentities | null = null;
   #presence: PresenceHandler | null = null;
@@ -59,6 +68,8 @@ export class Links {
   #commands: CommandHandler | null = null;
   #checkpoints: CheckpointSource | null = null;
   #refusals: RefusalRecorder | null = null;
+  #urgency: UrgencySource | null = null;
+  #load: { readonly degraded: Degraded } = { degraded: DEGRADED.calm };
   #elsewhere: Elsewhere = NOWHERE;
   #draining = false;
 
@@ -89,6 +100,20 @@ export class Links {
   /** Null where no audit log is kept, as in specs of the gateway alone. */
   get checkpoints(): CheckpointSource | null {
     return this.#checkpoints;
+  }
+  useLoad(load: { readonly degraded: Degraded }): void {
+    this.#load = load;
+  }
+  /** What is left for later at this moment. */
+  get degraded(): Degraded {
+    return this.#load.degraded;
+  }
+  useUrgency(source: UrgencySource): void {
+    this.#urgency = source;
+  }
+  /** Null where nothing is rolled out, as in specs of the gateway alone. */
+  get urgency(): UrgencySource | null {
+    return this.#urgency;
   }
   get refusals(): RefusalRecorder | null {
     return this.#refusals;
@@ -156,13 +181,31 @@ export class Links {
 
   /**
    * Takes a session that said hello, over whichever transport; the newest wins, the one before it is
-   * closed, and given back.
+   * closed, and given back with how often that was lately.
    */
-  admit(session: OpenLink): OpenLink | null {
+  admit(session: OpenLink): { readonly link: OpenLink; readonly times: number } | null {
     const before = this.#sessions.get(session.node.nodeId);
     this.#sessions.set(session.node.nodeId, session);
-    before?.close('superseded');
-    return before ?? null;
+    if (before === undefined) return null;
+    before.close('superseded');
+    const times = this.#takeovers.count(session.node.nodeId, performance.now());
+    return { link: before, times };
+  }
+
+  /**
+   * Throws `rate_limited` when newer links of this node took over from open ones time and again: two programs use its
+   * identity, and the one that is here stays for now. To be asked once the caller has proven who it is.
+   */
+  requireUncontested(nodeId: string): void {
+    const waitMs = this.online(nodeId) ? this.#takeovers.waitMs(nodeId, performance.now()) : 0;
+    if (waitMs === 0) return;
+    throw new FleetError(
+      'rate_limited',
+      'another link of this node is open, and was replaced too often',
+      {
+        context: { retry_after_seconds: Math.ceil(waitMs / 1_000) },
+      },
+    );
   }
 
   /** Forgets a session. False when a newer one has taken its place: then nothing is to be done. */

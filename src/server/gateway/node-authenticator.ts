@@ -11,6 +11,8 @@ import { Links } from './links.js';
 import type { NodeIdentity } from './ports.js';
 import { UsedTokens } from './used-tokens.js';
 
+const BEARER = /^Bearer ([A-Za-z0-9._-]{1,4096})$/;
+
 /**
  * Turns the `Authorization` header of a node into its identity (DESIGN 3.6), for the link and for
  * the downloads alike. A token counts once: its `jti` is remembered until it has expired, by all managers
@@ -29,12 +31,19 @@ export class NodeAuthenticator {
     this.#startedAtSeconds = Math.floor(clock.now() / 1000);
   }
 
+  /** Which node a header says that it is of; not proven. Null when it could not be of any. */
+  static claimOf(authorizationHeader: string | undefined): string | null {
+    const token = BEARER.exec(authorizationHeader ?? '')?.[1];
+    const read = token === undefined ? null : readNodeToken(token);
+    return read?.ok === true ? read.value.sub : null;
+  }
+
   /**
    * Throws FleetError `jwt_…`. Every cause that would tell a stranger whether a node exists gives
    * the same answer.
    */
   async authenticate(authorizationHeader: string | undefined): Promise<NodeIdentity> {
-    const token = /^Bearer ([A-Za-z0-9._-]{1,4096})$/.exec(authorizationHeader ?? '')?.[1];
+    const token = BEARER.exec(authorizationHeader ?? '')?.[1];
     if (token === undefined) {
       throw new FleetError('jwt_invalid', 'no node token in the Authorization header');
     }

@@ -11,6 +11,7 @@ import {
   Command,
 } from '../../protocol/node/index.js';
 import { type Clock, CLOCK, type Config, CONFIG } from '../platform/index.js';
+import { FrontDoor } from './front-door.js';
 import { LinkGateway } from './link.gateway.js';
 import { Links } from './links.js';
 import { PollRelay, type Relayed } from './poll-relay.js';
@@ -40,6 +41,7 @@ export class Polls {
     private readonly links: Links,
     private readonly gateway: LinkGateway,
     private readonly relay: PollRelay,
+    private readonly front: FrontDoor,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {
@@ -57,7 +59,7 @@ export class Polls {
     const waitMs = Math.min(request.wait_ms, SYNC_WAIT_MS_MAX, this.config.heartbeatMs);
     const holder = await this.#elsewhere(nodeId, request, entry);
     if (holder !== null) return this.relay.ask(holder, { nodeId, request, waitMs });
-    const wire = await this.#wireOf(nodeId, request, entry);
+    const wire = await this.#wireOf(nodeId, request, { entry, signal });
     return wire.take(request, { waitMs, signal });
   }
 
@@ -123,20 +125,35 @@ export class Polls {
     return entry;
   }
 
-  async #wireOf(nodeId: string, request: SyncRequest, entry: Entry): Promise<PollWire> {
+  async #wireOf(
+    nodeId: string,
+    request: SyncRequest,
+    { entry, signal }: { readonly entry: Entry; readonly signal: AbortSignal },
+  ): Promise<PollWire> {
     const { poll_id, seq, messages } = request;
     if (entry.wire?.pollId === poll_id) return entry.wire;
     if (seq !== 1 || messages.length === 0) {
       throw new FleetError('poll_unknown', `there is no poll ${poll_id} of this node`);
     }
     if (this.links.draining) throw new FleetError('unavailable', 'the manager is stopping');
-    const node = await this.#identify(nodeId);
+    const place = await this.front.enter(() => nodeId, signal);
+    let node: NodeIdentity;
+    try {
+      this.links.requireUncontested(nodeId);
+      node = await this.#identify(nodeId);
+    } catch (error) {
+      place.lost();
+      throw error;
+    }
     // A repetition of the same request may have come meanwhile.
-    if (entry.wire?.pollId === poll_id) return entry.wire;
+    if (entry.wire?.pollId === poll_id) {
+      place.lost();
+      return entry.wire;
+    }
     const wire = new PollWire(poll_id);
     entry.wire = wire;
     this.#entries.set(nodeId, entry);
-    this.gateway.open({ wire, node, transport: 'poll', pollId: poll_id });
+    this.gateway.open({ wire, node, transport: 'poll', pollId: poll_id, place });
     wire.once('close', () => {
       this.#forgetLater(nodeId, entry, wire);
     });

@@ -44,11 +44,25 @@ export interface Arrival {
   readonly before: Transport | null;
   /** What the node calls its poll; null for a socket. */
   readonly pollId: string | null;
+  /** How often within a minute a link of the node took over here from one that was open, this one counted. */
+  readonly takeovers?: number;
 }
 
 /** The newest signed checkpoint of the audit log, for `welcome`; null when there is none yet. */
 export interface CheckpointSource {
   newest(): Promise<string | null>;
+}
+
+/** Nodes that are let in before others when many come at once. */
+export interface UrgentNodes {
+  /** In the middle of a swap, or on probation after one. */
+  readonly probation: ReadonlySet<string>;
+  /** With commands that have not ended. */
+  readonly commanded: ReadonlySet<string>;
+}
+export interface UrgencySource {
+  /** At most so many nodes, those on probation first; one cheap read for all. */
+  urgent(limit: number): Promise<UrgentNodes>;
 }
 
 /** A peer whose link was refused because it did not prove who it is. */

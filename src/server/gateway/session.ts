@@ -17,6 +17,7 @@ import {
   type PermitRequest,
 } from '../../protocol/node/index.js';
 import { meters, OTHER, traced } from '../platform/telemetry/index.js';
+import type { Place } from './front-door.js';
 import type { Links, OpenLink } from './links.js';
 import type { NodeIdentity } from './ports.js';
 import { TokenBucket } from './token-bucket.js';
@@ -24,6 +25,15 @@ import type { Transport, Wire } from './wire.js';
 
 /** A reader that lets this much pile up is cut off; its commands wait in the database. */
 const BUFFERED_BYTES_MAX = 1024 * 1024;
+
+/** Pushed before `welcome`: more commands than a welcome tells, and what waits is found again at the next. */
+const EARLY_MAX = 256;
+
+/**
+ * Messages of one node that are being handled, which for most means waiting for a commit. At so many its socket is
+ * read no further until half of them are done: what the database does not take stays with the node, and its kernel.
+ */
+const UNSETTLED_MAX = 16;
 
 /** How long a peer may take to answer a close. */
 const CLOSE_TIMEOUT_MS = 1_000;
@@ -41,6 +51,8 @@ export interface SessionOptions {
   readonly pollId?: string;
   readonly links: Links;
   readonly heartbeatIntervalMs: number;
+  /** What it holds of the front door until it is welcome. */
+  readonly place?: Place | null;
   readonly log: Logger;
   readonly now: () => number;
 }
@@ -59,6 +71,9 @@ export class Session implements OpenLink {
   readonly #openedAtMs: number;
   #state: 'new' | 'greeting' | 'open' | 'closed' = 'new';
   #heardAtMs: number;
+  #heartbeatMs: number;
+  #unsettled = 0;
+  #isHeldBack = false;
   #pingedAtMs: number;
   #leaveReason = 'connection_lost';
   /** What was pushed before `welcome`: it must not overtake it. */
@@ -74,6 +89,7 @@ export class Session implements OpenLink {
     this.transport = options.transport ?? 'socket';
     this.#openedAtMs = options.now();
     this.#heardAtMs = this.#openedAtMs;
+    this.#heartbeatMs = options.heartbeatIntervalMs;
     this.#pingedAtMs = this.#openedAtMs;
     this.#bucket = new TokenBucket(MESSAGE_BURST_MAX, MESSAGE_REFILL_PER_SECOND, this.#openedAtMs);
     const { socket } = options;
@@ -114,22 +130,38 @@ export class Session implements OpenLink {
   push(message: ManagerMessage): boolean {
     if (this.#state === 'open') return this.#send(message);
     if (this.#state === 'closed') return false;
+    if (this.#early.length >= EARLY_MAX) return false;
     this.#early.push(message);
     return true;
   }
 
   #send(message: ManagerMessage): boolean {
-    const { socket, links } = this.#options;
+    const { socket } = this.#options;
     if (this.#state === 'closed' || socket.readyState !== socket.OPEN) return false;
     if (socket.bufferedAmount > BUFFERED_BYTES_MAX) {
-      links.tally('slow_reader');
-      this.#leaveReason = 'slow_reader';
-      socket.terminate();
+      this.cutOff();
       return false;
     }
     socket.send(JSON.stringify(message));
     meters.count('bellwether_link_messages_sent_total', message.type);
     return true;
+  }
+
+  get unreadBytes(): number {
+    return this.#options.socket.bufferedAmount;
+  }
+
+  cutOff(): void {
+    this.#options.links.tally('slow_reader');
+    this.#leaveReason = 'slow_reader';
+    this.#options.socket.terminate();
+  }
+
+  /** A newer link of the node was opened before this one said hello. Its own close is not waited for. */
+  giveWay(): void {
+    if (this.#state !== 'new') return;
+    this.close('superseded');
+    this.#options.socket.terminate();
   }
 
   /** Idempotent. The node is told why; a peer that does not answer is soon cut off. */
@@ -150,15 +182,17 @@ export class Session implements OpenLink {
 
   /** Hello in time, heard of within three heartbeats; a quiet peer is pinged first. */
   check(nowMs: number): void {
-    const { heartbeatIntervalMs, socket } = this.#options;
+    const { socket } = this.#options;
+    // Its silence is our doing.
+    if (this.#isHeldBack) this.#heardAtMs = nowMs;
     if (this.#state === 'new' && nowMs - this.#openedAtMs > HELLO_TIMEOUT_MS) {
       this.close('hello_timeout');
       return;
     }
     const quietMs = nowMs - this.#heardAtMs;
-    if (quietMs > heartbeatIntervalMs * HEARTBEATS_MISSED_MAX) {
+    if (quietMs > this.#heartbeatMs * HEARTBEATS_MISSED_MAX) {
       this.close('heartbeat_lost');
-    } else if (quietMs > heartbeatIntervalMs && nowMs - this.#pingedAtMs > heartbeatIntervalMs) {
+    } else if (quietMs > this.#heartbeatMs && nowMs - this.#pingedAtMs > this.#heartbeatMs) {
       this.#pingedAtMs = nowMs;
       socket.ping();
     }
@@ -182,13 +216,34 @@ export class Session implements OpenLink {
       this.close('message_out_of_order');
       return;
     }
-    this.#dispatch(message).catch((error: unknown) => {
-      this.#options.log.error(
-        { nodeId: this.node.nodeId, type: message.type, err: error },
-        'message could not be handled; the node will repeat it',
-      );
-      this.close('internal_error');
-    });
+    this.#began();
+    this.#dispatch(message)
+      .catch((error: unknown) => {
+        this.#options.log.error(
+          { nodeId: this.node.nodeId, type: message.type, err: error },
+          'message could not be handled; the node will repeat it',
+        );
+        this.close('internal_error');
+      })
+      .finally(() => {
+        this.#settled();
+      });
+  }
+
+  #began(): void {
+    this.#unsettled += 1;
+    if (this.#isHeldBack || this.#unsettled < UNSETTLED_MAX) return;
+    this.#isHeldBack = true;
+    this.#options.links.tally('held_back');
+    this.#options.socket.pause?.();
+  }
+
+  #settled(): void {
+    this.#unsettled -= 1;
+    if (!this.#isHeldBack || this.#unsettled > UNSETTLED_MAX / 2) return;
+    this.#isHeldBack = false;
+    this.#heardAtMs = this.#options.now();
+    this.#options.socket.resume?.();
   }
 
   /** Null when the frame was unusable; then it has been answered or the link is being closed. */
@@ -265,7 +320,8 @@ export class Session implements OpenLink {
    * made meanwhile is read, or pushed, or both. A double does no harm, a gap would.
    */
   async #greet(hello: Hello): Promise<void> {
-    const { links, heartbeatIntervalMs, now } = this.#options;
+    const { links, now, place } = this.#options;
+    place?.resume();
     if (hello.protocol !== PROTOCOL_VERSION) {
       this.close('protocol_unsupported');
       return;
@@ -275,7 +331,8 @@ export class Session implements OpenLink {
     const eventsThrough = await links.events.resume(this.node, hello.spool);
     await links.presence.arrived(this.node, this.id, hello, {
       transport: this.transport,
-      before: before?.transport ?? null,
+      before: before?.link.transport ?? null,
+      takeovers: before?.times ?? 0,
       pollId: this.#options.pollId ?? null,
     });
     this.#isRecorded = true;
@@ -284,12 +341,14 @@ export class Session implements OpenLink {
     const commands = await links.commands.open(this.node);
     if (this.#options.socket.readyState !== this.#options.socket.OPEN) return;
     this.#state = 'open';
+    place?.arrived();
+    this.#heartbeatMs *= links.degraded.heartbeatTimes;
     meters.count('bellwether_links_opened_total', this.transport);
     this.#send({
       type: 'welcome',
       session_id: this.id,
       server_time: new Date(now()).toISOString(),
-      heartbeat_interval_ms: heartbeatIntervalMs,
+      heartbeat_interval_ms: this.#heartbeatMs,
       events_through: eventsThrough,
       commands: [...commands],
       ...(checkpoint === null ? {} : { audit_checkpoint: checkpoint }),
@@ -325,6 +384,7 @@ export class Session implements OpenLink {
   #closed(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    this.#options.place?.lost();
     meters.count('bellwether_links_closed_total', this.#leaveReason);
     const { links, log } = this.#options;
     if (!links.dismiss(this)) {

@@ -12,6 +12,9 @@ export interface Wire {
   readonly bufferedAmount: number;
   send(text: string): void;
   ping(): void;
+  /** Reads nothing more of the peer until `resume`; a few messages may still come. Left out where nothing can be held. */
+  pause?(): void;
+  resume?(): void;
   /** The peer is told; what was sent before still goes. */
   close(code: number, reason: string): void;
   /** The peer is not told. */

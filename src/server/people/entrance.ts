@@ -7,7 +7,7 @@ import type { KnownPerson, PeoplePort } from '../access/index.js';
 import { AuditLog } from '../audit/index.js';
 import { Database, type Sql } from '../platform/database/index.js';
 import type { Caller } from '../platform/http/index.js';
-import { CONFIG, type Config } from '../platform/index.js';
+import { CLOCK, CONFIG, type Clock, type Config } from '../platform/index.js';
 import { Cookies } from './cookies.js';
 import type { FoundSession, SessionRecord } from './sessions.store.js';
 import { Stores } from './stores.js';
@@ -32,6 +32,7 @@ export class Entrance implements PeoplePort {
     private readonly cookies: Cookies,
     private readonly audit: AuditLog,
     @Inject(CONFIG) private readonly config: Pick<Config, 'secondFactorFor'>,
+    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   async ofCookie(
@@ -69,6 +70,16 @@ export class Entrance implements PeoplePort {
     const user = await this.stores.sessions.holderOf(sessionId ?? '');
     if (user === null || user.id !== id) return null;
     return this.stores.members.grantsOf(user);
+  }
+
+  async grantsOf(userId: string): Promise<readonly Grant[] | null> {
+    const user = await this.stores.users.byId(userId);
+    if (user === null || user.disabledAt !== null) return null;
+    if (user.expiresAt !== null && user.expiresAt <= this.clock.now()) return null;
+    const grants = await this.stores.members.grantsOf(user);
+    // As with each request: whoever has yet to set up a second factor may do nothing.
+    const lacksFactor = user.passwordHash !== null && user.factorSecret === null;
+    return lacksFactor && needsFactor(this.config.secondFactorFor, grants) ? [] : grants;
   }
 
   working(sessionIds: readonly string[]): Promise<readonly string[]> {

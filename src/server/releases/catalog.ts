@@ -9,9 +9,10 @@ import {
   type Channel,
   type Offer,
   type Offerable,
+  type Taker,
 } from '../../core/release/index.js';
 import type { Answer } from '../../protocol/api/index.js';
-import { LiveNodes, SoftwareBook, type FleetNode } from '../fleet/index.js';
+import { LiveNodes, SoftwareBook, workloadOf, type FleetNode } from '../fleet/index.js';
 import { CLOCK, Database, type Clock } from '../platform/index.js';
 import { publishedOf, type StoredRelease } from './releases.store.js';
 import { Releases } from './releases.js';
@@ -133,15 +134,18 @@ const knownOf = ({ id, publishedAt, manifest }: StoredRelease): Known => ({
   sequence: manifest.sequence,
   compatibility: manifest.compatibility,
   artifacts: manifest.artifacts,
+  image: manifest.image,
+  images: manifest.images,
 });
 
 const isWanted = ({ product }: Service, wish: Wish): boolean =>
   wish.product === undefined || wish.product === product;
 
-const takerOf = ({ host }: FleetNode, service: Service, channel: Channel) => ({
+const takerOf = (node: FleetNode, service: Service, channel: Channel): Taker => ({
   product: service.product,
   version: service.version,
-  host: { os: host.os, arch: host.arch, variant: service.variant },
+  host: { os: node.host.os, arch: node.host.arch, variant: service.variant },
+  workload: workloadOf(node) ?? undefined,
   channel,
 });
 
@@ -158,7 +162,7 @@ function support(
 
 const offerView = ({ release, artifact, detour }: Offer<Known>): NodeItem['upgrades'][number] => ({
   ...headOf(release),
-  bytes: artifact.size,
+  bytes: artifact?.size ?? 0,
   direct: detour === null,
   requires: detour === null ? null : detour.message,
 });
@@ -193,8 +197,9 @@ class ProductCount {
     this.#nodes += 1;
     this.#running.set(service.version, (this.#running.get(service.version) ?? 0) + 1);
     const taker = takerOf(node, service, channel ?? channelOf(service, known));
-    const { version, host } = taker;
-    const kind = [version ?? '', host.os, host.arch, host.variant].join(' ');
+    const { version, host, workload } = taker;
+    const runs = workload === undefined ? '' : `image ${workload.arch ?? 'any'}`;
+    const kind = [version ?? '', host.os, host.arch, host.variant, runs].join(' ');
     const offers = this.#offers.get(kind) ?? offersFor(taker, known);
     this.#offers.set(kind, offers);
     count(this.#upgrades, offers.upgrades);

@@ -3,6 +3,7 @@ import type { Response } from 'express';
 import { FleetError } from '../../core/kernel/index.js';
 import { manifestJsonSchema } from '../../core/release/index.js';
 import type { Answer, Input } from '../../protocol/api/index.js';
+import { RELEASES_OF_IMAGE_MAX } from '../../protocol/node/index.js';
 import {
   Database,
   Endpoint,
@@ -12,7 +13,13 @@ import {
   Who,
   type Caller,
 } from '../platform/index.js';
-import { listReleases, releaseById, releaseView, type StoredRelease } from './releases.store.js';
+import {
+  listReleases,
+  publishedOfImage,
+  releaseById,
+  releaseView,
+  type StoredRelease,
+} from './releases.store.js';
 import { Releases } from './releases.js';
 
 const noRelease = (which: string): FleetError =>
@@ -78,6 +85,22 @@ export class ReleasesController {
     @Given() { params }: Input<'releases.signatures'>,
   ): Promise<Answer<'releases.signatures'>> {
     return [...(await this.#published(params)).signatures];
+  }
+
+  @Endpoint('releases.of_image')
+  async ofImage(
+    @Given() { params }: Input<'releases.of_image'>,
+  ): Promise<Answer<'releases.of_image'>> {
+    const { product, digest } = params;
+    const found = await publishedOfImage(
+      this.database.read,
+      product,
+      digest,
+      RELEASES_OF_IMAGE_MAX,
+    );
+    return {
+      releases: found.map(({ manifest: { version, channel } }) => ({ version, channel })),
+    };
   }
 
   async #find(id: string): Promise<StoredRelease> {

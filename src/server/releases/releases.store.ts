@@ -1,5 +1,5 @@
 import { toIso } from '../../core/kernel/index.js';
-import type { Channel, Manifest } from '../../core/release/index.js';
+import { imageDigestsOf, type Channel, type Manifest } from '../../core/release/index.js';
 import type { Answer } from '../../protocol/api/index.js';
 import type { Cursor, Sql, SqlValue, Tx } from '../platform/index.js';
 
@@ -126,6 +126,24 @@ export async function publishedOf(
     [product, limit],
   );
   return rows.map(toRelease);
+}
+
+/** Those of one product that let workloads run this image (hex), newest first. */
+export async function publishedOfImage(
+  sql: Sql,
+  product: string,
+  sha256: string,
+  limit: number,
+): Promise<StoredRelease[]> {
+  // Narrowed down by the text; what counts is where in the manifest the digest stands.
+  const rows = await sql.all<ReleaseRow>(
+    `SELECT ${COLUMNS} FROM releases WHERE product = ? AND state = 'published' AND manifest LIKE ?
+     ORDER BY published_at DESC, id DESC LIMIT ?`,
+    [product, `%"sha256:${sha256}"%`, limit],
+  );
+  return rows
+    .map(toRelease)
+    .filter(({ manifest }) => imageDigestsOf(manifest).includes(`sha256:${sha256}`));
 }
 
 /** Whether this version was taken back. */

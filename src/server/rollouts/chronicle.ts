@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { MINUTE_MS } from '../../core/kernel/index.js';
+import { MINUTE_MS, type JsonValue } from '../../core/kernel/index.js';
 import type { RolloutEvent, RolloutState, Verb } from '../../core/rollout/index.js';
 import { AuditLog } from '../audit/index.js';
 import { EventLog } from '../events/index.js';
@@ -60,6 +60,7 @@ export class Chronicle {
         product: meta.product,
         rollout_id: meta.id,
         ...(isNode ? {} : { strategy, node_count: nodeCount }),
+        ...madeByDetails(meta),
       },
     });
   }
@@ -119,4 +120,15 @@ export class Chronicle {
       await this.audit.append(tx, { ...base, action: 'group.upgrade.complete', details });
     }
   }
+}
+
+/** The plan and the schedule that a rollout was made by; nothing where there are none. */
+function madeByDetails({ madeBy }: RolloutMeta): Readonly<Record<string, JsonValue>> {
+  if (madeBy === null) return {};
+  const { plan, schedule } = madeBy;
+  return {
+    plan_id: plan.id,
+    plan_revision: plan.revision,
+    ...(schedule === null ? {} : { schedule_id: schedule.id }),
+  };
 }

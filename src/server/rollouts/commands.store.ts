@@ -84,6 +84,16 @@ export async function openCommands(
   return rows.map(toCommand);
 }
 
+/** Nodes that still have to hear of something, as ids; those of the oldest commands first. */
+export async function commandedNodes(sql: Sql, now: number, limit: number): Promise<string[]> {
+  const rows = await sql.all<{ node_id: string }>(
+    `SELECT node_id FROM commands WHERE status IN ('open', 'accepted')
+     AND expires_at > ? ORDER BY status, created_at LIMIT ?`,
+    [now, limit],
+  );
+  return rows.map(({ node_id }) => node_id);
+}
+
 /** Commands that no node has answered although they are older than `before`. */
 export async function unansweredCommands(
   sql: Sql,

@@ -21,10 +21,17 @@ import type {
   ServiceReport,
 } from '../../protocol/node/index.js';
 import type { NodeEventObserver, NodeNews } from '../events/index.js';
-import type { CommandHandler, NodeIdentity, PermitAnswer } from '../gateway/index.js';
+import type {
+  CommandHandler,
+  NodeIdentity,
+  PermitAnswer,
+  UrgencySource,
+  UrgentNodes,
+} from '../gateway/index.js';
 import { type Clock, CLOCK, CONFIG, type Config, Database, type Tx } from '../platform/index.js';
 import { meters } from '../platform/telemetry/index.js';
 import {
+  commandedNodes,
   findCommands,
   openCommands,
   setCommandStatus,
@@ -37,6 +44,7 @@ import {
   findTarget,
   holdPermits,
   isHeldByAnother,
+  nodesInSwap,
   type StoredTarget,
 } from './targets.store.js';
 
@@ -78,7 +86,7 @@ type Progress = Extract<Report, { kind: 'progress' }>;
  * their wish to swap an answer. Every path is safe to repeat.
  */
 @Injectable()
-export class NodeSide implements CommandHandler, NodeEventObserver {
+export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySource {
   constructor(
     private readonly database: Database,
     private readonly units: RolloutUnits,
@@ -103,6 +111,14 @@ export class NodeSide implements CommandHandler, NodeEventObserver {
   async open(node: NodeIdentity): Promise<readonly Command[]> {
     const commands = await openCommands(this.database.read, node.nodeId, this.clock.now());
     return commands.map((command) => command.payload);
+  }
+
+  async urgent(limit: number): Promise<UrgentNodes> {
+    const { read } = this.database;
+    const probation = await nodesInSwap(read, limit);
+    const left = limit - probation.length;
+    const commanded = left <= 0 ? [] : await commandedNodes(read, this.clock.now(), left);
+    return { probation: new Set(probation), commanded: new Set(commanded) };
   }
 
   async acked(node: NodeIdentity, ack: Ack): Promise<void> {

@@ -20,12 +20,12 @@ import {
   type RolloutState,
   type RulePlan,
   type StartSpec,
-  type Strategy,
 } from '../../core/rollout/index.js';
-import type { FleetNode } from '../fleet/index.js';
+import { workloadOf, type FleetNode } from '../fleet/index.js';
 import { newId, type Caller } from '../platform/index.js';
+import { invalidPlan, type Problem } from '../plans/index.js';
 import type { StoredRelease } from '../releases/index.js';
-import type { RolloutMeta, Scope } from './rollouts.store.js';
+import type { MadeBy, RolloutMeta, Scope } from './rollouts.store.js';
 import type { StoredTarget } from './targets.store.js';
 
 /** A rollout as somebody asks for it, with what was looked up for it. */
@@ -41,14 +41,10 @@ export interface RolloutRequest {
   readonly cut: Pick<CutRules, 'domain' | 'strata'>;
   readonly startVersion: string | null;
   readonly reverts: string | null;
+  /** The stored plan that it follows, and the schedule that asks for it; left out for terms of its own. */
+  readonly madeBy?: MadeBy;
   /** What is wrong with it as far as can be seen without looking at nodes. */
   readonly problems?: readonly Problem[];
-}
-
-/** One thing that is wrong with a request, and where in it. */
-export interface Problem {
-  readonly path: string;
-  readonly message: string;
 }
 
 /** What a request comes to: all that is stored when it is made, and nothing that is not. */
@@ -63,18 +59,11 @@ export type Candidacy =
   | { readonly service: string; readonly version: string | null; readonly reason: null }
   | { readonly reason: string };
 
-/** A workload of a cluster: it runs images, which its cluster pulls from a registry. */
-export const isWorkload = ({ capabilities }: Pick<FleetNode, 'capabilities'>): boolean =>
-  capabilities.some((one) => one.startsWith('kubernetes'));
-
-/** Null where its pods may run on machines of several kinds. */
-const archOf = ({ capabilities, host }: FleetNode): string | null =>
-  capabilities.includes('kubernetes_any_arch') ? null : host.arch;
-
 /** Whether a node takes part in a rollout of this release, with which service. */
 export function candidacyOf(node: FleetNode, manifest: Manifest): Candidacy {
   const service = node.services.find((one) => one.product === manifest.product);
   const host = { os: node.host.os, arch: node.host.arch, variant: service?.variant ?? 'default' };
+  const workload = workloadOf(node);
   const reason = skipReason(
     {
       nodeId: node.id,
@@ -82,9 +71,10 @@ export function candidacyOf(node: FleetNode, manifest: Manifest): Candidacy {
       canUpgrade: node.capabilities.includes('upgrade'),
       currentVersion: service?.version ?? null,
       hasService: service !== undefined,
-      hasArtifact: isWorkload(node)
-        ? imageFor(manifest, { arch: archOf(node), variant: host.variant }) !== undefined
-        : artifactFor(manifest, host) !== undefined,
+      hasArtifact:
+        workload === null
+          ? artifactFor(manifest, host) !== undefined
+          : imageFor(manifest, { ...workload, variant: host.variant }) !== undefined,
       isReachable: detourTo(manifest, service?.version ?? null) === null,
       byHand: service?.by_hand ?? null,
     },
@@ -98,7 +88,7 @@ export function candidacyOf(node: FleetNode, manifest: Manifest): Candidacy {
 export function artifactsFor(nodes: readonly FleetNode[], manifest: Manifest): readonly Artifact[] {
   const needed = new Set<Artifact>();
   for (const node of nodes) {
-    if (isWorkload(node) || candidacyOf(node, manifest).reason !== null) continue;
+    if (workloadOf(node) !== null || candidacyOf(node, manifest).reason !== null) continue;
     const service = node.services.find((one) => one.product === manifest.product);
     const { os, arch } = node.host;
     const artifact = artifactFor(manifest, { os, arch, variant: service?.variant ?? 'default' });
@@ -150,7 +140,7 @@ export function plan(
   }
   // A window that is none has no next opening.
   if (problems.length === 0) problems.push(...neverOpening(rules, circumstances, now));
-  if (problems.length > 0) throw invalidPlan(asAsked(request.preset.strategy, problems));
+  if (problems.length > 0) throw invalidPlan(request.preset.strategy, problems);
   if (chosen.length === 0) throw nobodyLeft(request, skipped);
   const { rollout, targets, left } = planRollout({
     id,
@@ -194,28 +184,6 @@ const neverOpening = (
       ? [{ path: `waves.${index}.opens`, message: 'the window never opens: a freeze covers it' }]
       : [],
   );
-
-/** Where each problem is in what was asked for; one a place. */
-function asAsked(strategy: Strategy, problems: readonly Problem[]): Problem[] {
-  const byPath = new Map<string, Problem>();
-  for (const problem of problems) {
-    const path = problem.path
-      .replace(/^waves\.(\d+)\..*$/, strategy === 'staged' ? 'wave_percents.$1' : '$&')
-      .replace(/^waves/, strategy === 'scheduled' ? 'rings' : '$&')
-      .replace(/\.selector\.key$/, '.label.key')
-      .replace('.selector', '')
-      .replace('canaryCount', 'canary_count')
-      .replace(/^domain\.limit.*$/, 'domain.max');
-    if (!byPath.has(path)) byPath.set(path, { ...problem, path });
-  }
-  return [...byPath.values()];
-}
-
-/** Every problem at once, so that nobody mends a plan line by line. */
-function invalidPlan(problems: readonly Problem[]): FleetError {
-  const list = problems.map(({ path, message }) => `${path}: ${message}`).join('; ');
-  return new FleetError('rollout_plan_invalid', list, { context: { problems } });
-}
 
 /** What another release could mend. */
 const OF_THE_RELEASE = ['no_artifact_for_host', 'hop_not_allowed'];
@@ -262,6 +230,7 @@ function metaOf(
     strategy: request.preset.strategy,
     startVersion: request.startVersion,
     reverts: request.reverts,
+    madeBy: request.madeBy ?? null,
     skipped: made.skipped,
     createdBy: made.caller.name,
     createdById: made.caller.id,

@@ -2,9 +2,9 @@ import { durationInWords, toIso, type Instant } from '../../core/kernel/index.js
 import { artifactFor } from '../../core/release/index.js';
 import { forecast, usualMs, type Gate, type Limit } from '../../core/rollout/index.js';
 import type { Answer } from '../../protocol/api/index.js';
-import type { FleetNode } from '../fleet/index.js';
+import { workloadOf, type FleetNode } from '../fleet/index.js';
 import type { StoredRelease } from '../releases/index.js';
-import { isWorkload, type Planned } from './planning.js';
+import type { Planned } from './planning.js';
 import { momentView } from './rollout.view.js';
 
 /** Of each wave only so many nodes are named: the rest is in the sizes. */
@@ -102,7 +102,7 @@ function bytesOf(
     const node = byId.get(nodeId);
     const variant = node?.services.find((one) => one.name === service)?.variant ?? 'default';
     // What a cluster pulls from its registry is not known here.
-    if (node === undefined || isWorkload(node)) return sum;
+    if (node === undefined || workloadOf(node) !== null) return sum;
     const { os, arch } = node.host;
     return sum + (artifactFor(release.manifest, { os, arch, variant })?.size ?? 0);
   }, 0);

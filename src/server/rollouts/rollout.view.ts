@@ -58,6 +58,8 @@ export const rolloutView = ({ meta, state }: StoredRollout): Rollout => ({
   waves: state.waves.map((wave) => waveView(wave, state.plan)),
   skipped: [...meta.skipped],
   reverts: meta.reverts,
+  plan: meta.madeBy?.plan ?? null,
+  schedule: meta.madeBy?.schedule ?? null,
   break_glass: glassView(state.glass),
   created_by: meta.createdBy,
   created_at: toIso(meta.createdAt),

@@ -7,12 +7,14 @@ import {
 import type { Logger } from 'pino';
 import { AccessModule } from '../access/index.js';
 import { AuditModule } from '../audit/index.js';
+import { EnrollmentModule, GoneNodes } from '../enrollment/index.js';
 import { EventsModule, Ingest } from '../events/index.js';
 import { FleetModule, HealthBook } from '../fleet/index.js';
 import { GatewayModule, Links } from '../gateway/index.js';
 import { PeopleModule } from '../people/index.js';
-import { MeteredWakeups, openWakeups, WAKEUPS } from '../platform/queue/index.js';
+import { MeteredWakeups, openWakeups, RoutedWakeups, WAKEUPS } from '../platform/queue/index.js';
 import { CLOCK, CONFIG, LOGGER, type Clock, type Config } from '../platform/index.js';
+import { PlansModule } from '../plans/index.js';
 import { BlobCollector, IndexNews, Refresher, ReleasesModule } from '../releases/index.js';
 import { Asks } from './asks.js';
 import { Chronicle } from './chronicle.js';
@@ -20,6 +22,7 @@ import { CircumstancesBook } from './circumstances.js';
 import { CircumstancesController } from './circumstances.controller.js';
 import { Dispatcher, Errands } from './dispatcher.js';
 import { Newcomers } from './newcomers.js';
+import { NodeAsks } from './node-asks.js';
 import { NodeLook } from './node-look.js';
 import { NodeSide } from './node-side.js';
 import { Reverts } from './reverts.js';
@@ -39,10 +42,12 @@ import { Yanks } from './yanks.js';
   imports: [
     AccessModule,
     AuditModule,
+    EnrollmentModule,
     EventsModule,
     FleetModule,
     GatewayModule,
     PeopleModule,
+    PlansModule,
     ReleasesModule,
   ],
   controllers: [UpgradesController, RolloutsController, VerbsController, CircumstancesController],
@@ -53,6 +58,7 @@ import { Yanks } from './yanks.js';
     Dispatcher,
     Errands,
     Newcomers,
+    NodeAsks,
     NodeLook,
     NodeSide,
     RolloutHolds,
@@ -71,17 +77,26 @@ import { Yanks } from './yanks.js';
         collector: BlobCollector,
         refresher: Refresher,
         news: IndexNews,
-      ) => [...choresOf(newcomers, reverts), collector.chore, refresher.chore, news.chore],
-      inject: [Newcomers, Reverts, BlobCollector, Refresher, IndexNews],
+        gone: GoneNodes,
+      ) => [
+        ...choresOf(newcomers, reverts),
+        collector.chore,
+        refresher.chore,
+        news.chore,
+        gone.chore,
+      ],
+      inject: [Newcomers, Reverts, BlobCollector, Refresher, IndexNews, GoneNodes],
     },
     {
       provide: WAKEUPS,
       useFactory: async (config: Config, clock: Clock, log: Logger) =>
-        new MeteredWakeups(await openWakeups(config, clock, log), 'rollouts', clock),
+        new RoutedWakeups(
+          new MeteredWakeups(await openWakeups(config, clock, log), 'rollouts', clock),
+        ),
       inject: [CONFIG, CLOCK, LOGGER],
     },
   ],
-  exports: [CircumstancesBook, NodeLook, Visible],
+  exports: [Asks, CircumstancesBook, NodeLook, Orchestrator, Sweeper, Visible, WAKEUPS],
 })
 export class RolloutsModule implements OnApplicationBootstrap, BeforeApplicationShutdown {
   constructor(
@@ -93,6 +108,7 @@ export class RolloutsModule implements OnApplicationBootstrap, BeforeApplication
     health: HealthBook,
   ) {
     links.useCommands(nodeSide);
+    links.useUrgency(nodeSide);
     ingest.addObserver(nodeSide);
     health.addObserver((tx, nodeId, services) => nodeSide.runs(tx, nodeId, services));
   }

@@ -27,6 +27,13 @@ export const LATER: readonly string[] = [
   'conflict',
 ];
 
+/** What is done with the making of a rollout, or not at all. */
+export interface Along {
+  readonly first?: (tx: Tx, id: string) => Promise<void>;
+  /** Rollouts that are cancelled for it; those that are over meanwhile are left alone. */
+  readonly supersedes?: readonly string[];
+}
+
 /** Targets taken in one go, so that one transaction stays short. */
 const OVERDUE_BATCH = 500;
 
@@ -61,12 +68,22 @@ export class Orchestrator {
    * Plans and stores a rollout, opens what may open, and answers with its id. Throws `rollout_empty`,
    * `release_not_for_scope` and `rollout_plan_invalid` (see `plan`), `rollout_node_busy` when a node is
    * in another active rollout, `conflict` when one was transferred since the request was read,
-   * `upgrades_disabled` when the switch of the group says so.
+   * `upgrades_disabled` when the switch of the group says so. In the same transaction, before it: `first`,
+   * whose refusal keeps the rollout from being made, and the end of those that it supersedes.
    */
-  async create(request: RolloutRequest, caller: Caller): Promise<string> {
+  async create(
+    request: RolloutRequest,
+    caller: Caller,
+    { first, supersedes = [] }: Along = {},
+  ): Promise<string> {
     const planned = await this.preview(request, caller);
-    await this.database.transaction((tx) => this.#insert(tx, { request, planned, caller }));
-    return planned.meta.id;
+    const { id } = planned.meta;
+    await this.database.transaction(async (tx) => {
+      await first?.(tx, id);
+      for (const other of supersedes) await this.#cancel(tx, other, caller);
+      await this.#insert(tx, { request, planned, caller });
+    });
+    return id;
   }
 
   /**
@@ -162,6 +179,15 @@ export class Orchestrator {
     const unit = this.units.begin(tx, now, caller);
     const open = unit.adopt(meta, rollout);
     await unit.apply(open, advance(rollout, now, await unit.circumstancesOf(meta.groupId, meta)));
+    await unit.finish();
+  }
+
+  async #cancel(tx: Tx, id: string, caller: Caller): Promise<void> {
+    const unit = this.units.begin(tx, this.#now(), caller);
+    const rollout = await unit.open(id);
+    if (rollout !== null && !isOver(rollout.state.status)) {
+      await this.#steer(tx, unit, rollout, { verb: 'cancel' });
+    }
     await unit.finish();
   }
 

@@ -56,6 +56,10 @@ const aMeta = (id: string, over: Partial<RolloutMeta> = {}): RolloutMeta => ({
   },
   startVersion: '1.5.0',
   reverts: 'rol_000000',
+  madeBy: {
+    plan: { id: 'pln_000000', name: 'careful', revision: 3 },
+    schedule: { id: 'sch_000000', name: 'nightly' },
+  },
   skipped: [{ node_id: 'nod_skipped', reason: 'already_current' }],
   createdBy: 'ann',
   createdById: 'tok_00000000',
@@ -217,6 +221,37 @@ describeOnBothDatabases('the store of rollouts', (openTestDatabase) => {
     expect(await firstDeadline(database.read, 'rol_unknown')).toBeNull();
   });
 
+  it('starts no deadline for whoever waits for a person, however often it is resumed', async () => {
+    const database = await openTestDatabase();
+    const meta = aMeta('rol_000001');
+    await insert(database, meta, 10);
+    const [first, second] = await listTargets(database.read, meta.id, null, 2);
+    if (first === undefined || second === undefined) throw new Error('no targets');
+    const waiting: StoredTarget = {
+      ...first,
+      state: 'staged',
+      reason: 'upgrade_staged_manual',
+      errorCode: 'helm_upgrade_required',
+      commandId: 'cmd_000001',
+      deadlineAt: null,
+    };
+    const staged = { ...second, state: 'staged', errorCode: null, deadlineAt: later(100) } as const;
+    // As a manager before this one may have left it.
+    const old = { ...waiting, deadlineAt: later(50) };
+    for (const target of [waiting, old]) {
+      await database.transaction(async (tx) => {
+        await saveTarget(tx, meta.id, target, later(7));
+        await saveTarget(tx, meta.id, staged, later(7));
+        await extendDeadlines(tx, meta.id, later(900));
+        await extendDeadlines(tx, meta.id, later(901));
+      });
+      const found = await findTarget(database.read, meta.id, first.nodeId);
+      expect(found).toMatchObject({ state: 'staged', deadlineAt: null });
+      const late = await overdueTargets(database.read, meta.id, later(901), 9);
+      expect(late.map(({ nodeId }) => nodeId)).toEqual([second.nodeId]);
+    }
+  });
+
   it('gives a node and service to one rollout at a time, and says who is taken', async () => {
     const database = await openTestDatabase();
     const nodes = (...ids: string[]) => ids.map((nodeId) => ({ nodeId, service: 'edge' }));
@@ -278,5 +313,7 @@ describeOnBothDatabases('the store of rollouts', (openTestDatabase) => {
     expect(await dueRollouts(database.read, later(50), 9)).toEqual(['rol_000002', 'rol_000001']);
     expect(await dueRollouts(database.read, later(50), 1)).toEqual(['rol_000002']);
     expect(await dueRollouts(database.read, later(9), 9)).toEqual([]);
+    // The clock was set back: alarms that were made by it may be far off.
+    expect(await dueRollouts(database.read, later(-1), 2)).toEqual(['rol_000002', 'rol_000001']);
   });
 });

@@ -21,6 +21,12 @@ export interface Scope {
   readonly exclude: readonly string[];
 }
 
+/** What a rollout was made by, as that was then. */
+export interface MadeBy {
+  readonly plan: { readonly id: string; readonly name: string; readonly revision: number };
+  readonly schedule: { readonly id: string; readonly name: string } | null;
+}
+
 /** What never changes about a rollout. */
 export interface RolloutMeta {
   readonly id: string;
@@ -35,6 +41,8 @@ export interface RolloutMeta {
   readonly scope: Scope;
   /** What a node that comes later runs until its ring opens. */
   readonly startVersion: string | null;
+  /** Null when its terms came with the request. */
+  readonly madeBy: MadeBy | null;
   /** The rollout that this one takes back. */
   readonly reverts: string | null;
   readonly skipped: readonly { readonly node_id: string; readonly reason: string }[];
@@ -61,6 +69,7 @@ interface RolloutRow {
   scope: string;
   start_version: string | null;
   reverts: string | null;
+  made_by: string | null;
   plan: string;
   state: string;
   journal_length: number;
@@ -71,7 +80,7 @@ interface RolloutRow {
 }
 
 const ROLLOUT_COLUMNS =
-  'id, group_id, scope_kind, scope_id, product, version, channel, strategy, scope, start_version, reverts, plan, state, journal_length, skipped, created_by, created_by_id, created_at';
+  'id, group_id, scope_kind, scope_id, product, version, channel, strategy, scope, start_version, reverts, made_by, plan, state, journal_length, skipped, created_by, created_by_id, created_at';
 /** Adds a rollout with its targets; all or nothing with the caller's transaction. */
 export async function insertRollout(
   tx: Tx,
@@ -81,7 +90,7 @@ export async function insertRollout(
 ): Promise<void> {
   await tx.run(
     `INSERT INTO rollouts (${ROLLOUT_COLUMNS}, status, updated_at)
-     VALUES (${questionMarks(20)})`,
+     VALUES (${questionMarks(21)})`,
     [
       meta.id,
       meta.groupId,
@@ -94,6 +103,7 @@ export async function insertRollout(
       JSON.stringify(meta.scope),
       meta.startVersion,
       meta.reverts,
+      meta.madeBy === null ? null : JSON.stringify(meta.madeBy),
       JSON.stringify(state.plan),
       stateText(state),
       0,
@@ -213,11 +223,12 @@ export async function openRollouts(sql: Sql): Promise<string[]> {
   return rows.map((row) => row.id);
 }
 
+/** Those whose time has come, or that were written at a time that is still to come: the clock was set back. */
 export async function dueRollouts(sql: Sql, now: Instant, limit: number): Promise<string[]> {
   const rows = await sql.all<{ id: string }>(
-    `SELECT id FROM rollouts WHERE status IN ('pending', 'in_progress') AND next_wake_at <= ?
-     ORDER BY next_wake_at LIMIT ?`,
-    [now, limit],
+    `SELECT id FROM rollouts WHERE status IN ('pending', 'in_progress')
+     AND (next_wake_at <= ? OR (next_wake_at IS NOT NULL AND updated_at > ?)) ORDER BY next_wake_at LIMIT ?`,
+    [now, now, limit],
   );
   return rows.map((row) => row.id);
 }
@@ -240,6 +251,7 @@ const toRollout = (row: RolloutRow): StoredRollout => ({
     scope: JSON.parse(row.scope) as Scope,
     startVersion: row.start_version,
     reverts: row.reverts,
+    madeBy: row.made_by === null ? null : (JSON.parse(row.made_by) as MadeBy),
     skipped: JSON.parse(row.skipped) as RolloutMeta['skipped'],
     createdBy: row.created_by,
     createdById: row.created_by_id,
@@ -268,6 +280,41 @@ export async function newestProven(
   );
   const proven = rows.map(toRollout).find(({ state }) => state.reason !== 'complete_with_failures');
   return proven?.meta ?? null;
+}
+
+/** Rollouts of a product to groups that are not over. */
+export async function openGroupRollouts(
+  sql: Sql,
+  product: string,
+): Promise<readonly Pick<RolloutMeta, 'id' | 'groupId' | 'scope' | 'reverts'>[]> {
+  const rows = await sql.all<Pick<RolloutRow, 'id' | 'group_id' | 'scope' | 'reverts'>>(
+    `SELECT id, group_id, scope, reverts FROM rollouts
+     WHERE status IN ('pending', 'in_progress', 'paused') AND scope_kind = 'group' AND product = ?
+     ORDER BY created_at, id`,
+    [product],
+  );
+  return rows.map(({ id, group_id: groupId, scope, reverts }) => ({
+    ...{ id, groupId, reverts },
+    scope: JSON.parse(scope) as Scope,
+  }));
+}
+
+/** Whether a scope is a group with all below it, and nobody left out. */
+export const isWhole = ({ subgroups, labels, nodeIds, exclude }: Scope): boolean =>
+  subgroups && Object.keys(labels).length === 0 && nodeIds === null && exclude.length === 0;
+
+/** Whether this group, whole, has had a rollout of this release that was not a way back. */
+export async function wasRolledOut(
+  sql: Sql,
+  release: Pick<RolloutMeta, 'product' | 'version' | 'channel'>,
+  groupId: string,
+): Promise<boolean> {
+  const rows = await sql.all<{ scope: string }>(
+    `SELECT DISTINCT scope FROM rollouts WHERE product = ? AND version = ? AND channel = ?
+       AND group_id = ? AND scope_kind = 'group' AND reverts IS NULL`,
+    [release.product, release.version, release.channel, groupId],
+  );
+  return rows.some(({ scope }) => isWhole(JSON.parse(scope) as Scope));
 }
 
 /** Rollouts whose counters are added up for one look; the newest. A fleet runs some tens at once. */

@@ -36,6 +36,7 @@ export class Sweeper {
   #timer: NodeJS.Timeout | null = null;
   #sweeping: Promise<void> | null = null;
   #startedAt: Instant | null = null;
+  readonly #added: Chore[] = [];
 
   constructor(
     private readonly database: Database,
@@ -45,6 +46,11 @@ export class Sweeper {
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(LOGGER) private readonly log: Logger,
   ) {}
+
+  /** What modules that come later look for. To be added before the start. */
+  add(chore: Chore): void {
+    this.#added.push(chore);
+  }
 
   /** Sweeps at once, then again and again, one at a time. */
   start(): void {
@@ -69,7 +75,7 @@ export class Sweeper {
     const now = this.#now();
     await this.#try('due rollouts', () => this.#wakeDue(now));
     await this.#try('nodes that are gone', () => this.#hearGone(now));
-    for (const chore of this.chores) await this.#see(chore, now);
+    for (const chore of [...this.chores, ...this.#added]) await this.#see(chore, now);
     await this.#try('unanswered commands', () => this.#pushAgain(now));
     meters.since('bellwether_sweep_seconds', startedMs);
   }

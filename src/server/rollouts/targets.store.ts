@@ -3,6 +3,7 @@ import {
   canRetry,
   canWithdraw,
   TARGET_STATES,
+  WAITS_FOR_HAND,
   type Target,
   type TargetState,
 } from '../../core/rollout/index.js';
@@ -86,8 +87,8 @@ export async function claimTargets(
 }
 
 /**
- * Throws `conflict` when a node is no longer in the group in which it was planned. To be called after the
- * claim: whoever transfers a node looks for claims after he has taken its row, so of the two, one is
+ * Throws `conflict` when a node is no longer in the group in which it was planned, or was taken out. To be
+ * called after the claim: whoever transfers a node, or takes it out for its long silence, looks for claims after he has taken its row, so of the two, one is
  * late and sees the other.
  */
 export async function requireStillThere(
@@ -98,13 +99,14 @@ export async function requireStillThere(
   const held = kind === 'postgres' ? 'ORDER BY id FOR SHARE' : '';
   for (const chunk of chunksOf(nodes)) {
     const rows = await tx.all<{ id: string; group_id: string }>(
-      `SELECT id, group_id FROM nodes WHERE id IN (${questionMarks(chunk.length)}) ${held}`,
+      `SELECT id, group_id FROM nodes
+       WHERE id IN (${questionMarks(chunk.length)}) AND revoked_at IS NULL ${held}`,
       chunk.map(({ id }) => id),
     );
     const groupOf = new Map(rows.map((row) => [row.id, row.group_id]));
     const gone = chunk.filter(({ id, groupId }) => groupOf.get(id) !== groupId);
     if (gone.length > 0) {
-      throw new FleetError('conflict', 'a node was transferred meanwhile; ask again', {
+      throw new FleetError('conflict', 'a node was transferred or taken out meanwhile; ask again', {
         context: { node_ids: gone.map(({ id }) => id) },
       });
     }
@@ -235,6 +237,15 @@ export async function countDown(
   return row?.n ?? 0;
 }
 
+/** Nodes that are in the middle of a swap, or on probation after one, whatever the rollout. */
+export async function nodesInSwap(sql: Sql, limit: number): Promise<string[]> {
+  const rows = await sql.all<{ node_id: string }>(
+    `SELECT DISTINCT node_id FROM rollout_targets WHERE state IN ('swapping', 'probation') LIMIT ?`,
+    [limit],
+  );
+  return rows.map(({ node_id }) => node_id);
+}
+
 /**
  * Until this transaction ends no other permit within a limit is granted, so that two of them never see
  * the same room. SQLite has one writer anyway.
@@ -337,14 +348,17 @@ export async function firstDeadline(sql: Sql, rolloutId: string): Promise<Instan
   return typeof row?.at === 'number' ? instant(row.at) : null;
 }
 
+/** Of all that have one. Whoever waits for a person gets none, and loses what an older manager gave it. */
 export async function extendDeadlines(
   tx: Tx,
   rolloutId: string,
   deadlineAt: Instant,
 ): Promise<void> {
   await tx.run(
-    'UPDATE rollout_targets SET deadline_at = ? WHERE rollout_id = ? AND deadline_at > 0',
-    [deadlineAt, rolloutId],
+    `UPDATE rollout_targets SET deadline_at =
+       CASE WHEN state = 'staged' AND error_code = ? THEN NULL ELSE CAST(? AS bigint) END
+     WHERE rollout_id = ? AND deadline_at > 0`,
+    [WAITS_FOR_HAND, deadlineAt, rolloutId],
   );
 }
 

@@ -1,8 +1,6 @@
 import { Controller, Inject } from '@nestjs/common';
 import { FleetError, instant } from '../../core/kernel/index.js';
 import type { Answer, CreateRollout, Input, Rollout } from '../../protocol/api/index.js';
-import { Access } from '../access/index.js';
-import { Nodes } from '../fleet/index.js';
 import {
   type Caller,
   type Clock,
@@ -14,6 +12,7 @@ import {
 } from '../platform/index.js';
 import { Asks } from './asks.js';
 import { lastTookMs } from './commands.store.js';
+import { NodeAsks } from './node-asks.js';
 import type { RolloutRequest } from './planning.js';
 import { previewView } from './preview.view.js';
 import { Orchestrator } from './rollouts.orchestrator.js';
@@ -28,9 +27,8 @@ const TOOK_LOOKED_AT = 50;
 export class UpgradesController {
   constructor(
     private readonly database: Database,
-    private readonly access: Access,
-    private readonly fleet: Nodes,
     private readonly asks: Asks,
+    private readonly nodeAsks: NodeAsks,
     private readonly orchestrator: Orchestrator,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -40,10 +38,7 @@ export class UpgradesController {
     @Given() { params, body }: Input<'nodes.upgrade'>,
     @Who() caller: Caller,
   ): Promise<Rollout> {
-    const node = await this.fleet.find(params.id);
-    if (node === null) throw new FleetError('not_found', `no node ${params.id}`);
-    await this.access.require(caller, 'node.upgrade', node.groupId);
-    return this.#create(await this.asks.node(node, body), caller);
+    return this.#create(await this.nodeAsks.node(params.id, body, caller), caller);
   }
 
   @Endpoint('groups.upgrade')

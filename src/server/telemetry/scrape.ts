@@ -1,34 +1,18 @@
-import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { Links } from '../gateway/index.js';
 import { CONFIG, Database, type Config } from '../platform/index.js';
-import {
-  exposition,
-  meters,
-  tellProcess,
-  watchEventLoop,
-  type Format,
-} from '../platform/telemetry/index.js';
+import { exposition, meters, tellProcess, type Format } from '../platform/telemetry/index.js';
 import { FleetNumbers } from './fleet-numbers.js';
 
 /** Everything that this manager tells, as text. */
 @Injectable()
-export class Scrape implements OnModuleInit, OnModuleDestroy {
-  #stopWatching: (() => void) | null = null;
-
+export class Scrape {
   constructor(
     private readonly links: Links,
     private readonly database: Database,
     private readonly fleet: FleetNumbers,
     @Inject(CONFIG) private readonly config: Pick<Config, 'redisUrl'>,
   ) {}
-
-  onModuleInit(): void {
-    this.#stopWatching = watchEventLoop(meters);
-  }
-
-  onModuleDestroy(): void {
-    this.#stopWatching?.();
-  }
 
   /** Changes nothing. Never rejects because of a database that is away: its numbers are left out. */
   async text(format: Format): Promise<string> {

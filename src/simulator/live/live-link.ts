@@ -148,10 +148,22 @@ export class LiveLink {
     });
     socket.on('unexpected-response', (request, response) => {
       why = `http_${response.statusCode ?? 0}`;
-      const seconds = Number(response.headers['retry-after']);
-      if (seconds > 0) this.#backoff.atLeast(seconds * 1_000);
-      request.destroy();
-      this.#gone(socket, why);
+      const ms = Number(response.headers['retry-after'] ?? 0) * 1_000 || 0;
+      // The answer is below a KiB and comes in one piece; without it, as an agent does without a code.
+      const end = (body: string): void => {
+        response.removeAllListeners();
+        if (body.includes('"code":"manager_busy"')) this.#backoff.slotOfQueue(ms);
+        else if (ms > 0) this.#backoff.atLeast(ms);
+        request.destroy();
+        this.#gone(socket, `http_${response.statusCode ?? 0}`);
+      };
+      response.once('data', (chunk: Buffer) => {
+        end(chunk.toString('utf8'));
+      });
+      response.once('end', () => {
+        end('');
+      });
+      response.on('error', () => undefined);
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
       why ??= error.code ?? 'error';

@@ -8,33 +8,21 @@ import {
   type ManagerMessage,
   type NodeMessage,
 } from '../../protocol/node/index.js';
+import type { Crowd } from './crowd.js';
 import { keyOf } from './keys.js';
 import { LiveLink, localAddressFor } from './live-link.js';
 import { LiveService, type Home } from './live-service.js';
+import type { LiveMemory } from './live-memory.js';
 import { LiveSpool } from './live-spool.js';
 import type { NodeSeed } from './orders.js';
 import { toSpoolEvent } from './parts.js';
 import type { Fault, Scenario } from './scenario.js';
-import type { Counter, Moment, NodeFact, NodeState, Numbers } from './tally.js';
+import type { Counter, Moment, NodeFact, NodeState } from './tally.js';
 import type { Slot, Wheel } from './wheel.js';
 
 const BEAT_MS = 15_000;
 /** A batch that was not acknowledged for so long is sent again. */
 const EVENTS_ANSWER_MS_MAX = 15_000;
-
-/** What all nodes of a process have in common. */
-export interface Crowd {
-  readonly url: string;
-  readonly origin: string;
-  readonly caPem: string | null;
-  readonly seed: string;
-  readonly work: Scenario['work'];
-  readonly agentVersion: string;
-  readonly wheel: Wheel;
-  readonly numbers: Numbers;
-  reason(what: string): void;
-  error(code: string): void;
-}
 
 /** One machine of the simulated fleet: real identity, real socket, real update machine; nothing on a disk. */
 export class LiveNode implements Home {
@@ -48,6 +36,7 @@ export class LiveNode implements Home {
   readonly #spool: LiveSpool;
   readonly #random: Random;
   readonly #skewMs: number;
+  readonly memory: LiveMemory | null;
   bootedAt = performance.now();
   #boots = 1;
   #isWelcome = false;
@@ -67,8 +56,11 @@ export class LiveNode implements Home {
     this.work = crowd.work;
     this.#random = seededRandom(`${crowd.seed}/${seed.index}`);
     this.#skewMs = this.fault('clock_skew')?.ms ?? 0;
+    this.memory = crowd.memoryOf(seed.id);
     this.services = seed.services.map((one) => new LiveService(one, this));
-    this.#spool = new LiveSpool(`spl_${randomBytes(10).toString('hex')}`);
+    const spoolId = `spl_${randomBytes(10).toString('hex')}`;
+    this.#spool = new LiveSpool(spoolId, this.memory?.kept?.spool);
+    this.#boots += this.memory?.kept?.boots ?? 0;
     const { url, origin, caPem, wheel } = crowd;
     this.#link = new LiveLink({
       ...{ url, origin, caPem, wheel },
@@ -123,10 +115,14 @@ export class LiveNode implements Home {
     for (const event of events) {
       const fitted = toSpoolEvent(service, event);
       if (fitted === null) continue;
-      this.#spool.append(fitted);
+      const made = this.#spool.append(fitted);
+      this.memory?.made(made);
       this.count('events_made');
     }
     this.#pumpSoon();
+  }
+  remember(): void {
+    this.memory?.write(this.#boots, this.#spool.kept, this.services);
   }
   send(message: NodeMessage): boolean {
     return this.#isWelcome && this.#say(message);
@@ -144,6 +140,9 @@ export class LiveNode implements Home {
   }
 
   connect(inMs: number): void {
+    if (this.memory !== null && this.memory.kept !== null) {
+      for (const service of this.services) service.boot();
+    }
     this.#link.start(inMs);
     this.#begin(
       'flapping',

@@ -14,6 +14,7 @@ import {
 } from '../../core/update/index.js';
 import type { Command, NodeMessage, ServiceReport } from '../../protocol/node/index.js';
 import type { ServiceSeed } from './orders.js';
+import type { LiveMemory } from './live-memory.js';
 import { inputOf } from './parts.js';
 import type { Fault, Scenario } from './scenario.js';
 import type { Counter, Moment } from './tally.js';
@@ -31,6 +32,8 @@ export interface Home {
   readonly wheel: Wheel;
   readonly work: Scenario['work'];
   readonly bootedAt: number;
+  /** Null: it forgets everything when its process dies. */
+  readonly memory: LiveMemory | null;
   /** From 0 to 1, from the seed. */
   luck(): number;
   /** By the clock of the node, which may be wrong. */
@@ -39,6 +42,8 @@ export interface Home {
   count(counter: Counter): void;
   mark(moment: Moment): void;
   send(message: NodeMessage): boolean;
+  /** Keeps what it is now, when it has where. */
+  remember(): void;
   spool(service: string, events: readonly OutboxEvent[]): void;
   ended(result: 'succeeded' | 'failed' | 'rolled_back' | 'withdrawn', code: string | null): void;
 }
@@ -65,14 +70,20 @@ export class LiveService {
   constructor(seed: ServiceSeed, home: Home) {
     this.seed = seed;
     this.#home = home;
-    this.#current = seed.version;
     const { name, product, variant, version } = seed;
     const current =
       version === null
         ? null
         : { version, channel: 'stable' as const, sequence: 0, state_schema: null };
     const state = { ...freshState({ service: name, product, variant }), current };
-    this.machine = { state, watch: FRESH_WATCH };
+    const kept = home.memory?.kept?.services[name];
+    this.#current = kept === undefined ? version : kept.current;
+    this.machine = { state: kept?.state ?? state, watch: FRESH_WATCH };
+  }
+
+  /** What the link `current` leads to, which may differ from what the machine believes. */
+  get linked(): string | null {
+    return this.#current;
   }
 
   /** Whether this command is, or was, one of this service. */
@@ -103,13 +114,16 @@ export class LiveService {
     if (job !== null && job.command_id !== state.job?.command_id) this.#giveUp();
     if (state.outcome !== null && state.outcome.command_id !== before.state.outcome?.command_id) {
       this.#home.ended(state.outcome.result, state.outcome.error_code);
+      this.#home.memory?.ended(state.outcome.command_id, state.outcome.result);
     }
     if (state.outbox.length > 0) {
       this.#home.spool(this.seed.name, state.outbox);
       const ids = state.outbox.map((event) => event.id);
       this.machine = step(this.machine, { type: 'spooled', ids }, this.#facts());
     }
-    if (this.machine !== before) this.#lookIn(0);
+    if (this.machine === before) return;
+    this.#home.remember();
+    this.#lookIn(0);
   }
 
   /** The machine was off, and runs again. */
@@ -286,8 +300,11 @@ export class LiveService {
     this.#home.mark('last_swap_at');
     if (this.#swapped === job.command_id) this.#home.count('swaps_twice');
     this.#swapped = job.command_id;
+    this.#home.memory?.swapping(job);
+    this.#home.remember();
     return this.#after(this.#home.work.swap_ms, () => {
       this.#current = job.version;
+      this.#home.memory?.swapped(job.command_id);
       this.#nextCheckAt = 0;
       this.take({ type: 'swapped' });
     });

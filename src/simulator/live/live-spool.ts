@@ -4,14 +4,26 @@ import type { SpoolEvent } from './parts.js';
 /** A node that was never heard keeps this much; older events are dropped, and the manager is told of the gap. */
 const KEPT_MAX = 1_000;
 
+export interface KeptSpool {
+  readonly id: string;
+  readonly made: number;
+  readonly events: readonly NodeEvent[];
+}
+
 /** The spool of one node, in memory: numbers without gaps, kept until they are acknowledged. */
 export class LiveSpool {
   readonly id: string;
   #events: NodeEvent[] = [];
   #made = 0;
 
-  constructor(id: string) {
-    this.id = id;
+  constructor(id: string, kept?: KeptSpool) {
+    this.id = kept?.id ?? id;
+    this.#made = kept?.made ?? 0;
+    this.#events = [...(kept?.events ?? [])];
+  }
+
+  get kept(): KeptSpool {
+    return { id: this.id, made: this.#made, events: this.#events };
   }
 
   get made(): number {
@@ -27,10 +39,12 @@ export class LiveSpool {
     return this.#made + 1;
   }
 
-  append(event: SpoolEvent): void {
+  append(event: SpoolEvent): NodeEvent {
     this.#made += 1;
-    this.#events.push({ seq: this.#made, ...event });
+    const made = { seq: this.#made, ...event };
+    this.#events.push(made);
     if (this.#events.length > KEPT_MAX) this.#events.shift();
+    return made;
   }
 
   /** What is to be sent next, the oldest first. */

@@ -38,6 +38,8 @@ export type Order =
       readonly seed: string;
       readonly work: Scenario['work'];
       readonly agentVersion: string;
+      /** A folder in which each node keeps its disk and its diary; left out: it has neither. */
+      readonly keepIn?: string;
       readonly nodes: readonly NodeSeed[];
     }
   /** Opens the links, so many a second. */

@@ -1,4 +1,6 @@
-import { LiveNode, type Crowd } from './live-node.js';
+import type { Crowd } from './crowd.js';
+import { LiveMemory } from './live-memory.js';
+import { LiveNode } from './live-node.js';
 import type { Order, Told } from './orders.js';
 import { noNumbers, type NodeFact, type NodeState, type Report } from './tally.js';
 import { Wheel } from './wheel.js';
@@ -56,6 +58,7 @@ export class Worker {
       ...order,
       wheel: this.#wheel,
       numbers: this.#numbers,
+      memoryOf: (id) => (order.keepIn === undefined ? null : new LiveMemory(order.keepIn, id)),
       reason: (what) => {
         add(this.#reasons, what);
       },

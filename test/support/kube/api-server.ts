@@ -1,36 +1,24 @@
 /* eslint-disable @typescript-eslint/no-unnecessary-condition -- what comes over the wire has no types */
+import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Admission } from './admission.js';
 import { discovery } from './discovery.js';
 import {
   apiVersionOf,
   Objects,
-  RESOURCES,
   resourceOf,
-  qualified,
   StatusError,
   type Change,
   type Fields,
   type Json,
   type KubeObject,
-  type Resource,
 } from './objects.js';
+import { authorize, targetOf, verbOf, type Target, type User } from './rights.js';
 import { jsonPatch, mergePatch, strategicPatch } from './patches.js';
 import { fieldFilter, labelFilter } from './selectors.js';
 import { checkObject } from './validation.js';
 
-export interface Rule {
-  readonly verbs: readonly string[];
-  /** `deployments.apps`, `configmaps`, `deployments.apps/status`. */
-  readonly resources: readonly string[];
-  /** All when not given. */
-  readonly namespaces?: readonly string[];
-}
-export interface User {
-  readonly name: string;
-  /** Everything is allowed when not given. */
-  readonly rules?: readonly Rule[];
-}
 export interface Seen {
   readonly verb: string;
   readonly path: string;
@@ -41,21 +29,16 @@ export interface Seen {
   readonly dryRun: boolean;
 }
 
-interface Target {
-  readonly of: Resource;
-  readonly namespace: string | null;
-  readonly name: string;
-  readonly subresource: string;
-}
 const BODY_BYTES_MAX = 3 * 1024 * 1024;
 
 /**
  * An API server as its documents describe it, as far as the operator goes: lists and watches with
  * versions and bookmarks, 409, 410, four kinds of writes, the status apart, dry runs, refusals by
- * RBAC. Nothing runs in it: `controllers.ts` moves pods. Checked with the real kubectl.
+ * RBAC, validating webhooks for pods. Nothing runs in it: `controllers.ts` moves pods. Checked with the real kubectl.
  */
 export class KubeApiServer {
   readonly objects = new Objects();
+  readonly admission = new Admission(this.objects);
   readonly users = new Map<string, User>();
   readonly seen: Seen[] = [];
   /** Answers in the server's place: a status, or `hang up`. Null: it answers itself. */
@@ -135,8 +118,25 @@ export class KubeApiServer {
     const body = ['POST', 'PUT', 'PATCH'].includes(request.method ?? '')
       ? await bodyOf(request)
       : null;
+    await this.#admit(seen, target, query, body);
     const [code, object] = this.#serve(seen, target, query, body);
     answer(response, code, object);
+  }
+
+  /** Webhooks see what would be stored, before it is. */
+  async #admit(seen: Seen, target: Target, query: URLSearchParams, body: Json): Promise<void> {
+    const isWrite = ['create', 'update', 'patch'].includes(seen.verb);
+    if (!isWrite || target.of.plural !== 'pods' || isStatus(target) || !this.admission.isOn) return;
+    const [, object] = this.#serve({ ...seen, dryRun: true }, target, query, body);
+    const isNew = seen.verb === 'create';
+    const { namespace, name, subresource } = target;
+    await this.admission.review({
+      operation: isNew ? 'CREATE' : 'UPDATE',
+      subresource,
+      object: object as unknown as KubeObject,
+      oldObject: isNew ? null : this.objects.get('pods', namespace ?? '', name),
+      dryRun: seen.dryRun,
+    });
   }
 
   #authenticate(request: IncomingMessage): User {
@@ -163,7 +163,7 @@ export class KubeApiServer {
       case 'get':
         return [200, this.objects.get(plural, namespace, name)];
       case 'create': {
-        const object = placed(body, target, (body as unknown as KubeObject).metadata.name);
+        const object = placed(body, target, named(body as unknown as KubeObject));
         checkObject(of, object);
         return [201, this.objects.create(plural, object, dryRun)];
       }
@@ -174,7 +174,8 @@ export class KubeApiServer {
       }
       case 'patch': {
         const before = this.objects.get(plural, namespace, name);
-        const object = placed(patched(before, seen.contentType, body), target, name);
+        const wanted = target.subresource === 'scale' ? scalePatch(body) : body;
+        const object = placed(patched(before, seen.contentType, wanted), target, name);
         checkObject(of, object);
         return [200, this.objects.replace(plural, object, { status: isStatus(target), dryRun })];
       }
@@ -254,6 +255,13 @@ export class KubeApiServer {
   }
 }
 
+/** Of what is said to a scale, the number alone counts. */
+const scalePatch = (body: Json): Json => {
+  const replicas = (body as { spec?: { replicas?: number } } | null)?.spec?.replicas;
+  if (Number.isInteger(replicas)) return { spec: { replicas: replicas ?? 0 } };
+  throw new StatusError(422, 'Invalid', 'spec.replicas: Required value');
+};
+
 const isStatus = ({ subresource }: Target): boolean => subresource === 'status';
 
 function answer(response: ServerResponse, code: number, body: unknown): void {
@@ -274,55 +282,6 @@ async function bodyOf(request: IncomingMessage): Promise<Json> {
   } catch {
     throw new StatusError(400, 'BadRequest', 'the body is not JSON');
   }
-}
-
-/** `/apis/apps/v1/namespaces/x/deployments/edge/status` in its parts. */
-function targetOf(path: string): Target {
-  const [, group = '', rest = ''] =
-    /^\/api\/v1()\/(.+)$/.exec(path) ?? /^\/apis\/([^/]+)\/v1\/(.+)$/.exec(path) ?? [];
-  const parts = rest.split('/').map(decodeURIComponent);
-  const isInside = parts[0] === 'namespaces' && parts.length > 2;
-  const [plural = '', name = '', subresource = ''] = isInside ? parts.slice(2) : parts;
-  const of = RESOURCES.find((one) => one.group === group && one.plural === plural);
-  const isKnown = subresource === '' || (subresource === 'status' && of?.hasStatus === true);
-  if (of === undefined || !isKnown) {
-    throw new StatusError(404, 'NotFound', 'the server could not find the requested resource');
-  }
-  const namespace = isInside ? (parts[1] ?? '') : of.namespaced ? null : '';
-  return { of, namespace, name, subresource };
-}
-
-function verbOf(method: string, name: string, isWatch: boolean): string {
-  if (method === 'GET') return isWatch ? 'watch' : name === '' ? 'list' : 'get';
-  const verbs: Record<string, string> = {
-    POST: 'create',
-    PUT: 'update',
-    PATCH: 'patch',
-    DELETE: 'delete',
-  };
-  return verbs[method] ?? 'none';
-}
-
-function authorize(user: User, verb: string, { of, namespace, name, subresource }: Target): void {
-  const resource = qualified(of.group, of.plural) + (subresource === '' ? '' : `/${subresource}`);
-  const isAllowed =
-    user.rules === undefined ||
-    user.rules.some(
-      (rule) =>
-        rule.verbs.includes(verb) &&
-        rule.resources.includes(resource) &&
-        (rule.namespaces === undefined || rule.namespaces.includes(namespace ?? '*')),
-    );
-  if (isAllowed) return;
-  const where =
-    namespace === null || namespace === ''
-      ? 'at the cluster scope'
-      : `in the namespace "${namespace}"`;
-  throw new StatusError(
-    403,
-    'Forbidden',
-    `${qualified(of.group, of.plural)} ${name === '' ? '' : `"${name}" `}is forbidden: User "${user.name}" cannot ${verb} resource "${of.plural}" in API group "${of.group}" ${where}`,
-  );
 }
 
 function filterOf(query: URLSearchParams): (object: KubeObject) => boolean {
@@ -348,6 +307,13 @@ function patched(before: KubeObject, contentType: string, body: Json): Json {
         `the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json`,
       );
   }
+}
+
+/** A name that the server makes when it is asked to. */
+function named({ metadata }: KubeObject): string {
+  const { name, generateName } = metadata;
+  if (generateName === undefined || (name !== undefined && name !== '')) return name;
+  return `${generateName}${randomBytes(3).toString('hex').slice(0, 5)}`;
 }
 
 /** Name and namespace of the address hold; what contradicts them is refused. */
@@ -385,3 +351,4 @@ function placed(body: Json, { of, namespace }: Target, name: string): KubeObject
 }
 
 export { resourceOf };
+export type { Rule, User } from './rights.js';

@@ -1,6 +1,7 @@
 import { createHash, randomInt } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { KubeApiServer } from './api-server.js';
-import { StatusError, type KubeObject, type Objects } from './objects.js';
+import { StatusError, type KubeObject, type Meta, type Objects } from './objects.js';
 
 /** What an image does where it is run. */
 export type Behaviour = 'good' | 'missing' | 'crash' | 'never-ready';
@@ -59,6 +60,10 @@ export class Controllers {
   readonly #pods = new Map<string, PodState>();
   /** When a Deployment came further last, by uid. */
   readonly #progress = new Map<string, { mark: string; atMs: number }>();
+  /** What was refused, as it stands in the events of the owner. */
+  readonly failures: string[] = [];
+  /** Owners for whom a pod is being asked for, or was refused a moment ago. */
+  readonly #asking = new Set<string>();
   #timer: NodeJS.Timeout | null = null;
 
   constructor(server: KubeApiServer, options: ControllersOptions) {
@@ -160,7 +165,7 @@ export class Controllers {
     const { template, selector } = specOf(deployment);
     this.#create('replicasets', `${name}-${hash}`, namespace, {
       labels: { ...template.metadata?.labels, [HASH]: hash },
-      owner: { uid, kind: 'Deployment', name },
+      owner: { apiVersion: 'apps/v1', uid, kind: 'Deployment', name, controller: true },
       spec: { selector, template },
     });
   }
@@ -243,7 +248,7 @@ export class Controllers {
       namespace,
       {
         labels: { ...template.metadata?.labels, [HASH]: hash },
-        owner: { uid, kind: owner.kind, name },
+        owner: { apiVersion: 'apps/v1', uid, kind: owner.kind, name, controller: true },
         spec: { ...template.spec, nodeName: machine ?? 'machine-1' },
       },
     );
@@ -255,14 +260,34 @@ export class Controllers {
     namespace: string,
     of: {
       readonly labels: Record<string, string>;
-      readonly owner: { uid: string; kind: string; name: string };
+      readonly owner: NonNullable<Meta['ownerReferences']>[number];
       readonly spec: unknown;
     },
   ): void {
     const metadata = { name, namespace, labels: of.labels, ownerReferences: [of.owner] };
-    this.#quietly(() =>
-      this.#objects.create(plural, { metadata, spec: of.spec } as unknown as KubeObject),
-    );
+    const object = { metadata, spec: of.spec } as unknown as KubeObject;
+    if (plural === 'pods' && this.#server.admission.isOn) {
+      void this.#ask(object, of.owner.uid);
+      return;
+    }
+    this.#quietly(() => this.#objects.create(plural, object));
+  }
+
+  /** One pod at a time is asked for; after a refusal it waits a moment. */
+  async #ask(object: KubeObject, owner: string): Promise<void> {
+    if (this.#asking.has(owner)) return;
+    this.#asking.add(owner);
+    try {
+      const asked = { operation: 'CREATE', subresource: '', oldObject: null } as const;
+      await this.#server.admission.review({ ...asked, object, dryRun: false });
+      this.#quietly(() => this.#objects.create('pods', object));
+    } catch (error) {
+      if (!(error instanceof StatusError)) throw error;
+      this.failures.push(error.message);
+      await sleep(5 * (this.#options.tickMs ?? 20));
+    } finally {
+      this.#asking.delete(owner);
+    }
   }
 
   #removePod({ metadata: { name, namespace = '', uid } }: KubeObject): void {

@@ -13,7 +13,14 @@ export interface Meta {
   creationTimestamp: string;
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
-  ownerReferences?: { uid: string; kind: string; name: string }[];
+  generateName?: string;
+  ownerReferences?: {
+    apiVersion: string;
+    uid: string;
+    kind: string;
+    name: string;
+    controller: boolean;
+  }[];
 }
 export interface KubeObject {
   apiVersion: string;
@@ -59,6 +66,13 @@ export const RESOURCES: readonly Resource[] = [
   resource('apps', 'daemonsets', 'DaemonSet', ['ds']),
   resource('apps', 'statefulsets', 'StatefulSet', ['sts']),
   resource('coordination.k8s.io', 'leases', 'Lease'),
+  resource(
+    'admissionregistration.k8s.io',
+    'validatingwebhookconfigurations',
+    'ValidatingWebhookConfiguration',
+    [],
+    { namespaced: false },
+  ),
 ];
 export const resourceOf = (plural: string): Resource => {
   const found = RESOURCES.find((one) => one.plural === plural);

@@ -2,12 +2,14 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runOperator, type RunningOperator } from '../../../src/operator/operator.js';
-import { readOperatorConfig } from '../../../src/operator/config.js';
+import { readOperatorConfig, type OperatorConfig } from '../../../src/operator/config.js';
 import { CATALOG_KEY, signedManifest, aManifest } from '../catalog.js';
 import { makeTempDir } from '../databases.js';
 import type { TestManager } from '../manager.js';
 import { startCluster, type TestCluster } from './cluster.js';
 
+/** Shorter than in a cluster. */
+export const LEASE = { durationMs: 3_000, marginMs: 1_000, retryMs: 300 };
 const REFERENCE = 'registry.example.com/shop/edge';
 export const digestOf = (version: string): string =>
   `sha256:${createHash('sha256').update(`edge ${version}`).digest('hex')}`;
@@ -32,8 +34,18 @@ export async function publishImage(
 export interface OperatorBench {
   readonly cluster: TestCluster;
   readonly dir: string;
+  /** What an operator of this cluster and manager is told. `apiToken`: who it is for the API server. */
+  config(
+    name?: string,
+    env?: Readonly<Record<string, string>>,
+    apiToken?: string,
+  ): Promise<OperatorConfig>;
   /** Starts an operator, or a second one beside it. */
-  operator(name?: string, env?: Readonly<Record<string, string>>): Promise<RunningOperator>;
+  operator(
+    name?: string,
+    env?: Readonly<Record<string, string>>,
+    apiToken?: string,
+  ): Promise<RunningOperator>;
   policy(lines?: readonly string[]): void;
   stop(): Promise<void>;
 }
@@ -62,35 +74,48 @@ export async function operatorBench(
   };
   policy();
   const running = new Set<RunningOperator>();
+  const configOf: OperatorBench['config'] = async (
+    name = 'operator-1',
+    env = {},
+    apiToken = '',
+  ) => {
+    const config = await readOperatorConfig({
+      BELLWETHER_MANAGER_URL: manager.url,
+      BELLWETHER_CLUSTER_NAME: clusterName,
+      BELLWETHER_NAMESPACE: 'bellwether',
+      BELLWETHER_TOKEN_FILE: join(dir.path, 'token'),
+      BELLWETHER_POLICY_DIR: policyDir,
+      BELLWETHER_DATA_DIR: join(dir.path, name),
+      BELLWETHER_GITOPS_DIR: join(dir.path, 'gitops'),
+      BELLWETHER_KUBE_URL: cluster.server.url,
+      BELLWETHER_POD_NAME: name,
+      BELLWETHER_IMAGE_GRACE_SECONDS: '1',
+      BELLWETHER_ORPHAN_GRACE_SECONDS: '1',
+      ...env,
+    });
+    const { url } = config.kube;
+    const tokenFile = join(dir.path, `${name}.api-token`);
+    writeFileSync(tokenFile, apiToken);
+    return { ...config, lookMs: 100, kube: apiToken === '' ? { url } : { url, tokenFile } };
+  };
   return {
     cluster,
     dir: dir.path,
     policy,
-    operator: async (name = 'operator-1', env = {}) => {
-      const config = await readOperatorConfig({
-        BELLWETHER_MANAGER_URL: manager.url,
-        BELLWETHER_CLUSTER_NAME: clusterName,
-        BELLWETHER_NAMESPACE: 'bellwether',
-        BELLWETHER_TOKEN_FILE: join(dir.path, 'token'),
-        BELLWETHER_POLICY_DIR: policyDir,
-        BELLWETHER_DATA_DIR: join(dir.path, name),
-        BELLWETHER_GITOPS_DIR: join(dir.path, 'gitops'),
-        BELLWETHER_KUBE_URL: cluster.server.url,
-        BELLWETHER_POD_NAME: name,
-        BELLWETHER_IMAGE_GRACE_SECONDS: '1',
-        BELLWETHER_ORPHAN_GRACE_SECONDS: '1',
-        ...env,
-      });
+    config: configOf,
+    operator: async (name = 'operator-1', env = {}, apiToken = '') => {
+      const config = await configOf(name, env, apiToken);
       const one = await runOperator({
-        config: { ...config, lookMs: 100 },
+        config,
         log: (message, fields) => {
           if (process.env['BELLWETHER_TEST_LOG'] === '1')
             console.error(name, message, fields ?? '');
         },
         times: {
-          lease: { durationMs: 3_000, marginMs: 1_000, retryMs: 300 },
+          lease: LEASE,
           retryMs: 500,
           backoffMs: 50,
+          refusalsMs: 300,
         },
       });
       running.add(one);

@@ -26,6 +26,8 @@ const MERGE_KEYS: Readonly<Record<string, string>> = {
   ports: 'containerPort',
   conditions: 'type',
   ownerReferences: 'uid',
+  ephemeralContainers: 'name',
+  webhooks: 'name',
 };
 const DIRECTIVE = '$patch';
 

@@ -24,6 +24,7 @@ import {
   type PlanDraft,
   type Request,
 } from './plan-draft.js';
+import { PlanChoice } from '../plans/plan-choice.js';
 import { PlanFields } from './plan-fields.js';
 import { PlanPreview } from './plan-preview.js';
 import { ReleaseFields, ScopeFields } from './plan-scope.js';
@@ -92,7 +93,10 @@ const Form = ({
         <ScopeFields {...drafting} groups={groups} />
       </Card>
       <Card title="3. Plan">
-        <PlanFields {...drafting} groups={groups} />
+        <div className="stack">
+          <PlanChoice {...drafting} />
+          {draft.planId === '' ? <PlanFields {...drafting} groups={groups} /> : null}
+        </div>
       </Card>
       <Card
         title="4. Preview"
@@ -156,6 +160,7 @@ function useFirstDraft(firstGroup: string): PlanDraft {
     version: text('version'),
     channel: (channel === '' ? 'stable' : channel) as Channel,
     groupId: text('group') === '' ? firstGroup : text('group'),
+    planId: text('plan'),
     nodes: text('nodes').split(',').join('\n'),
   };
 }

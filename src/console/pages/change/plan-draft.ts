@@ -1,6 +1,7 @@
 import type { Call } from '../../../client/index.js';
 
 export type Request = Call<'rollouts.create'>['body'];
+export type Terms = Call<'plans.create'>['body']['terms'];
 export type Strategy = NonNullable<Request['strategy']>;
 export type Channel = 'stable' | 'beta' | 'dev';
 export const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
@@ -29,6 +30,8 @@ export interface PartDraft {
 
 /** The whole form as it is typed: texts, so that nothing that was typed is lost on the way. */
 export interface PlanDraft {
+  /** A stored plan that it goes by; empty: by the terms below. */
+  readonly planId: string;
   readonly product: string;
   readonly version: string;
   readonly channel: Channel;
@@ -65,10 +68,13 @@ export interface Drafting {
   readonly change: (change: Partial<PlanDraft>) => void;
   /** Why the manager did not take it; each field shows its own part. */
   readonly error: Error | null;
+  /** To be stored for releases to come: what belongs to one release is not asked for. */
+  readonly isStored?: boolean;
 }
 
 /** What the manager takes when nothing is said; see `CreateRollout`. */
 export const EMPTY: PlanDraft = {
+  planId: '',
   product: '',
   version: '',
   channel: 'stable',
@@ -163,8 +169,10 @@ export const labelsIn = (text: string): Record<string, string> =>
     }),
   );
 
-const windowOf = ({ days, start, hours, timeZone }: WindowDraft): object => ({
-  days,
+type WindowAsked = NonNullable<NonNullable<Call<'schedules.create'>['body']>['window']>;
+
+export const windowOf = ({ days, start, hours, timeZone }: WindowDraft): WindowAsked => ({
+  days: [...days],
   start,
   duration_minutes: seconds(hours, 60),
   time_zone: timeZone,
@@ -235,6 +243,31 @@ function partsOf(draft: PlanDraft): object {
   }
 }
 
+/** The plan alone, for any release. */
+export function termsOf(draft: PlanDraft): Terms {
+  const whole: Terms & { readonly start_version?: unknown } = {
+    ...commonOf(draft),
+    ...partsOf(draft),
+  };
+  const { start_version: _ofOneRelease, ...terms } = whole;
+  return terms;
+}
+
+const commonOf = (draft: PlanDraft) => ({
+  strategy: draft.strategy,
+  settle_seconds: settleOf(draft),
+  node_deadline_seconds: seconds(draft.deadlineMinutes, 60),
+  tolerate: toleranceOf(draft),
+  max_unavailable: limitOrAny(draft.maxUnavailable),
+  expires_after_seconds: optionalSeconds(draft.expiresHours, 3_600),
+  spread_seconds: seconds(draft.spreadMinutes, 60),
+  domain:
+    draft.domainLabel.trim() === ''
+      ? null
+      : { label: draft.domainLabel.trim(), max: limit(draft.domainMax) },
+  strata: list(draft.strata),
+});
+
 /** The request as the manager takes it. Whether it makes sense the manager says, field by field. */
 export function requestOf(draft: PlanDraft): Request {
   const nodes = list(draft.nodes);
@@ -242,7 +275,6 @@ export function requestOf(draft: PlanDraft): Request {
     product: draft.product,
     version: draft.version,
     channel: draft.channel,
-    strategy: draft.strategy,
     scope: {
       group_id: draft.groupId,
       subgroups: draft.subgroups,
@@ -250,19 +282,10 @@ export function requestOf(draft: PlanDraft): Request {
       node_ids: nodes.length === 0 ? null : nodes,
       exclude_node_ids: list(draft.exclude),
     },
-    settle_seconds: settleOf(draft),
-    node_deadline_seconds: seconds(draft.deadlineMinutes, 60),
-    tolerate: toleranceOf(draft),
-    max_unavailable: limitOrAny(draft.maxUnavailable),
     apply_after: draft.applyAfter === '' ? null : new Date(draft.applyAfter).toISOString(),
-    expires_after_seconds: optionalSeconds(draft.expiresHours, 3_600),
-    spread_seconds: seconds(draft.spreadMinutes, 60),
-    domain:
-      draft.domainLabel.trim() === ''
-        ? null
-        : { label: draft.domainLabel.trim(), max: limit(draft.domainMax) },
-    strata: list(draft.strata),
-    ...partsOf(draft),
+    ...(draft.planId === ''
+      ? { ...commonOf(draft), ...partsOf(draft) }
+      : { plan_id: draft.planId }),
   };
   // Texts that are no numbers become null in JSON, and the manager says at which field.
   return request;

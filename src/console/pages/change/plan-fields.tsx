@@ -105,6 +105,7 @@ const Parts = ({
   change,
   error,
   groups,
+  isStored = false,
 }: Drafting & { readonly groups: Groups }): ReactNode => {
   const isScheduled = draft.strategy === 'scheduled';
   const one = isScheduled ? 'ring' : 'wave';
@@ -159,13 +160,15 @@ const Parts = ({
             inputMode="decimal"
             error={problemAt(error, 'done_percent')}
           />
-          <TextField
-            label="Start version"
-            hint="what nodes that come later run until their ring opens; may be left out"
-            value={draft.startVersion}
-            onChange={(startVersion) => change({ startVersion })}
-            error={problemAt(error, 'start_version')}
-          />
+          {isStored ? null : (
+            <TextField
+              label="Start version"
+              hint="what nodes that come later run until their ring opens; may be left out"
+              value={draft.startVersion}
+              onChange={(startVersion) => change({ startVersion })}
+              error={problemAt(error, 'start_version')}
+            />
+          )}
         </div>
       ) : null}
     </div>

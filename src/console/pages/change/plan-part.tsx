@@ -8,6 +8,7 @@ import {
   type SelectorKind,
   type WindowDraft,
 } from './plan-draft.js';
+import { choicesOf } from '../../app/session.js';
 
 const KINDS: readonly { readonly value: SelectorKind; readonly label: string }[] = [
   { value: 'percent', label: 'A share, in percent' },
@@ -88,7 +89,7 @@ export const PartFields = ({
             placeholder="Choose a group"
             value={part.value === '' ? null : part.value}
             onChange={(value) => change({ value })}
-            choices={groups.map(({ id, name }) => ({ value: id, label: name }))}
+            choices={choicesOf(groups)}
             error={whole}
           />
         ) : (
@@ -141,7 +142,7 @@ export const PartFields = ({
   );
 };
 
-const WindowFields = ({
+export const WindowFields = ({
   window,
   change,
   error,

@@ -1,5 +1,6 @@
 import type { ReactNode } from 'react';
 import { useApi } from '../../app/api.js';
+import { choicesOf } from '../../app/session.js';
 import { Checkbox, counted, Note, problemAt, Select, TextField } from '../../ui/index.js';
 import { labelsIn, type Channel, type Drafting } from './plan-draft.js';
 import { useRunning } from './releases.js';
@@ -82,8 +83,8 @@ export const ScopeFields = ({
         <Select
           label="Group"
           value={draft.groupId}
-          onChange={(groupId) => change({ groupId })}
-          choices={groups.map(({ id, name }) => ({ value: id, label: name }))}
+          onChange={(groupId) => change({ groupId, planId: '' })}
+          choices={choicesOf(groups)}
           error={at('group_id')}
         />
       </div>

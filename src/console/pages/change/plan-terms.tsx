@@ -86,15 +86,16 @@ const TERMS: readonly Term[] = [
 ];
 
 /** Terms with defaults that fit most; folded, and opened where something is wrong inside. */
-export const TermFields = ({ draft, change, error }: Drafting): ReactNode => {
+export const TermFields = ({ draft, change, error, isStored = false }: Drafting): ReactNode => {
   const problemOf = ({ path }: Term): string | null =>
     problemAt(error, path) ?? firstAt(error, `${path}.`);
-  const isWrong = TERMS.some((term) => problemOf(term) !== null);
+  const shown = TERMS.filter(({ key }) => !isStored || key !== 'applyAfter');
+  const isWrong = shown.some((term) => problemOf(term) !== null);
   return (
     <details className="folded" open={isWrong || undefined}>
       <summary>Terms: what is tolerated, limits, times, failure domains</summary>
       <div className="fields">
-        {TERMS.map((term) => (
+        {shown.map((term) => (
           <TextField
             key={term.key}
             label={term.label}

@@ -39,6 +39,19 @@ const REASONS: Readonly<Record<string, string>> = {
   waiting_for_offline_nodes: 'only nodes that are away are left',
   manual_trigger: 'a person started it by hand',
   manual_forced_done: 'a person called it done',
+  // schedules
+  no_new_release: 'nothing new is on the channel',
+  window_never_opens: 'freezes cover its window for more than a year',
+  rollout_open: 'another rollout of the product is open here',
+  nodes_busy: 'nodes are in another rollout',
+  maker_gone: 'who made it may not come in any more: somebody who may has to resume it',
+  maker_lost_right:
+    'who made it may not start rollouts here any more: somebody who may has to resume it',
+  plan_out_of_reach: 'its plan is not of this group, nor of one above it, any more',
+  rolled_out_already: 'this group has had a rollout of it',
+  not_the_highest: 'there is a higher version on the channel',
+  rollout_empty: 'no node here could take it',
+  nobody_looked: 'a window passed while no manager was up, or a clock jumped',
   // nodes
   command_sent: 'the manager offered the release',
   command_accepted: 'the node accepted',

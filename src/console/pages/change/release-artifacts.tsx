@@ -37,6 +37,56 @@ const DELTA_COLUMNS: readonly Column<Delta>[] = [
   },
 ];
 
+/** Of the largest artifact: that much a node downloads at most. An image alone has none that is known here. */
+export const largestOf = (artifacts: readonly { readonly size: number }[]): string =>
+  artifacts.length === 0 ? 'an image' : bytes(Math.max(...artifacts.map(({ size }) => size)));
+
+interface ImageRow {
+  readonly for: string;
+  readonly name: string;
+}
+
+const imagesOf = ({ image, images = [] }: Manifest): readonly ImageRow[] => [
+  ...images.map(({ variant, arch, reference, digest }) => ({
+    for: [variant, arch ?? 'every architecture'].join(', '),
+    name: `${reference}@${digest}`,
+  })),
+  ...(image === undefined
+    ? []
+    : [
+        {
+          for: images.length === 0 ? 'all' : 'all others',
+          name: `${image.reference}@${image.digest}`,
+        },
+      ]),
+];
+
+const IMAGE_COLUMNS: readonly Column<ImageRow>[] = [
+  { id: 'for', title: 'For', width: '210px', cell: (row) => row.for },
+  {
+    id: 'image',
+    title: 'Image',
+    width: 'minmax(190px, 1fr)',
+    cell: ({ name }) => <code title={name}>{name}</code>,
+  },
+];
+
+/** What workloads run, by digest. */
+const ImagesCard = ({ manifest }: { readonly manifest: Manifest }): ReactNode => {
+  const items = imagesOf(manifest);
+  return items.length === 0 ? null : (
+    <Card title="Images">
+      <Table
+        label="Images"
+        list={{ items }}
+        keyOf={(row) => row.for}
+        columns={IMAGE_COLUMNS}
+        empty={null}
+      />
+    </Card>
+  );
+};
+
 /** What a node downloads: the whole, or the way from what it has. */
 export const Artifacts = ({
   release,
@@ -46,13 +96,14 @@ export const Artifacts = ({
   readonly manifest: Manifest;
 }): ReactNode => (
   <>
+    <ImagesCard manifest={manifest} />
     <Card title="Artifacts">
       <Table
         label="Artifacts"
         list={{ items: release.artifacts }}
         keyOf={({ file }) => file}
         columns={COLUMNS}
-        empty={<Empty title="It has no artifact" />}
+        empty={<Empty title="It has no artifact: it is an image" />}
       />
     </Card>
     {manifest.deltas === undefined || manifest.deltas.length === 0 ? null : (

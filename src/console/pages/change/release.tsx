@@ -7,7 +7,6 @@ import { useCan } from '../../app/session.js';
 import {
   Button,
   ButtonLink,
-  bytes,
   Card,
   Confirm,
   counted,
@@ -22,7 +21,7 @@ import {
   Time,
 } from '../../ui/index.js';
 import '../../style/change.css';
-import { Artifacts } from './release-artifacts.js';
+import { Artifacts, largestOf } from './release-artifacts.js';
 import type { ReleaseWhole } from './release-files.js';
 import { Promote } from './release-promote.js';
 import { Signatures } from './release-signatures.js';
@@ -158,15 +157,7 @@ const About = ({
           ...(schema === undefined
             ? []
             : [['State on disk', `reads formats ${schema.min} to ${schema.max}`] as const]),
-          ...(manifest.image === undefined
-            ? []
-            : [
-                [
-                  'Image',
-                  <code key="image">{`${manifest.image.reference}@${manifest.image.digest}`}</code>,
-                ] as const,
-              ]),
-          ['Size', bytes(Math.max(...release.artifacts.map(({ size }) => size)))],
+          ['Size', largestOf(release.artifacts)],
         ]}
       />
     </Card>

@@ -7,7 +7,6 @@ import { useFilters } from '../../app/filters.js';
 import { useCan } from '../../app/session.js';
 import {
   Button,
-  bytes,
   counted,
   Empty,
   Page,
@@ -19,6 +18,7 @@ import {
   type Column,
 } from '../../ui/index.js';
 import '../../style/change.css';
+import { largestOf } from './release-artifacts.js';
 import { UploadDialog } from './upload-dialog.js';
 
 type Release = Answer<'releases.list'>['items'][number];
@@ -174,7 +174,8 @@ const columnsOf = (
     title: 'Platforms',
     width: 'minmax(140px, 1.2fr)',
     cell: ({ artifacts }) => {
-      const names = [...new Set(artifacts.map(({ os, arch }) => `${os} ${arch}`))].join(', ');
+      const hosts = artifacts.map(({ os, arch }) => `${os} ${arch}`);
+      const names = hosts.length === 0 ? 'an image' : [...new Set(hosts)].join(', ');
       return <span title={names}>{names}</span>;
     },
   },
@@ -183,7 +184,7 @@ const columnsOf = (
     title: 'Size',
     width: '90px',
     end: true,
-    cell: ({ artifacts }) => bytes(Math.max(...artifacts.map(({ size }) => size))),
+    cell: ({ artifacts }) => largestOf(artifacts),
   },
   {
     id: 'sequence',

@@ -204,6 +204,26 @@ const About = ({ rollout }: { readonly rollout: Rollout }): ReactNode => {
               ),
             ],
             ['How', `${strategy?.label ?? sentence(words(rollout.strategy))}, ${rollout.channel}`],
+            ...(rollout.plan === null
+              ? []
+              : [
+                  [
+                    'Plan',
+                    <Link key="plan" to="/plans">
+                      <bdi>{rollout.plan.name}</bdi>, revision {rollout.plan.revision}
+                    </Link>,
+                  ] as const,
+                ]),
+            ...(rollout.schedule === null
+              ? []
+              : [
+                  [
+                    'Started by',
+                    <Link key="schedule" to="/plans">
+                      the schedule <bdi>{rollout.schedule.name}</bdi>
+                    </Link>,
+                  ] as const,
+                ]),
             [
               'Begun',
               <span key="begun">

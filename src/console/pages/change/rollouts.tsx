@@ -1,9 +1,10 @@
 import { Plus, Rocket } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { Link } from 'react-router';
+import { ROLLOUT_STATUSES } from '../../../core/rollout/index.js';
 import { useList } from '../../app/api.js';
 import { useFilters } from '../../app/filters.js';
-import { useCan, useGroups } from '../../app/session.js';
+import { choicesOf, useCan, useGroups } from '../../app/session.js';
 import {
   Button,
   ButtonLink,
@@ -21,21 +22,12 @@ import { Progress } from './progress.js';
 import { standing } from './reasons.js';
 import type { Rollout } from './verbs.js';
 
-const STATUSES = [
-  'pending',
-  'in_progress',
-  'paused',
-  'complete',
-  'rolled_back',
-  'cancelled',
-] as const satisfies readonly Rollout['status'][];
-
 /** Every rollout that one may see, newest first. */
 export default function Rollouts(): ReactNode {
   const can = useCan();
   const { groups, nameOf } = useGroups();
   const { values, set, clear, isFiltered } = useFilters(['status', 'group']);
-  const status = STATUSES.find((one) => one === values.status);
+  const status = ROLLOUT_STATUSES.find((one) => one === values.status);
   const list = useList('rollouts.list', {
     query: {
       limit: 50,
@@ -57,7 +49,7 @@ export default function Rollouts(): ReactNode {
           onChange={(next) => set({ status: next })}
           choices={[
             { value: '', label: 'Any' },
-            ...STATUSES.map((one) => ({ value: one, label: words(one) })),
+            ...ROLLOUT_STATUSES.map((one) => ({ value: one, label: words(one) })),
           ]}
         />
         <Select
@@ -65,10 +57,7 @@ export default function Rollouts(): ReactNode {
           wide
           value={values.group ?? ''}
           onChange={(next) => set({ group: next })}
-          choices={[
-            { value: '', label: 'Any' },
-            ...groups.map(({ id, name }) => ({ value: id, label: name })),
-          ]}
+          choices={[{ value: '', label: 'Any' }, ...choicesOf(groups)]}
         />
         {isFiltered ? (
           <Button kind="quiet" onPress={clear}>

@@ -3,7 +3,7 @@ import { useMemo, useState, type ReactNode } from 'react';
 import type { Call } from '../../../client/index.js';
 import { api, useApi, useList } from '../../app/api.js';
 import { useFilters } from '../../app/filters.js';
-import { useGroups, useMe } from '../../app/session.js';
+import { choicesOf, useGroups, useMe } from '../../app/session.js';
 import '../../style/evidence.css';
 import {
   Bones,
@@ -174,10 +174,7 @@ const AuditToolbar = ({
         label="Group"
         value={values.group ?? ANY}
         onChange={pick('group')}
-        choices={[
-          { value: ANY, label: 'Any group' },
-          ...groups.map(({ id, name }) => ({ value: id, label: name })),
-        ]}
+        choices={[{ value: ANY, label: 'Any group' }, ...choicesOf(groups)]}
       />
       <LaterField label="From" type="date" value={values.since ?? ''} onChange={pick('since')} />
       <LaterField label="Through" type="date" value={values.until ?? ''} onChange={pick('until')} />

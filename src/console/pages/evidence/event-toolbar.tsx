@@ -1,7 +1,7 @@
 import { SlidersHorizontal } from 'lucide-react';
 import { useState, type ReactNode } from 'react';
 import { EVENT_CATEGORIES, EVENT_TYPES } from '../../../protocol/index.js';
-import { useGroups } from '../../app/session.js';
+import { choicesOf, useGroups } from '../../app/session.js';
 import { Button, Select, sentence, words, type Choice } from '../../ui/index.js';
 import { RANGES, isRange, type EventFilterKey, type EventFilterValues } from './event-filter.js';
 import { LaterField } from './later-field.js';
@@ -91,10 +91,7 @@ export const EventToolbar = (props: ToolbarProps): ReactNode => {
           label="Group"
           value={values.group ?? ANY}
           onChange={pick('group')}
-          choices={withAny(
-            'Any group',
-            groups.map(({ id, name }) => ({ value: id, label: name })),
-          )}
+          choices={withAny('Any group', choicesOf(groups))}
         />
         <Select
           label="Received"

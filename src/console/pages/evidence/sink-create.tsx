@@ -1,7 +1,7 @@
 import { useState, type ReactNode } from 'react';
 import { useNavigate } from 'react-router';
 import { useCall } from '../../app/api.js';
-import { useGroups, useMe } from '../../app/session.js';
+import { choicesOf, useGroups, useMe } from '../../app/session.js';
 import { Choices, FormDialog, problemAt, Select, ShownOnce, TextField } from '../../ui/index.js';
 import { NO_FILTER, SinkFields, SinkFilterFields } from './sink-fields.js';
 import {
@@ -136,7 +136,7 @@ const Basics = ({
   const { groups } = useGroups();
   const owners = [
     ...(isSuper ? [{ value: PLATFORM, label: 'The platform: sees all groups' }] : []),
-    ...groups.map(({ id, name }) => ({ value: id, label: name })),
+    ...choicesOf(groups),
   ];
   return (
     <div className="form-grid">

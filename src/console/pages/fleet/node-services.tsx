@@ -12,6 +12,7 @@ import {
   Countdown,
   Facts,
   Loaded,
+  Note,
   StateBadge,
   Time,
   words,
@@ -115,9 +116,28 @@ const ServiceFacts = ({
               ]),
         ]}
       />
+      <HandNote service={service} />
     </section>
   );
 };
+
+/** What somebody has to run, so that the version that waits comes. */
+const HandNote = ({
+  service: { waits_for_hand: hand },
+}: {
+  readonly service: Service;
+}): ReactNode =>
+  hand === undefined ? null : (
+    <Note tone="warn" icon={<Hand size={16} aria-hidden />}>
+      <div className="stack">
+        <span>
+          <strong>{hand.version}</strong> waits for a person: run this where you run helm. It is
+          counted once it has arrived. <Code code={hand.error_code} />
+        </span>
+        <Copy text={hand.command} label="the command" />
+      </div>
+    </Note>
+  );
 
 type Why = Answer<'nodes.why'>['services'][number];
 

@@ -1,10 +1,38 @@
 import type { ReactNode } from 'react';
+import type { Answer } from '../../../client/index.js';
 import { useApi } from '../../app/api.js';
 import { useCan } from '../../app/session.js';
 import { Badge, Card, counted, Facts, Loaded } from '../../ui/index.js';
 
 const ASK_AGAIN_MS = 10_000;
 const DATABASES = { sqlite: 'SQLite', postgres: 'PostgreSQL' } as const;
+
+const STEPS = {
+  calm: 'calm',
+  busy: 'busy: lists show health later',
+  strained: 'strained: exports wait, and heartbeats are slower',
+} as const;
+
+type Load = NonNullable<Answer<'health.live'>['load']>;
+
+const loadFacts = ({
+  step,
+  arrivals,
+  ...delays
+}: Load): readonly (readonly [string, ReactNode])[] => [
+  [
+    'Load',
+    <Badge key="load" tone={step === 'calm' ? 'good' : 'warn'}>
+      {STEPS[step]}
+    </Badge>,
+  ],
+  ['Event loop held up', `${delays.event_loop_delay_ms} ms`],
+  ['Database waits', `${delays.database_delay_ms} ms`],
+  [
+    'Nodes coming in',
+    `${arrivals.under_way} of ${arrivals.limit} at once, ${arrivals.waiting} wait`,
+  ],
+];
 
 /** What answers here, and where its other doors are. */
 export const ThisManager = (): ReactNode => {
@@ -24,7 +52,7 @@ export const ThisManager = (): ReactNode => {
     <div className="grid-cards">
       <Card title="What answers here">
         <Loaded query={query}>
-          {({ status, version, database, links: linked }) => (
+          {({ status, version, database, links: linked, load }) => (
             <Facts
               items={[
                 [
@@ -38,6 +66,7 @@ export const ThisManager = (): ReactNode => {
                 ['Version', <code key="version">{version}</code>],
                 ['Database', DATABASES[database]],
                 ['Nodes linked to this process', counted(linked, 'node')],
+                ...(load === undefined ? [] : loadFacts(load)),
                 ['Address', <code key="address">{location.origin}</code>],
               ]}
             />

@@ -2,7 +2,7 @@ import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { Database, LOGGER } from '../../platform/index.js';
 import { EventLog } from '../event-log.js';
-import { stretchOf } from '../event-search.js';
+import { rowsIn } from '../event-search.js';
 import { Stretch, type TailItem } from './stretch.js';
 
 const PAGE = 500;
@@ -135,14 +135,7 @@ class Reading {
   async #readPage(last: number): Promise<void> {
     const after = this.stretch.last;
     const range = { after, through: Math.min(last, after + PAGE) };
-    const [where, params]: [string[], number[]] = [[], []];
-    const rows = await stretchOf(this.database.read, {
-      range,
-      where,
-      params,
-      order: 'oldest',
-      limit: PAGE,
-    });
+    const rows = await rowsIn(this.database.read, range);
     this.stretch.add(rows, range.through);
     if (!this.#isOver) this.onMore();
   }

@@ -1,7 +1,6 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/index.js';
-import { authorityIn } from '../redis/authority.js';
-import { redisLogin } from '../redis/login.js';
+import { redisOf } from '../redis/login.js';
 import type { Bus } from './bus.port.js';
 import { LocalBus } from './local.js';
 
@@ -10,10 +9,8 @@ import { LocalBus } from './local.js';
  * nobody to tell. Does not wait for Redis. Throws FleetError `config_invalid` as `openWakeups` does.
  */
 export async function openBus(config: Config, log: Logger): Promise<Bus> {
-  const { databaseUrl, redisUrl: url, redisPrefix: prefix, redisCaFile } = config;
-  if (url === null || databaseUrl === null) return new LocalBus();
-  const ca = authorityIn(redisCaFile);
-  const login = redisLogin(config);
+  const redis = config.databaseUrl === null ? null : redisOf(config);
+  if (redis === null) return new LocalBus();
   const { RedisBus } = await import('./redis.js');
-  return new RedisBus({ url, ca, login, prefix, log });
+  return new RedisBus({ ...redis, log });
 }

@@ -50,6 +50,7 @@ describe('the configuration', () => {
       downloadBytesPerSecond: null,
       blobGraceHours: 168,
       yankedKeepDays: null,
+      clusterNodesGoneDays: null,
       sourcesFile: null,
       auditRetentionDays: null,
       secondFactorFor: 'nobody',

@@ -72,6 +72,8 @@ export interface Config {
   readonly blobGraceHours: number;
   /** How long the artifacts of a yanked release are kept after that; null: for ever. */
   readonly yankedKeepDays: number | null;
+  /** Nodes of clusters that are gone for so long are taken out; null: never. */
+  readonly clusterNodesGoneDays: number | null;
   /** TOML that says where releases are pulled from; null: from nowhere. */
   readonly sourcesFile: string | null;
   /** TOML that says how people sign in at an OpenID provider; null: not at all. */
@@ -197,6 +199,7 @@ const Environment = z.object({
   BELLWETHER_DOWNLOAD_BYTES_PER_SECOND: number(64 * 1024, 100 * GIB).optional(),
   BELLWETHER_BLOB_GRACE_HOURS: whole(168, 1, 87_600),
   BELLWETHER_YANKED_KEEP_DAYS: number(0, 3_650).optional(),
+  BELLWETHER_CLUSTER_NODES_GONE_DAYS: number(1, 3_650).optional(),
   BELLWETHER_SOURCES_FILE: z
     .string()
     .refine((text) => !text.includes('\0'), 'take the NUL character out')
@@ -305,6 +308,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     downloadBytesPerSecond: read.BELLWETHER_DOWNLOAD_BYTES_PER_SECOND ?? null,
     blobGraceHours: read.BELLWETHER_BLOB_GRACE_HOURS,
     yankedKeepDays: read.BELLWETHER_YANKED_KEEP_DAYS ?? null,
+    clusterNodesGoneDays: read.BELLWETHER_CLUSTER_NODES_GONE_DAYS ?? null,
     sourcesFile: read.BELLWETHER_SOURCES_FILE ?? null,
     oidcFile: read.BELLWETHER_OIDC_FILE ?? null,
     auditRetentionDays: read.BELLWETHER_AUDIT_RETENTION_DAYS ?? null,

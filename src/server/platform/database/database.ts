@@ -25,6 +25,8 @@ export class Database {
   readonly #beginnings = new AsyncLocalStorage<Beginning>();
   readonly #running = new Set<Promise<unknown>>();
   readonly #joint = new JointCommits(this);
+  /** Since when transactions wait to begin, the oldest first. */
+  readonly #waiting = new Set<{ readonly sinceMs: number }>();
   #closing: Promise<void> | null = null;
 
   constructor(engine: Engine, log: Logger) {
@@ -55,6 +57,13 @@ export class Database {
   /** As `transaction`; small works of many callers share a commit: see `JointCommits`. */
   together<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     return this.#joint.transaction(work);
+  }
+
+  /** How long the transaction has waited that waits longest for its turn: on SQLite for those before it, else for a connection. */
+  delayMs(): number {
+    const nowMs = performance.now();
+    const [oldest] = this.#waiting;
+    return nowMs - Math.min(oldest?.sinceMs ?? nowMs, this.#joint.oldestMs() ?? nowMs);
   }
 
   /**
@@ -134,7 +143,9 @@ export class Database {
 
   async #once<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     const askedMs = performance.now();
-    const inner = await this.#begin();
+    const waits = { sinceMs: askedMs };
+    this.#waiting.add(waits);
+    const inner = await this.#begin().finally(() => this.#waiting.delete(waits));
     meters.since('bellwether_db_transaction_wait_seconds', askedMs);
     const startedMs = performance.now();
     const tx = new OpenTx(inner);

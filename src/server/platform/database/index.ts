@@ -2,12 +2,7 @@ export { Database } from './database.js';
 export { JointCommits } from './joint-commits.js';
 export { holdDataDir, openDatabase, prepareDataDir } from './open.js';
 export type { Sql, SqlValue, Tx } from './sql.js';
-export {
-  authorityIn,
-  postgresAddress,
-  secretIn,
-  type PostgresAddress,
-} from './postgres-address.js';
+export { postgresAddress, type PostgresAddress } from './postgres-address.js';
 export { SQLITE_FILE } from './sqlite-engine.js';
 export { fillPostgres, readPostgres } from './postgres-tables.js';
 export { fillSqlite, readSqlite } from './sqlite-tables.js';

@@ -11,6 +11,7 @@ interface Transactions {
 }
 
 interface Waiting {
+  readonly sinceMs: number;
   readonly run: (tx: Tx) => Promise<void>;
   readonly done: () => void;
   readonly alone: () => Promise<void>;
@@ -39,6 +40,7 @@ export class JointCommits {
     return new Promise<T>((resolve, reject) => {
       let result: T;
       this.#waiting.push({
+        sinceMs: performance.now(),
         run: async (tx) => {
           result = await work(tx);
         },
@@ -49,6 +51,11 @@ export class JointCommits {
       });
       if (!this.#isBusy) void this.#drain();
     });
+  }
+
+  /** Since when the oldest work waits; null when none does. */
+  oldestMs(): number | null {
+    return this.#waiting[0]?.sinceMs ?? null;
   }
 
   /** Never rejects. */

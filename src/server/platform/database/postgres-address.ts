@@ -1,8 +1,6 @@
-import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
-import { invalidConfig, type Config } from '../config/index.js';
+import { authorityIn, isUntrusted, secretIn, type Config } from '../config/index.js';
 
 /** Where PostgreSQL is, as the operator told it. */
 export interface PostgresAddress {
@@ -42,7 +40,6 @@ export interface PostgresLogin {
 }
 
 const PORT = 5_432;
-const SECRET_BYTES_MAX = 4_096;
 
 /**
  * How an `sslmode` is taken. Whoever stands between must not be able to choose, so `prefer` and `allow` are
@@ -85,48 +82,9 @@ const tlsOf = (host: string, checks: 'name' | 'authority', caFile: string | null
   ...(checks === 'authority' ? { checkServerIdentity: () => undefined } : {}),
 });
 
-/**
- * The certificates in a file. TLS would take a file without one in silence, and then trust nobody: throws
- * `config_invalid`, naming the variable.
- */
-export function authorityIn(file: string, variable: string): string {
-  try {
-    const pem = readFileSync(file, 'utf8');
-    new X509Certificate(pem);
-    return pem;
-  } catch (error) {
-    const problem = `${file} is no readable file with a certificate in PEM`;
-    throw invalidConfig([`${variable}: ${problem}`], error);
-  }
-}
-
-/** The one line of a file. Throws `config_invalid` when there is none, naming the variable and not the line. */
-export function secretIn(file: string, variable: string): string {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
-  } catch (error) {
-    throw invalidConfig([`${variable}: ${file} cannot be read`], error);
-  }
-  if (text === '' || text.length > SECRET_BYTES_MAX || /[\r\n\0]/.test(text)) {
-    throw invalidConfig([`${variable}: ${file}: write the password on one line, and nothing else`]);
-  }
-  return text;
-}
-
-/** How Node says that nobody it trusts stands behind a certificate. */
-const UNTRUSTED = new Set([
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'CERT_SIGNATURE_FAILURE',
-]);
-
 /** What to do about an error of TLS; null: it was none. */
 export function tlsAdvice(code: string): string | null {
-  if (UNTRUSTED.has(code)) {
+  if (isUntrusted(code)) {
     return 'set BELLWETHER_DATABASE_CA_FILE to the authority that issued its certificate';
   }
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {

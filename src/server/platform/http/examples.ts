@@ -82,6 +82,28 @@ const BODIES: Readonly<Partial<Record<RouteName, Json>>> = {
     settle_seconds: 300,
   },
   'rollouts.preview': { product: 'edge', version: '1.4.0', strategy: 'canary', canary_percent: 5 },
+  'plans.create': {
+    name: 'careful',
+    group_id: 'grp_default',
+    note: 'ten nodes first, then the rest by night',
+    terms: { strategy: 'custom', waves: [{ name: 'first', count: 10 }, { rest: true }] },
+  },
+  'plans.change': { terms: { strategy: 'staged', wave_percents: [5, 25, 100] } },
+  'schedules.create': {
+    name: 'nightly',
+    group_id: 'grp_default',
+    product: 'edge',
+    channel: 'stable',
+    plan_id: 'pln_5v6sdh9ive67spnpg6',
+    window: {
+      days: ['mon', 'tue', 'wed', 'thu'],
+      start: '22:00',
+      duration_minutes: 240,
+      time_zone: 'Europe/Berlin',
+    },
+    when_busy: 'wait',
+  },
+  'schedules.change': { when_busy: 'supersede' },
   'sinks.create': {
     name: 'SIEM',
     kind: 'webhook',

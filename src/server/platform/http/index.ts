@@ -11,5 +11,5 @@ export { OpenApiController } from './openapi.controller.js';
 export { pageFrom, readCursor, type Cursor } from './page.js';
 export { ProblemFilter, problemOf } from './problem.filter.js';
 export { callerOf, ipOf, requestIdOf, setCaller, setRoute } from './request.js';
-export { HEADERS_MS_MAX, LIMITS_CHECK_MS, ManagerHttpAdapter } from './server.js';
+export { HEADERS_MS_MAX, IDLE_MS_MAX, LIMITS_CHECK_MS, ManagerHttpAdapter } from './server.js';
 export { TLS_LOOK_MS, TlsFiles } from './tls-files.js';

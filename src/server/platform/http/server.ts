@@ -7,6 +7,11 @@ import type { TlsFiles } from './tls-files.js';
 export const HEADERS_MS_MAX = 10_000;
 /** A whole request, with its body: an upload of gigabytes over a slow line, which can be gone on with. */
 const REQUEST_MS_MAX = 60 * 60_000;
+/**
+ * A connection on which nothing moves, in either direction: a caller that does not read its answer. Held polls move
+ * every 25 s, streams every 15 s; the longest silence of ours is a large upload that is being checked.
+ */
+export const IDLE_MS_MAX = 5 * 60_000;
 /** How often those limits are looked at; so much later they may hold. */
 export const LIMITS_CHECK_MS = 2_000;
 /** Ours are below twenty. */
@@ -36,6 +41,7 @@ export class ManagerHttpAdapter extends ExpressAdapter {
             app,
           );
     server.maxHeadersCount = HEADERS_MAX;
+    server.timeout = IDLE_MS_MAX;
     if (this.#tls !== null) this.#tls.follow(server as TlsServer);
     this.setHttpServer(server);
   }

@@ -1,13 +1,8 @@
 import type { Logger } from 'pino';
-import type { Config } from '../config/index.js';
-import { authorityIn } from '../redis/authority.js';
-import { redisLogin } from '../redis/login.js';
+import { redisOf, type RedisConfig } from '../redis/login.js';
 import type { Clock } from '../tokens.js';
 import { InProcessWakeups } from './in-process.js';
 import type { Wakeups } from './wakeups.port.js';
-
-type RedisConfig = Parameters<typeof redisLogin>[0] &
-  Pick<Config, 'redisUrl' | 'redisPrefix' | 'redisCaFile'>;
 
 /**
  * On Redis when it is configured, else in this process. Does not wait for Redis: a manager starts
@@ -20,11 +15,9 @@ export async function openWakeups(
   log: Logger,
 ): Promise<Wakeups> {
   const now = (): number => clock.now();
-  const { redisUrl: url, redisPrefix: prefix, redisCaFile } = config;
-  if (url === null) return new InProcessWakeups(now, log);
-  const ca = authorityIn(redisCaFile);
-  const login = redisLogin(config);
+  const redis = redisOf(config);
+  if (redis === null) return new InProcessWakeups(now, log);
   // Loaded only here: a manager without Redis need not pay for it at its start.
   const { BullMqWakeups } = await import('./bullmq.js');
-  return new BullMqWakeups({ url, ca, login, prefix, now, log });
+  return new BullMqWakeups({ ...redis, now, log });
 }

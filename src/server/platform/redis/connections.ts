@@ -1,5 +1,6 @@
 import { Redis, type RedisOptions } from 'ioredis';
 import type { Logger } from 'pino';
+import { isUntrusted } from '../config/index.js';
 import { LastingConnector, placeOf, sentinelConnector, tlsOptions } from './lasting-sockets.js';
 import { NO_LOGIN, type RedisLogin } from './login.js';
 
@@ -150,19 +151,9 @@ export class RedisConnections {
   }
 }
 
-/** How Node says that nobody it trusts stands behind a certificate. */
-const UNTRUSTED = new Set([
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'CERT_SIGNATURE_FAILURE',
-]);
-
 function reasonOf(error: Error & { code?: string }): string {
   const { code = error.name, message } = error;
-  if (UNTRUSTED.has(code)) {
+  if (isUntrusted(code)) {
     return `its certificate is not trusted (${message}): set BELLWETHER_REDIS_CA_FILE to the authority that issued it`;
   }
   // Of several addresses that were all refused, Node gives an error without a message.

@@ -31,6 +31,14 @@ const VERSION_OF = {
     ]),
     is_paused: sink['state'] === 'paused',
   }),
+  'plans.show': (plan: Json) => without(plan, ['schedules']),
+  'schedules.show': (schedule: Json) => ({
+    ...without(schedule, [
+      ...['state', 'reason', 'message', 'until', 'next_version', 'next_window', 'last', 'plan'],
+      'done_sequence',
+    ]),
+    is_paused: schedule['state'] === 'paused',
+  }),
 } as const satisfies Readonly<Record<Shown, (thing: Json) => Json>>;
 
 /** A strong tag: the same as long as nothing of it was changed by anybody. */

@@ -11,6 +11,7 @@ import {
   ManagerMessage,
   NODE_MESSAGE_TYPES,
 } from '../../../protocol/node/index.js';
+import { PROCESS_METRICS } from './process-metrics.js';
 
 /** What stands in a label when a value is not in its set: nothing that somebody sends makes a series. */
 export const OTHER = 'other';
@@ -131,6 +132,11 @@ export const METRICS = {
     type: 'counter',
     help: 'Links that were refused in their upgrade, by error code',
     labels: { code: Object.keys(ERRORS) },
+  }),
+  bellwether_arrivals: metric({
+    type: 'gauge',
+    help: 'Nodes that are being let in, that wait in the line, and how many may be let in at once now',
+    labels: { state: ['under_way', 'waiting', 'limit'] },
   }),
   bellwether_link_messages_received_total: metric({
     type: 'counter',
@@ -390,23 +396,10 @@ export const METRICS = {
   }),
   bellwether_event_loop_lag_seconds: metric({
     type: 'histogram',
-    help: 'How late a timer of 250 ms came: how long the process was busy with something else',
+    help: 'The longest time in each 250 ms that the event loop was busy with something else',
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
   }),
-  bellwether_event_loop_active_seconds_total: metric({
-    type: 'counter',
-    help: 'How long the event loop worked, and did not wait',
-  }),
-  process_cpu_seconds_total: metric({ type: 'counter', help: 'CPU time, user and system' }),
-  process_resident_memory_bytes: metric({ type: 'gauge', help: 'Memory that is resident' }),
-  process_start_time_seconds: metric({
-    type: 'gauge',
-    help: 'When the process started, in seconds since 1970',
-  }),
-  process_open_fds: metric({ type: 'gauge', help: 'Open files and sockets; Linux only' }),
-  nodejs_heap_used_bytes: metric({ type: 'gauge', help: 'Heap of JavaScript in use' }),
-  nodejs_heap_total_bytes: metric({ type: 'gauge', help: 'Heap of JavaScript in all' }),
-  nodejs_external_memory_bytes: metric({ type: 'gauge', help: 'Memory outside of that heap' }),
+  ...PROCESS_METRICS,
 } as const satisfies Record<string, Metric>;
 
 export type MetricName = keyof typeof METRICS;

@@ -2,22 +2,6 @@ import { readdir } from 'node:fs/promises';
 import { memoryUsage, resourceUsage } from 'node:process';
 import type { Meters } from './meters.js';
 
-/** Four looks a second find whatever holds the process up for longer, and cost nothing. */
-const LAG_EVERY_MS = 250;
-
-/** Looks how late a timer comes, until the answer is called. */
-export function watchEventLoop(meters: Meters): () => void {
-  let dueMs = performance.now() + LAG_EVERY_MS;
-  const timer = setInterval(() => {
-    const nowMs = performance.now();
-    meters.observe('bellwether_event_loop_lag_seconds', Math.max(0, nowMs - dueMs) / 1_000);
-    dueMs = nowMs + LAG_EVERY_MS;
-  }, LAG_EVERY_MS).unref();
-  return () => {
-    clearInterval(timer);
-  };
-}
-
 /** What the process uses now. */
 export async function tellProcess(meters: Meters): Promise<void> {
   const { userCPUTime, systemCPUTime } = resourceUsage();

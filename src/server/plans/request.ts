@@ -1,18 +1,31 @@
-import { HOUR_MS, instant, plus, SECOND_MS, type Instant } from '../../core/kernel/index.js';
 import {
+  FleetError,
+  HOUR_MS,
+  instant,
+  plus,
+  SECOND_MS,
+  type Instant,
+} from '../../core/kernel/index.js';
+import {
+  problemsOfRules,
   problemsOfWindow,
+  rulesOf,
   type CustomWaveSpec,
+  type CutRules,
   type Limit,
+  type Plan,
   type PresetSpec,
   type RingSpec,
   type Selector,
+  type StartSpec,
+  type Strategy,
   type Tolerance,
   type WindowRule,
 } from '../../core/rollout/index.js';
-import type { CreateRollout } from '../../protocol/api/index.js';
-import { type Problem, type RolloutRequest } from './planning.js';
+import type { PlanTerms, CreateRollout } from '../../protocol/api/index.js';
 
-type Asked = Omit<CreateRollout, 'scope'>;
+/** What somebody asks for, or a plan holds: all but where it goes. */
+type Asked = PlanTerms & Pick<CreateRollout, 'apply_after' | 'start_version'>;
 type AskedRing = Asked['rings'][number];
 type AskedWave = Asked['waves'][number];
 type AskedLimit = NonNullable<Asked['max_unavailable']>;
@@ -21,17 +34,29 @@ type AskedWindow = NonNullable<AskedRing['window']>;
 /** How the ids of a group and of those below it are found. */
 export type Subtree = (groupId: string) => Promise<readonly string[]>;
 
+/** One thing that is wrong with a request, and where in it. */
+export interface Problem {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** A plan in the words of the machine. */
+export interface Terms {
+  readonly preset: PresetSpec;
+  readonly start: StartSpec;
+  readonly terms: Omit<Plan, 'waves' | 'createdAt' | 'strategy' | 'order'>;
+  readonly cut: Pick<CutRules, 'domain' | 'strata'>;
+  readonly startVersion: string | null;
+  readonly reverts: null;
+  readonly problems: readonly Problem[];
+}
+
 /** What somebody asked for over HTTP in the words of the machine. */
 export async function termsOf(
   asked: Asked,
   subtree: Subtree,
   options: { readonly now: Instant; readonly approvals: number },
-): Promise<
-  Pick<
-    RolloutRequest,
-    'preset' | 'start' | 'terms' | 'cut' | 'startVersion' | 'reverts' | 'problems'
-  >
-> {
+): Promise<Terms> {
   const { expires_after_seconds: expires, domain } = asked;
   return {
     preset: await presetOf(asked, subtree),
@@ -67,7 +92,13 @@ const toleranceOf = (asked: Asked['tolerate']): Tolerance => ({
   silent: asked.silent === null ? null : limitIn(asked.silent),
 });
 
-const windowOf = ({ days, start, duration_minutes, time_zone }: AskedWindow): WindowRule => ({
+/** A window of the interface as a rule. */
+export const windowOf = ({
+  days,
+  start,
+  duration_minutes,
+  time_zone,
+}: AskedWindow): WindowRule => ({
   days,
   startMinute: Number(start.slice(0, 2)) * 60 + Number(start.slice(3)),
   durationMinutes: duration_minutes,
@@ -181,3 +212,59 @@ const waveOf = async (
   waitMs: wave.wait_hours * HOUR_MS,
   notBefore: wave.not_before === null ? null : momentOf(wave.not_before),
 });
+
+/**
+ * Holds terms that are only stored against all that can be told without a release and without nodes. Throws
+ * `rollout_plan_invalid` with every problem, each with its place.
+ */
+export async function checkTerms(asked: PlanTerms, subtree: Subtree, now: Instant): Promise<void> {
+  const options = { now, approvals: 0 };
+  const request = { ...asked, apply_after: null, start_version: null };
+  const { preset, start, cut, problems } = await termsOf(request, subtree, options);
+  const rules = rulesOf(preset, start);
+  const found = [
+    ...problems,
+    ...momentsOf(asked),
+    ...(rules.length === 0 ? [] : problemsOfRules({ ...cut, waves: rules, seed: '' })),
+  ];
+  if (found.length > 0) throw invalidPlan(asked.strategy, found, 'terms.');
+}
+
+/** A plan is for releases to come: a moment in it would have passed for all but the first. */
+const momentsOf = ({ waves }: PlanTerms): Problem[] =>
+  waves.flatMap(({ not_before: moment }, i) =>
+    moment === null
+      ? []
+      : [
+          {
+            path: `waves.${i}.not_before`,
+            message: 'a stored plan holds no moment: take a window',
+          },
+        ],
+  );
+
+/** Where each problem is in what was asked for; one a place. */
+function asAsked(strategy: Strategy, problems: readonly Problem[]): Problem[] {
+  const byPath = new Map<string, Problem>();
+  for (const problem of problems) {
+    const path = problem.path
+      .replace(/^waves\.(\d+)\..*$/, strategy === 'staged' ? 'wave_percents.$1' : '$&')
+      .replace(/^waves/, strategy === 'scheduled' ? 'rings' : '$&')
+      .replace(/\.selector\.key$/, '.label.key')
+      .replace('.selector', '')
+      .replace('canaryCount', 'canary_count')
+      .replace(/^domain\.limit.*$/, 'domain.max');
+    if (!byPath.has(path)) byPath.set(path, { ...problem, path });
+  }
+  return [...byPath.values()];
+}
+
+/** Every problem at once, so that nobody mends a plan line by line; `place` is where in the request it is. */
+export function invalidPlan(strategy: Strategy, found: readonly Problem[], place = ''): FleetError {
+  const problems = asAsked(strategy, found).map(({ path, message }) => ({
+    path: `${place}${path}`,
+    message,
+  }));
+  const list = problems.map(({ path, message }) => `${path}: ${message}`).join('; ');
+  return new FleetError('rollout_plan_invalid', list, { context: { problems } });
+}

@@ -1,0 +1,9 @@
+export { createPlan, deletePlan, listPlans, showPlan, updatePlan } from './plans.js';
+export {
+  createSchedule,
+  deleteSchedule,
+  listSchedules,
+  pauseSchedule,
+  resumeSchedule,
+  showSchedule,
+} from './schedules.js';

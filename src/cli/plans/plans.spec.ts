@@ -1,0 +1,100 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeTempDir } from '../../../test/support/databases.js';
+import { startRolloutManager, type RolloutManager } from '../../../test/support/obedient-node.js';
+import { recordingTerminal } from '../../../test/support/recording-terminal.js';
+import { runProgram } from '../program.js';
+
+const dir = makeTempDir();
+let manager: RolloutManager;
+let east: string;
+beforeAll(async () => {
+  manager = await startRolloutManager({});
+  east = await manager.group('east');
+  await manager.join(east, 'edge-1');
+}, 60_000);
+afterAll(async () => {
+  await manager.stop();
+  dir.remove();
+});
+
+async function run(...words: readonly string[]) {
+  const env = { BELLWETHER_MANAGER: manager.url, BELLWETHER_TOKEN: manager.admin };
+  const terminal = recordingTerminal(env);
+  const code = await runProgram(words, terminal);
+  return { code, out: terminal.outText(), err: terminal.errText() };
+}
+const done = async (...words: readonly string[]): Promise<string> => {
+  const { code, out, err } = await run(...words);
+  expect([code, err]).toEqual([0, '']);
+  return out;
+};
+
+describe('plans and schedules', { timeout: 60_000 }, () => {
+  it('are stored, shown, changed by what is named, and lead rollouts', async () => {
+    const made = await done(
+      ...['plans', 'create', 'quick', '--group', east, '--strategy', 'immediate'],
+      ...['--max-unavailable', '10%', '--note', 'for the lab'],
+    );
+    expect(made).toMatch(/revision: +1/);
+    expect(await done('plans', 'list')).toMatch(/quick.*immediate +1 +0 +for the lab/);
+    const changed = await done('plans', 'update', 'quick', '--spread-seconds', '60');
+    expect(changed).toMatch(/revision: +2[^]*max unavailable: +10%[^]*spread seconds: +60/);
+    const twice = await run('plans', 'update', 'quick', '--spread-seconds', '60');
+    expect([twice.code, twice.err]).toEqual([2, expect.stringContaining('something to change')]);
+    const started = await done(
+      ...['rollouts', 'create', '--product', 'edge', '--version', '1.1.0'],
+      ...['--group', east, '--stored-plan', 'quick'],
+    );
+    expect(started).toMatch(/plan: +quick, revision 2/);
+    const beside = await run(
+      ...['groups', 'upgrade', east, '--product', 'edge', '--version', '1.1.0'],
+      ...['--stored-plan', 'quick', '--settle-seconds', '1'],
+    );
+    expect([beside.code, beside.err]).toEqual([1, expect.stringContaining('leave it out')]);
+  });
+
+  it('take rings and waves from a file, and tell what is wrong with it', async () => {
+    const file = join(dir.path, 'plan.yaml');
+    writeFileSync(file, 'strategy: custom\nwaves: [{ count: 1 }, { rest: true }]\n');
+    await done('plans', 'create', 'careful', '--file', file);
+    expect(await done('plans', 'show', 'careful', '-o', 'json')).toContain('"count": 1');
+    expect((await run('plans', 'create', 'x', '--strategy', 'custom')).err).toContain('--file');
+    writeFileSync(file, 'strategy: custom\nwavez: []\nwaves: [{ count: 1 }]\n');
+    const slip = await run('plans', 'create', 'slip', '--file', file);
+    expect(slip.err).toContain('did you mean waves?');
+  });
+
+  it('start rollouts when releases come, and are paused, resumed and deleted', async () => {
+    const words = ['--product', 'edge', '--plan', 'quick', '--group', east];
+    const window = ['--days', 'mon,tue', '--start', '22:00', '--duration', '4h'];
+    const made = await done(
+      ...['schedules', 'create', 'nightly', ...words, ...window],
+      ...['--time-zone', 'Europe/Berlin', '--when-busy', 'supersede'],
+    );
+    expect(made).toMatch(/window: +mon, tue from 22:00 for 240 min \(Europe\/Berlin\)/);
+    expect(await done('schedules', 'list')).toMatch(/nightly .*edge \(stable\) +quick +idle/);
+    expect(await done('schedules', 'pause', 'nightly')).toMatch(/state: +paused/);
+    expect(await done('schedules', 'resume', 'nightly')).toMatch(/state: +idle/);
+    const used = await run('plans', 'delete', 'quick');
+    expect([used.code, used.err]).toEqual([6, expect.stringContaining('[plan_in_use]')]);
+    expect(await done('schedules', 'show', 'nightly')).toMatch(/rights of: +token/);
+    await done('schedules', 'delete', 'nightly', '--group', east);
+    await done('plans', 'delete', 'quick');
+    expect((await run('schedules', 'show', 'nightly')).code).toBe(4);
+  });
+
+  it.each([
+    [['--start', '22:00'], 'needs --start and --duration'],
+    [['--time-zone', 'UTC'], 'give --start and --duration'],
+    [['--start', '25:00', '--duration', '1h'], 'take a time such as 22:30'],
+    [['--start', '22:00', '--duration', '1h', '--days', 'monday'], 'take days such as'],
+  ])('refuse a window that is %j', async (words, why) => {
+    const all = ['schedules', 'create', 'x', '--product', 'edge', '--plan', 'careful', ...words];
+    expect(await run(...all)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining(why) as string,
+    });
+  });
+});
