@@ -121,7 +121,9 @@ export async function startManagerCrew(plan: {
       readFileSync(join(first, 'setup-token'), 'utf8').trim(),
     );
     const body = { setup_token: token, name: 'first admin' };
-    admin = (await call('setup.finish', { body }, null)).body.secret;
+    const finished = await call('setup.finish', { body }, null);
+    if (finished.status >= 300) throw new Error(`set-up: ${JSON.stringify(finished.body)}`);
+    admin = finished.body.secret;
     for (let index = 1; index < plan.count; index += 1) {
       const dataDir = join(dir.path, `${index}`);
       shareData(first, dataDir);

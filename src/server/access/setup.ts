@@ -1,4 +1,4 @@
-import { chmod, rm, writeFile } from 'node:fs/promises';
+import { chmod, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Inject, Injectable } from '@nestjs/common';
 import { DAY_MS, FleetError } from '../../core/kernel/index.js';
@@ -69,8 +69,12 @@ export class Setup {
     });
     await rm(this.file, { force: true });
     if (!offered) return null;
-    await writeFile(this.file, `${secret}\n`, { mode: 0o600, flag: 'wx' });
-    await chmod(this.file, 0o600);
+    // Whoever waits for the file must never read half of it.
+    const draft = `${this.file}.draft`;
+    await rm(draft, { force: true });
+    await writeFile(draft, `${secret}\n`, { mode: 0o600, flag: 'wx' });
+    await chmod(draft, 0o600);
+    await rename(draft, this.file);
     return secret;
   }
 
