@@ -77,7 +77,7 @@ export class LinkGateway
       links: this.links,
       heartbeatIntervalMs: this.config.heartbeatMs,
       log: this.log,
-      now: () => this.clock.now(),
+      clock: { now: () => this.clock.now(), monotonicMs: () => performance.now() },
     });
     const own = this.#unadmitted.get(node.nodeId) ?? new Set();
     this.#unadmitted.set(node.nodeId, own.add(session));
@@ -107,14 +107,13 @@ export class LinkGateway
     this.#checkedAtMs = atMs;
     // This process stood still: what nodes said meanwhile has not been read yet, and is no silence of theirs.
     if (isLate) return;
-    const nowMs = this.clock.now();
     for (const session of this.#strangers()) {
       if (session.hasGreeted) this.#forget(session);
-      else session.check(nowMs);
+      else session.check(atMs);
     }
     let unread = 0;
     for (const session of this.links.sessions()) {
-      session.check(nowMs);
+      session.check(atMs);
       unread += session.unreadBytes;
     }
     if (unread > UNREAD_BYTES_MAX) this.#cutSlowReaders(unread);

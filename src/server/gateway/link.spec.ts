@@ -10,6 +10,7 @@ import {
   type TestGateway,
 } from '../../../test/support/gateway.js';
 import { aHello } from '../../../test/support/node-link.js';
+import { HOUR_MS } from '../../core/kernel/index.js';
 import { CLOSE, MESSAGE_BURST_MAX, NODE_FRAME_BYTES_MAX } from '../../protocol/node/index.js';
 
 let gateway: TestGateway;
@@ -124,8 +125,25 @@ describe('a link', () => {
   it('that never says hello is closed', async () => {
     const socket = gateway.connect();
     await once(socket, 'open');
-    gateway.below.clockMs = Date.now() + 60_000;
-    expect(await closeCode(socket)).toBe(CLOSE.hello_timeout);
+    const sinceStart = performance.now.bind(performance);
+    const later = vi.spyOn(performance, 'now').mockImplementation(() => sinceStart() + 60_000);
+    try {
+      expect(await closeCode(socket)).toBe(CLOSE.hello_timeout);
+    } finally {
+      later.mockRestore();
+    }
+  });
+
+  it.each(['ahead', 'back'])('outlives a clock that is set an hour %s', async (way) => {
+    const socket = await gateway.greeted();
+    gateway.below.clockMs = Date.now() + (way === 'ahead' ? HOUR_MS : -HOUR_MS);
+    await new Promise((resolve) => setTimeout(resolve, HEARTBEAT_MS * 2));
+    socket.pause();
+    expect(gateway.links.online(NODE_ID)).toBe(true);
+    // And silence is still found.
+    await vi.waitFor(() => {
+      expect(gateway.links.online(NODE_ID)).toBe(false);
+    }, HEARTBEAT_MS * 10);
   });
 
   it('is closed, unacknowledged, when its events cannot be stored', async () => {

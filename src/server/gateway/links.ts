@@ -32,7 +32,7 @@ export interface OpenLink {
   readonly ended: Promise<null>;
   push(message: ManagerMessage): boolean;
   close(reason: CloseReason): void;
-  check(nowMs: number): void;
+  check(monotonicMs: number): void;
   /** Sent, and not taken by the peer. */
   readonly unreadBytes: number;
   /** Ends the link of a slow reader. */

@@ -41,6 +41,13 @@ const CLOSE_TIMEOUT_MS = 1_000;
 const Envelope = z.looseObject({ type: z.string().max(64) });
 const KNOWN_TYPES: ReadonlySet<string> = new Set(NODE_MESSAGE_TYPES);
 
+export interface LinkClock {
+  /** Milliseconds since 1970: what the node is told. */
+  now(): number;
+  /** Never goes back and never jumps: what silence is measured by. */
+  monotonicMs(): number;
+}
+
 export interface SessionOptions {
   readonly id: string;
   readonly node: NodeIdentity;
@@ -54,13 +61,13 @@ export interface SessionOptions {
   /** What it holds of the front door until it is welcome. */
   readonly place?: Place | null;
   readonly log: Logger;
-  readonly now: () => number;
+  readonly clock: LinkClock;
 }
 
 /**
  * One socket and everything about it. Messages are read in order; the first must be `hello`, and
  * nothing else is taken before `welcome` was sent. All timing is by `check`, which the gateway
- * calls for every session from one timer.
+ * calls for every session from one timer, on the monotonic clock: one that is set must end no link.
  */
 export class Session implements OpenLink {
   readonly id: string;
@@ -87,7 +94,7 @@ export class Session implements OpenLink {
     this.id = options.id;
     this.node = options.node;
     this.transport = options.transport ?? 'socket';
-    this.#openedAtMs = options.now();
+    this.#openedAtMs = options.clock.monotonicMs();
     this.#heardAtMs = this.#openedAtMs;
     this.#heartbeatMs = options.heartbeatIntervalMs;
     this.#pingedAtMs = this.#openedAtMs;
@@ -97,7 +104,7 @@ export class Session implements OpenLink {
       this.#receive(data, isBinary);
     });
     socket.on('pong', () => {
-      this.#heardAtMs = options.now();
+      this.#heardAtMs = options.clock.monotonicMs();
     });
     // ws reports an oversized frame as an error and closes with 1009 by itself.
     socket.on('error', (error) => {
@@ -181,26 +188,26 @@ export class Session implements OpenLink {
   }
 
   /** Hello in time, heard of within three heartbeats; a quiet peer is pinged first. */
-  check(nowMs: number): void {
+  check(monotonicMs: number): void {
     const { socket } = this.#options;
     // Its silence is our doing.
-    if (this.#isHeldBack) this.#heardAtMs = nowMs;
-    if (this.#state === 'new' && nowMs - this.#openedAtMs > HELLO_TIMEOUT_MS) {
+    if (this.#isHeldBack) this.#heardAtMs = monotonicMs;
+    if (this.#state === 'new' && monotonicMs - this.#openedAtMs > HELLO_TIMEOUT_MS) {
       this.close('hello_timeout');
       return;
     }
-    const quietMs = nowMs - this.#heardAtMs;
+    const quietMs = monotonicMs - this.#heardAtMs;
     if (quietMs > this.#heartbeatMs * HEARTBEATS_MISSED_MAX) {
       this.close('heartbeat_lost');
-    } else if (quietMs > this.#heartbeatMs && nowMs - this.#pingedAtMs > this.#heartbeatMs) {
-      this.#pingedAtMs = nowMs;
+    } else if (quietMs > this.#heartbeatMs && monotonicMs - this.#pingedAtMs > this.#heartbeatMs) {
+      this.#pingedAtMs = monotonicMs;
       socket.ping();
     }
   }
 
   #receive(data: Buffer, isBinary: boolean): void {
     if (this.#state === 'closed') return;
-    this.#heardAtMs = this.#options.now();
+    this.#heardAtMs = this.#options.clock.monotonicMs();
     if (!this.#bucket.take(this.#heardAtMs)) {
       this.close('message_rate_exceeded');
       return;
@@ -242,7 +249,7 @@ export class Session implements OpenLink {
     this.#unsettled -= 1;
     if (!this.#isHeldBack || this.#unsettled > UNSETTLED_MAX / 2) return;
     this.#isHeldBack = false;
-    this.#heardAtMs = this.#options.now();
+    this.#heardAtMs = this.#options.clock.monotonicMs();
     this.#options.socket.resume?.();
   }
 
@@ -320,7 +327,7 @@ export class Session implements OpenLink {
    * made meanwhile is read, or pushed, or both. A double does no harm, a gap would.
    */
   async #greet(hello: Hello): Promise<void> {
-    const { links, now, place } = this.#options;
+    const { links, clock, place } = this.#options;
     place?.resume();
     if (hello.protocol !== PROTOCOL_VERSION) {
       this.close('protocol_unsupported');
@@ -347,7 +354,7 @@ export class Session implements OpenLink {
     this.#send({
       type: 'welcome',
       session_id: this.id,
-      server_time: new Date(now()).toISOString(),
+      server_time: new Date(clock.now()).toISOString(),
       heartbeat_interval_ms: this.#heartbeatMs,
       events_through: eventsThrough,
       commands: [...commands],

@@ -144,7 +144,7 @@ export class Manager {
       links: this.#links,
       heartbeatIntervalMs: config.heartbeatMs,
       log: this.#log,
-      now,
+      clock: { now, monotonicMs: now },
     });
     wire.useCheck(() => session.check(now()));
     wire.socket.on('close', () => this.#wires.delete(wire));
