@@ -71,6 +71,30 @@ export const TARGETS = [
   },
   { row: 'agent_cpu', what: 'agent: CPU of an hour (s)', by: 'value', most: 5 },
   { row: 'agent_apply', what: 'agent while it applies 200 MB (MB)', by: 'value', most: 100 },
+  {
+    row: 'many_memory',
+    what: 'several managers: memory of a connected node',
+    by: 'ratio',
+    most: 1.2,
+  },
+  {
+    row: 'many_push',
+    what: 'several managers: push of `upgrade_binary`: the last node has it',
+    by: 'ratio',
+    most: 1.25,
+  },
+  {
+    row: 'many_down',
+    what: 'several managers: nodes down at once while one is killed in the wave, to the limit',
+    by: 'ratio',
+    most: 1,
+  },
+  {
+    row: 'many_harmed',
+    what: 'several managers: nodes that failed because one was killed',
+    by: 'value',
+    most: 0,
+  },
   { row: 'simulator', what: 'simulated rollouts a minute', by: 'value', least: 1_000 },
 ];
 

@@ -114,7 +114,7 @@ async function played(plan: RunPlan, note: (what: string) => void): Promise<Verd
     nodes = new NodeCrew(
       plan.programs,
       {
-        ...{ url: house.origin, origin: house.origin, caPem: null, seed: plan.seed, keepIn },
+        ...{ urls: [house.origin], origin: house.origin, caPem: null, seed: plan.seed, keepIn },
         work: { fetch_ms: 150, stage_ms: 50, swap_ms: 150, health_window_ms: 300 },
         agentVersion: '0.1.0',
       },

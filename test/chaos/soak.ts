@@ -120,7 +120,7 @@ class Soak {
       faults: [],
     }));
     const begin = {
-      ...{ url: house.origin, origin: house.origin, caPem: null, seed: 'soak' },
+      ...{ urls: [house.origin], origin: house.origin, caPem: null, seed: 'soak' },
       work: { fetch_ms: 100, stage_ms: 50, swap_ms: 50, health_window_ms: 200 },
       agentVersion: '0.1.0',
     };

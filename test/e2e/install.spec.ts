@@ -243,7 +243,11 @@ describe('install.sh', () => {
     ],
   ];
 
-  describe.each(['minisign', 'openssl'])('verifying with %s', (tool) => {
+  const isHere = (tool: string): boolean => spawnSync(tool, ['--help']).error === undefined;
+  const verifiers = ['minisign', 'openssl'].filter(isHere);
+  if (verifiers.length < 2)
+    console.log('skipped: minisign is not installed (Debian: apt-get install minisign)');
+  describe.each(verifiers)('verifying with %s', (tool) => {
     const path = (): string => (existsSync(at(tool)) ? at(tool) : onlyTools(at(tool), [tool]));
 
     it('takes what the key signed', async () => {

@@ -5,7 +5,7 @@ import type { Wheel } from './wheel.js';
 
 /** What all nodes of a process have in common. */
 export interface Crowd {
-  readonly url: string;
+  readonly urls: readonly string[];
   readonly origin: string;
   readonly caPem: string | null;
   readonly seed: string;

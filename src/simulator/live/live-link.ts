@@ -19,7 +19,10 @@ export const localAddressFor = (url: string, index: number): string | null =>
   new URL(url).hostname.startsWith('127.') ? `127.0.0.${2 + (index % LOOPBACK_ADDRESSES)}` : null;
 
 export interface LinkSettings {
-  readonly url: string;
+  /** Of equal managers. It stays with one until that one is lost, and then tries the next. */
+  readonly urls: readonly string[];
+  /** Where in that list it begins. */
+  readonly first: number;
   /** The audience of its tokens. */
   readonly origin: string;
   readonly caPem: string | null;
@@ -48,10 +51,12 @@ export class LiveLink {
   #socket: WebSocket | null = null;
   #slot: Slot | null = null;
   #isOff = true;
+  #at: number;
   #welcomedAt = 0;
 
   constructor(settings: LinkSettings) {
     this.#settings = settings;
+    this.#at = settings.first;
     this.#backoff = new Backoff({ random: settings.luck });
   }
 
@@ -128,7 +133,8 @@ export class LiveLink {
 
   #connect(): void {
     if (this.#isOff || this.#socket !== null) return;
-    const { url, origin, nodeId, key, nowMs, newJti, localAddress, caPem } = this.#settings;
+    const { urls, origin, nodeId, key, nowMs, newJti, localAddress, caPem } = this.#settings;
+    const url = urls[this.#at % urls.length] ?? '';
     const token = makeNodeToken({ nodeId, origin, key, nowMs: nowMs(), jti: newJti() });
     const socket = new WebSocket(url.replace(/^http/, 'ws') + LINK_PATH, SUBPROTOCOL, {
       headers: { authorization: `Bearer ${token}` },
@@ -195,6 +201,8 @@ export class LiveLink {
     const wasOpen = this.#welcomedAt > 0;
     if (wasOpen) this.#backoff.sessionLasted(performance.now() - this.#welcomedAt);
     this.#welcomedAt = 0;
+    // One that refused with an answer is there, and may have given a slot in its line.
+    if (!reason.startsWith('http_')) this.#at += 1;
     if (reason === 'revoked') this.#backoff.revoked();
     this.#settings.on.ended(reason, wasOpen);
     if (!this.#isOff) this.#later(this.#backoff.next());

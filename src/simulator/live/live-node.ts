@@ -61,10 +61,10 @@ export class LiveNode implements Home {
     const spoolId = `spl_${randomBytes(10).toString('hex')}`;
     this.#spool = new LiveSpool(spoolId, this.memory?.kept?.spool);
     this.#boots += this.memory?.kept?.boots ?? 0;
-    const { url, origin, caPem, wheel } = crowd;
+    const { urls, origin, caPem, wheel } = crowd;
     this.#link = new LiveLink({
-      ...{ url, origin, caPem, wheel },
-      localAddress: localAddressFor(url, seed.index),
+      ...{ urls, first: seed.index, origin, caPem, wheel },
+      localAddress: localAddressFor(urls[0] ?? '', seed.index),
       nodeId: seed.id,
       key: keyOf(seed.key),
       luck: () => this.luck(),

@@ -134,7 +134,7 @@ async function play(options: Options, door: Door, picture: Picture): Promise<num
   );
   const plan = await planOf(options, fleet, say);
   const begin = {
-    url: door.url.origin,
+    urls: [door.url.origin],
     origin: door.url.origin,
     caPem: null,
     seed,

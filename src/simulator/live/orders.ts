@@ -31,8 +31,8 @@ export interface NodeSeed {
 export type Order =
   | {
       readonly order: 'begin';
-      /** Where the nodes connect, and the origin that their tokens are for. */
-      readonly url: string;
+      /** Where the nodes connect, each to one of them until it loses it; and the origin that their tokens are for. */
+      readonly urls: readonly string[];
       readonly origin: string;
       readonly caPem: string | null;
       readonly seed: string;

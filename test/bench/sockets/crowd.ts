@@ -24,13 +24,13 @@ const LIMIT_MS = 300_000;
 export async function startCrowd(
   programs: string,
   seeds: readonly NodeSeed[],
-  where: { readonly url: string; readonly caPem: string | null },
+  where: { readonly urls: readonly string[]; readonly caPem: string | null },
 ): Promise<Crowd> {
   const module = pathToFileURL(join(programs, 'simulator/live/crew.js')).href;
   const { Crew: Built } = (await import(module)) as { Crew: typeof Crew };
   const begin = {
     ...where,
-    origin: where.url,
+    origin: where.urls[0] ?? '',
     seed: 'bench',
     // Hardly any time passes on the node: what is measured is what lies between the nodes and the manager.
     work: { fetch_ms: 0, stage_ms: 0, swap_ms: 0, health_window_ms: 20 },

@@ -39,7 +39,7 @@ export type Figures = Partial<
 >;
 
 type Seeds = ReturnType<typeof makeSeeds>;
-interface Round {
+export interface Round {
   readonly server: Inside;
   readonly crowd: Crowd;
   readonly seeds: readonly NodeSeed[];
@@ -48,7 +48,7 @@ interface Round {
 
 const CONNECTS_PER_SECOND = 1_500;
 
-async function connectAll({ server, crowd, seeds, figures }: Round): Promise<void> {
+export async function connectAll({ server, crowd, seeds, figures }: Round): Promise<void> {
   const before = await server.restBytes();
   const cpuAt = await server.cpuMicros();
   crowd.crew.connect(CONNECTS_PER_SECOND);
@@ -85,7 +85,7 @@ async function floods(round: Round): Promise<void> {
 }
 
 /** The last node has its command; and all have done it, and every event is acknowledged. */
-async function wholeRound(round: Round, begin: () => Promise<unknown>): Promise<void> {
+export async function wholeRound(round: Round, begin: () => Promise<unknown>): Promise<void> {
   const { server, crowd, seeds, figures } = round;
   const cpuAt = await server.cpuMicros();
   const before = crowd.crew.report().numbers;
@@ -137,7 +137,7 @@ export async function bareFigures(
 ): Promise<Figures> {
   const server = await startBareServer(tls);
   const caPem = tls === null ? null : readFileSync(tls.caFile, 'utf8');
-  const crowd = await startCrowd(programs, seeds, { url: server.url, caPem });
+  const crowd = await startCrowd(programs, seeds, { urls: [server.url], caPem });
   try {
     const round: Round = { server, crowd, seeds, figures: {} };
     if (tls !== null) return await memoryOnly(round);
@@ -163,7 +163,7 @@ export async function ourFigures(
 ): Promise<Figures> {
   const server = await startBenchManager(programs, seeds, tls);
   const caPem = tls === null ? null : readFileSync(tls.caFile, 'utf8');
-  const crowd = await startCrowd(programs, seeds, { url: server.url, caPem });
+  const crowd = await startCrowd(programs, seeds, { urls: [server.url], caPem });
   try {
     const round: Round = { server, crowd, seeds, figures: {} };
     if (tls !== null) return await memoryOnly(round);

@@ -9,9 +9,11 @@ import type { NodeSeed } from '../../../src/simulator/live/orders.js';
 import { Nodes } from '../../../src/server/fleet/index.js';
 import { openDatabase } from '../../../src/server/platform/index.js';
 import type { CertificateFiles } from '../../support/certificates.js';
-import { makeTempDir, silentLog } from '../../support/databases.js';
+import { makePostgresDatabase, makeTempDir, silentLog } from '../../support/databases.js';
 import { freePort } from '../../support/fleet.js';
 import { aHost, callRoute, type TestManager } from '../../support/manager.js';
+import { freshPrefix, redisUrl } from '../../support/redis.js';
+import { shareData } from '../../support/several/managers.js';
 import { ROOT } from '../../walls/tree.js';
 
 const HERE = join(ROOT, 'test/bench/sockets');
@@ -136,14 +138,14 @@ export const makeSeeds = (count: number): readonly (NodeSeed & { readonly public
     };
   });
 
-/** A manager whose nodes are enrolled already: written as enrollment writes them, without its audit entries. */
-export async function startBenchManager(
-  programs: string,
-  nodes: readonly (NodeSeed & { readonly publicKey: string })[],
-  tls: CertificateFiles | null,
-): Promise<BenchManager> {
-  const dir = makeTempDir();
-  const database = await openDatabase({ url: null, dataDir: dir.path, log: silentLog });
+type Enrolled = readonly (NodeSeed & { readonly publicKey: string })[];
+
+/** Written as enrollment writes them, without its audit entries. */
+async function enroll(
+  at: { readonly url: string | null; readonly dataDir: string },
+  nodes: Enrolled,
+) {
+  const database = await openDatabase({ ...at, log: silentLog });
   const store = new Nodes(database);
   await database.transaction(async (tx) => {
     for (const { id, name, publicKey } of nodes) {
@@ -151,15 +153,13 @@ export async function startBenchManager(
     }
   });
   await database.close();
-  const port = await freePort();
-  const url = `${tls === null ? 'http' : 'https'}://127.0.0.1:${port}`;
+}
+
+/** One process of a manager; `start` resolves when it serves. */
+function managerProcess(programs: string, env: Readonly<Record<string, string>>) {
   const asked = new Asked([join(programs, 'server/main.js')], {
-    BELLWETHER_DATA_DIR: dir.path,
-    BELLWETHER_PORT: String(port),
     BELLWETHER_LOG_LEVEL: 'info',
-    ...(tls === null
-      ? {}
-      : { BELLWETHER_TLS_CERT_FILE: tls.certFile, BELLWETHER_TLS_KEY_FILE: tls.keyFile }),
+    ...env,
   });
   const start = async (): Promise<void> => {
     const child = asked.spawn();
@@ -172,14 +172,84 @@ export async function startBenchManager(
       await sleep(5);
     }
   };
-  await start();
+  return { asked, start };
+}
+
+async function setUp(dataDir: string, url: string): Promise<Pick<TestManager, 'call' | 'admin'>> {
   let admin = '';
   const call: TestManager['call'] = (name, given = {}, token = admin) =>
     callRoute(url, name, given, token);
-  if (tls === null) {
-    const setup_token = readFileSync(join(dir.path, 'setup-token'), 'utf8').trim();
-    const body = { setup_token, name: 'bench' };
-    admin = (await call('setup.finish', { body }, null)).body.secret;
+  const setup_token = readFileSync(join(dataDir, 'setup-token'), 'utf8').trim();
+  const body = { setup_token, name: 'bench' };
+  admin = (await call('setup.finish', { body }, null)).body.secret;
+  return { call, admin };
+}
+
+/** A manager on SQLite whose nodes are enrolled already. Over TLS nobody can call it: only nodes connect. */
+export async function startBenchManager(
+  programs: string,
+  nodes: Enrolled,
+  tls: CertificateFiles | null,
+): Promise<BenchManager> {
+  const dir = makeTempDir();
+  await enroll({ url: null, dataDir: dir.path }, nodes);
+  const port = await freePort();
+  const url = `${tls === null ? 'http' : 'https'}://127.0.0.1:${port}`;
+  const { asked, start } = managerProcess(programs, {
+    BELLWETHER_DATA_DIR: dir.path,
+    BELLWETHER_PORT: String(port),
+    ...(tls === null
+      ? {}
+      : { BELLWETHER_TLS_CERT_FILE: tls.certFile, BELLWETHER_TLS_KEY_FILE: tls.keyFile }),
+  });
+  await start();
+  const known =
+    tls === null
+      ? await setUp(dir.path, url)
+      : { admin: '', call: () => Promise.reject(new Error('not over TLS')) };
+  return { ...asked.inside(url, start, () => dir.remove()), ...known, seeds: nodes };
+}
+
+export interface BenchManagers extends Pick<TestManager, 'url' | 'call' | 'admin'> {
+  readonly all: readonly Inside[];
+  stop(): Promise<void>;
+}
+
+/** Managers on one PostgreSQL and one Redis. Nodes go by the address of the first one. */
+export async function startBenchManagers(
+  programs: string,
+  nodes: Enrolled,
+  count: number,
+): Promise<BenchManagers> {
+  const dir = makeTempDir();
+  const postgres = await makePostgresDatabase();
+  await enroll({ url: postgres.url, dataDir: dir.path }, nodes);
+  const [all, prefix, first] = [[] as Inside[], freshPrefix(), join(dir.path, '0')];
+  let known: Pick<TestManager, 'call' | 'admin'> | null = null;
+  for (let index = 0; index < count; index += 1) {
+    const dataDir = join(dir.path, String(index));
+    if (index > 0) shareData(first, dataDir);
+    const port = await freePort();
+    const url = `http://127.0.0.1:${port}`;
+    const { asked, start } = managerProcess(programs, {
+      DATABASE_URL: postgres.url,
+      REDIS_URL: redisUrl(),
+      BELLWETHER_REDIS_PREFIX: prefix,
+      BELLWETHER_DATA_DIR: dataDir,
+      BELLWETHER_PORT: String(port),
+      BELLWETHER_PUBLIC_URL: all[0]?.url ?? url,
+    });
+    await start();
+    all.push(asked.inside(url, start, () => undefined));
+    known ??= await setUp(dataDir, url);
   }
-  return { ...asked.inside(url, start, () => dir.remove()), call, admin, seeds: nodes };
+  if (known === null) throw new Error('at least one manager');
+  return {
+    ...{ ...known, url: all[0]?.url ?? '', all },
+    stop: async () => {
+      await Promise.all(all.map((one) => one.stop()));
+      await postgres.drop();
+      dir.remove();
+    },
+  };
 }
