@@ -1,5 +1,4 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -26,7 +25,9 @@ import {
   INSTALLER,
   makeKeys,
   makePayload,
+  digestOf,
   onlyTools,
+  VERIFIERS,
   packRelease,
   type Installed,
 } from '../support/agent/installer.js';
@@ -243,11 +244,7 @@ describe('install.sh', () => {
     ],
   ];
 
-  const isHere = (tool: string): boolean => spawnSync(tool, ['--help']).error === undefined;
-  const verifiers = ['minisign', 'openssl'].filter(isHere);
-  if (verifiers.length < 2)
-    console.log('skipped: minisign is not installed (Debian: apt-get install minisign)');
-  describe.each(verifiers)('verifying with %s', (tool) => {
+  describe.each(VERIFIERS)('verifying with %s', (tool) => {
     const path = (): string => (existsSync(at(tool)) ? at(tool) : onlyTools(at(tool), [tool]));
 
     it('takes what the key signed', async () => {
@@ -278,8 +275,7 @@ describe('install.sh', () => {
     const path = onlyTools(at('bare'), []);
     const says = 'neither is here';
     await expectRefused((root) => trusting(root), { code: 3, says, path });
-    const bytes = readFileSync(at('release', 'manifest.json'));
-    const digest = createHash('sha256').update(bytes).digest('hex');
+    const digest = digestOf(at('release', 'manifest.json'));
     const more = ['--token-file', '/none', '--dry-run'];
     const pinned = (root: string): string[] => words(root, '--digest', digest, ...more);
     await expectRefused(pinned, { code: 0, says: 'verified bellwether-agent', path });
@@ -298,8 +294,7 @@ describe('install.sh', () => {
       const all = { ...manifest, deltas: [{ ...delta, ...old } as JsonValue] };
       writeFileSync(file, canonicalJson(all));
     });
-    const bytes = readFileSync(join(folder, 'manifest.json'));
-    const digest = createHash('sha256').update(bytes).digest('hex');
+    const digest = digestOf(join(folder, 'manifest.json'));
     const { code, said } = await install('dash', [
       ...['--root', newRoot(), '--from', folder, '--manager', manager.url],
       ...['--digest', digest, '--dry-run'],

@@ -8,6 +8,7 @@ import type { NodeEvent, NodeEventType, ServiceReport } from '../../src/protocol
 import { AuditLog } from '../../src/server/audit/index.js';
 import { EventLog, Ingest } from '../../src/server/events/index.js';
 import { HealthBook, Nodes, type FleetNode } from '../../src/server/fleet/index.js';
+import { InstalledVersions } from '../../src/server/fleet/installed-versions.js';
 import {
   Links,
   type IngestResult,
@@ -210,10 +211,10 @@ export function rolloutsOn(
   const ingest = new Ingest(database, events, clock, silentLog, {
     nodeEventsPerSecond: 1_000_000,
   });
-  ingest.addObserver(nodeSide);
+  for (const observer of [new InstalledVersions(nodes), nodeSide]) ingest.addObserver(observer);
 
   const health = new HealthBook(database, nodes, clock, silentLog);
-  health.addObserver((tx, nodeId, services) => nodeSide.runs(tx, nodeId, services));
+  health.addObserver((nodeId, services) => nodeSide.runs(nodeId, services));
   const groupOf = new Map<string, string>();
 
   const identity = (nodeId: string): NodeIdentity => ({

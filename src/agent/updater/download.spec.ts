@@ -67,9 +67,13 @@ function cutAfter(bytes: number, times: number): void {
       'content-length': BYTES.length - from,
       'content-range': range,
     });
-    response.write(BYTES.subarray(from, from + bytes), () =>
-      setTimeout(() => response.destroy(), 50),
-    );
+    response.write(BYTES.subarray(from, from + bytes));
+    // Not before it lies there: what is on the way is lost with the connection.
+    const timer = setInterval(() => {
+      if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) < from + bytes) return;
+      clearInterval(timer);
+      response.destroy();
+    }, 10);
     return true;
   };
 }

@@ -250,9 +250,10 @@ describe('the maintenance window of the policy', () => {
     await node.until(() => {
       expect(node.state.job?.phase).toBe('staged');
     });
-    expect(await node.updater.byHand({ do: 'look', now: false })).toBe(
-      '1.0.0 is under way (staged)',
-    );
+    await node.until(async () => {
+      const said = await node.updater.byHand({ do: 'look', now: false });
+      expect(said).toBe('1.0.0 is under way (staged)');
+    });
     const said = await node.updater.byHand({ do: 'look', now: true });
     expect(said).toBe('1.0.0 is under way (staged); it does not wait for the local window');
     await node.until(() => {

@@ -7,7 +7,7 @@ import {
 import type { Logger } from 'pino';
 import { MINUTE_MS, SECOND_MS } from '../../core/kernel/index.js';
 import type { Health, ServiceReport } from '../../protocol/node/index.js';
-import { Database, type Tx } from '../platform/database/index.js';
+import { Database } from '../platform/database/index.js';
 import { CLOCK, LOGGER, type Clock } from '../platform/index.js';
 import { Nodes } from './nodes.store.js';
 
@@ -16,9 +16,14 @@ const FLUSH_EVERY_MS = SECOND_MS;
 /** A report that changes nothing is written this often, for `last_seen_at` after a restart. */
 export const REWRITE_AFTER_MS = MINUTE_MS;
 
-/** Told in the transaction that records it, whenever what a node runs has changed. */
+/** In one transaction: on PostgreSQL each holds its rows, and a connection, until the last is written. */
+const NODES_PER_COMMIT = 1_000;
+
+/**
+ * Told whenever what a node runs has changed, after that was recorded; again when it threw. In a transaction of its
+ * own: one that holds rows of nodes must not wait for a rollout, which offers to nodes.
+ */
 export type ServicesObserver = (
-  tx: Tx,
   nodeId: string,
   services: readonly ServiceReport[],
 ) => Promise<void>;
@@ -28,6 +33,13 @@ interface Entry {
   seenAt: number;
   writtenServices: string | null;
   writtenAt: number;
+}
+
+interface Waiting {
+  readonly nodeId: string;
+  readonly entry: Entry;
+  readonly services: string;
+  readonly at: number;
 }
 
 /**
@@ -114,32 +126,36 @@ export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShut
     return this.#flushing;
   }
 
-  async #tell(
-    tx: Tx,
-    { nodeId, entry, services }: { nodeId: string; entry: Entry; services: string },
-  ): Promise<void> {
+  async #tell({ nodeId, entry, services }: Waiting): Promise<void> {
     if (services === entry.writtenServices) return;
     const read = JSON.parse(services) as ServiceReport[];
-    for (const observer of this.#observers) await observer(tx, nodeId, read);
+    for (const observer of this.#observers) await observer(nodeId, read);
   }
 
   async #write(): Promise<void> {
-    if (this.#waiting.size === 0) return;
-    const batch = [...this.#waiting].sort().flatMap((nodeId) => {
+    const all = [...this.#waiting].sort().flatMap((nodeId): Waiting[] => {
       const entry = this.#entries.get(nodeId);
       return entry === undefined
         ? []
         : [{ nodeId, entry, services: entry.services, at: entry.seenAt }];
     });
     this.#waiting.clear();
+    for (let at = 0; at < all.length; at += NODES_PER_COMMIT) {
+      await this.#writeSome(all.slice(at, at + NODES_PER_COMMIT));
+    }
+  }
+
+  async #writeSome(batch: readonly Waiting[]): Promise<void> {
     try {
-      await this.database.transaction(async (tx) => {
+      const recorded = await this.database.transaction(async (tx) => {
+        const ours: Waiting[] = [];
         for (const report of batch) {
-          if (await this.nodes.recordServices(tx, report, this.#writesAs())) {
-            await this.#tell(tx, report);
-          }
+          if (await this.nodes.recordServices(tx, report, this.#writesAs())) ours.push(report);
         }
+        return ours;
       });
+      // Together, so that they can share commits.
+      await Promise.all(recorded.map((report) => this.#tell(report)));
       for (const { entry, services, at } of batch) {
         entry.writtenServices = services;
         entry.writtenAt = at;

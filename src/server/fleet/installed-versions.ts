@@ -37,7 +37,11 @@ export class InstalledVersions implements NodeEventObserver {
   }
 
   async observe(tx: Tx, news: readonly NodeNews[]): Promise<void> {
-    for (const { node, events } of news) {
+    // In one order, as all who write several nodes: no two transactions wait for each other.
+    const nodeIds = [...new Set(news.map(({ node }) => node.nodeId))].sort();
+    const newsOf = Map.groupBy(news, ({ node }) => node.nodeId);
+    const inOrder = nodeIds.flatMap((id) => newsOf.get(id) ?? []);
+    for (const { node, events } of inOrder) {
       const versions = new Map(events.flatMap(versionIn));
       if (versions.size > 0) await this.nodes.recordVersions(tx, node.nodeId, versions);
     }

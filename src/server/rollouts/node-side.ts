@@ -51,6 +51,8 @@ import {
 /** A node that is denied asks again at least this often: circumstances can change at any time. */
 const RETRY_MS_MAX = 60_000;
 const RETRY_MS_MIN = 500;
+/** Of the nodes of a rollout that wait for their permit, together: each costs some ms of what all of them wait for. */
+const ASKS_PER_SECOND = 200;
 
 /** What each lifecycle event says about its target; other events say nothing. */
 const STATE_OF: Partial<Record<NodeEventType, TargetState>> = {
@@ -94,18 +96,20 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
+  /** Holds them, too: whoever holds a node's row and then waits for a rollout waits for whoever does the reverse. */
   async rolloutsOf(tx: Tx, commandIds: readonly string[]): Promise<ReadonlyMap<string, string>> {
     const commands = await findCommands(tx, commandIds);
-    return new Map(commands.map((command) => [command.id, command.rolloutId]));
+    const byCommand = new Map(commands.map((command) => [command.id, command.rolloutId]));
+    await this.#hold(tx, byCommand.values());
+    return byCommand;
   }
 
   async observe(tx: Tx, news: readonly NodeNews[]): Promise<void> {
-    const unit = this.units.begin(tx, instant(this.clock.now()));
+    const unit = this.#unitOf(tx);
     for (const { node, events } of news) {
       const reports = events.flatMap((event) => reportOf(event) ?? []);
       await this.#reports(tx, unit, node, reports);
     }
-    await unit.finish();
   }
 
   async open(node: NodeIdentity): Promise<readonly Command[]> {
@@ -135,27 +139,33 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   /** Events tell the same in better detail; this is for the day when a node has lost its spool. */
   async reported(node: NodeIdentity, hello: Hello): Promise<void> {
     const reports = hello.services.flatMap(reportsOf);
-    await this.database.together(async (tx) => {
-      const unit = this.units.begin(tx, instant(this.clock.now()));
+    const { read } = this.database;
+    const ids = reports.map(({ commandId }) => commandId);
+    const commands = ids.length === 0 ? [] : await findCommands(read, ids);
+    const active = await activeOf(read, node.nodeId);
+    const about = [...commands, ...active].map(({ rolloutId }) => rolloutId);
+    if (about.length === 0) return;
+    await this.#together(about, async (tx, unit) => {
       await this.#reports(tx, unit, node, reports);
       await this.#hear(tx, unit, node.nodeId, () => ({ kind: 'presence', online: true }));
       await this.#hearVersions(tx, unit, node.nodeId, hello.services);
-      await unit.finish();
     });
   }
 
-  /** What a node runs, whenever that changed; in the transaction that records it. */
-  async runs(tx: Tx, nodeId: string, services: readonly ServiceReport[]): Promise<void> {
-    const unit = this.units.begin(tx, instant(this.clock.now()));
-    await this.#hearVersions(tx, unit, nodeId, services);
-    await unit.finish();
+  /** What a node runs, whenever that changed. */
+  async runs(nodeId: string, services: readonly ServiceReport[]): Promise<void> {
+    const about = (await activeOf(this.database.read, nodeId))
+      .filter(({ service }) => versionOf(services, service) !== null)
+      .map(({ rolloutId }) => rolloutId);
+    if (about.length === 0) return;
+    await this.#together(about, (tx, unit) => this.#hearVersions(tx, unit, nodeId, services));
   }
 
   /** Granting is a state change and is durable before it is told. */
   async permit(node: NodeIdentity, request: PermitRequest): Promise<PermitAnswer> {
-    return this.database.together(async (tx) => {
+    const about = await this.#rolloutOf(request.command_id);
+    return this.#together(about, async (tx, unit) => {
       const now = instant(this.clock.now());
-      const unit = this.units.begin(tx, now);
       const [command] = await findCommands(tx, [request.command_id]);
       if (command?.nodeId !== node.nodeId) return this.#denied('command_unknown', now);
       const rollout = await unit.open(command.rolloutId);
@@ -165,21 +175,27 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
       const answer = permit(rollout.state, target, request.command_id, facts);
       if (!answer.ok) {
         await this.#stillThere(unit, rollout, target, request.command_id);
-        await unit.finish();
-        return this.#denied(answer.error.code, now, answer.error);
+        return this.#denied(answer.error.code, now, {
+          ...answer.error,
+          waiting: waitingIn(rollout),
+        });
       }
       // A node that comes late may have been promised to a newer rollout meanwhile.
       const isOvertaken =
         command.status === 'closed' || (await isHeldByAnother(tx, rollout.meta.id, command));
       if (isOvertaken) return this.#denied('command_not_current', now);
       await unit.hear(rollout, target, progress(request.command_id, 'swapping', 'permit_granted'));
-      await unit.finish();
       return { granted: true, leaseMs: this.config.permitLeaseMs };
     });
   }
 
-  #denied(reason: string, now: Instant, denial: Denial | null = null): PermitAnswer {
-    const usualMs = Math.max(RETRY_MS_MIN, Math.floor(this.config.permitLeaseMs / 2));
+  #denied(
+    reason: string,
+    now: Instant,
+    denial: (Denial & { readonly waiting: number }) | null = null,
+  ): PermitAnswer {
+    const turnMs = (1_000 * (denial?.waiting ?? 0)) / ASKS_PER_SECOND;
+    const usualMs = Math.max(RETRY_MS_MIN, Math.floor(this.config.permitLeaseMs / 2), turnMs);
     const until = denial?.until ?? null;
     const untilMs = until === null ? usualMs : until - now;
     const retryAfterMs = Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, untilMs));
@@ -229,10 +245,10 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     services: readonly ServiceReport[],
   ): Promise<void> {
     await this.#hear(tx, unit, nodeId, (rollout, service) => {
-      const found = services.find((one) => one.name === service);
-      // In the middle of an update the version says nothing yet.
-      if (found?.phase !== 'idle' || found.version === null) return null;
-      return { kind: 'version', atTarget: found.version === rollout.meta.version };
+      const version = versionOf(services, service);
+      return version === null
+        ? null
+        : { kind: 'version', atTarget: version === rollout.meta.version };
     });
   }
 
@@ -254,7 +270,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   }
 
   async #answered(node: NodeIdentity, commandId: string, report: Progress): Promise<void> {
-    await this.database.together(async (tx) => {
+    await this.#together(await this.#rolloutOf(commandId), async (tx, unit) => {
       const [command] = await findCommands(tx, [commandId]);
       if (command?.nodeId !== node.nodeId || command.status === 'closed') return;
       const { action } = command.payload;
@@ -265,11 +281,37 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
       const isUpgrade = action === 'upgrade_binary';
       const goesOn = isUpgrade && report.state === 'accepted';
       await setCommandStatus(tx, commandId, goesOn ? 'accepted' : 'closed');
-      if (!isUpgrade) return;
-      const unit = this.units.begin(tx, instant(this.clock.now()));
-      await this.#report(tx, unit, { node, command, report });
-      await unit.finish();
+      if (isUpgrade) await this.#report(tx, unit, { node, command, report });
     });
+  }
+
+  async #rolloutOf(commandId: string): Promise<string[]> {
+    const commands = await findCommands(this.database.read, [commandId]);
+    return commands.map(({ rolloutId }) => rolloutId);
+  }
+
+  /** Works about one rollout share commits and what was read for them; of several none, since each would hold up all. */
+  #together<T>(
+    about: readonly string[],
+    work: (tx: Tx, unit: RolloutUnit) => Promise<T>,
+  ): Promise<T> {
+    const [only, ...more] = new Set(about);
+    return this.database.together(
+      async (tx) => {
+        await this.#hold(tx, about);
+        return work(tx, this.#unitOf(tx));
+      },
+      more.length === 0 ? only : undefined,
+    );
+  }
+
+  #unitOf(tx: Tx): RolloutUnit {
+    return this.units.shared(tx, instant(this.clock.now()));
+  }
+
+  /** In one order, so that no two transactions wait for each other. */
+  async #hold(tx: Tx, rolloutIds: Iterable<string>): Promise<void> {
+    for (const id of [...new Set(rolloutIds)].sort()) await this.#unitOf(tx).open(id);
   }
 
   /** What one node says of commands. Those of another node, or of none we know, are dropped. */
@@ -306,6 +348,15 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     if (rollout !== null && target !== null) await unit.hear(rollout, target, report);
   }
 }
+
+/** Null in the middle of an update, when the version says nothing yet. */
+function versionOf(services: readonly ServiceReport[], service: string): string | null {
+  const found = services.find((one) => one.name === service);
+  return found?.phase === 'idle' ? found.version : null;
+}
+
+const waitingIn = ({ state }: OpenRollout): number =>
+  state.waves.reduce((sum, { counts }) => sum + counts.staged, 0);
 
 const progress = (commandId: string, state: TargetState, reason: string): Progress => ({
   kind: 'progress',

@@ -36,6 +36,9 @@ import {
 /** Whoever turns a switch wakes all rollouts; when that alarm is lost, this is how late it is seen. */
 const HELD_BACK_LOOK_MS = MINUTE_MS;
 
+/** A unit tells events and audit entries, which are written at rank 0 and above. */
+const BEFORE_WHAT_IS_TOLD = -1;
+
 function wakeTime(
   state: RolloutState,
   firstDeadlineAt: Instant | null,
@@ -73,6 +76,8 @@ export interface OpenRollout {
  */
 @Injectable()
 export class RolloutUnits {
+  readonly #shared = new WeakMap<Tx, RolloutUnit>();
+
   constructor(
     private readonly database: Database,
     private readonly dispatcher: Dispatcher,
@@ -83,6 +88,19 @@ export class RolloutUnits {
 
   begin(tx: Tx, now: Instant, caller: Caller = ORCHESTRATOR): RolloutUnit {
     return new RolloutUnit({ tx, now, caller, ...this.#rooms() });
+  }
+
+  /**
+   * The one unit of a transaction that many works share: what the first of them read the others need not read again,
+   * and all of it is written once, before the commit.
+   */
+  shared(tx: Tx, now: Instant): RolloutUnit {
+    const known = this.#shared.get(tx);
+    if (known !== undefined) return known;
+    const unit = this.begin(tx, now);
+    this.#shared.set(tx, unit);
+    tx.beforeCommit(this, () => unit.finish(), BEFORE_WHAT_IS_TOLD);
+    return unit;
   }
 
   /** What holds for a group now. */

@@ -110,7 +110,7 @@ export class RolloutsModule implements OnApplicationBootstrap, BeforeApplication
     links.useCommands(nodeSide);
     links.useUrgency(nodeSide);
     ingest.addObserver(nodeSide);
-    health.addObserver((tx, nodeId, services) => nodeSide.runs(tx, nodeId, services));
+    health.addObserver((nodeId, services) => nodeSide.runs(nodeId, services));
   }
 
   onApplicationBootstrap(): void {

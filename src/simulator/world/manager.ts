@@ -111,7 +111,7 @@ export class Manager {
     options.mutate({ book: this.book, units, ingest, nodeSide });
     const observers: NodeEventObserver[] = [new InstalledVersions(nodes), nodeSide];
     for (const observer of observers) ingest.addObserver(observer);
-    this.#health.addObserver((tx, nodeId, services) => nodeSide.runs(tx, nodeId, services));
+    this.#health.addObserver((nodeId, services) => nodeSide.runs(nodeId, services));
     this.#links.useIdentities(this.#presence);
     this.#links.usePresence(this.#presence);
     this.#links.useEvents(ingest);

@@ -161,11 +161,11 @@ export class MortalDatabase {
   }
 
   /** As the product shares commits; what dies in one of them is tried alone, and dies there too. */
-  async together<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+  async together<T>(work: (tx: Tx) => Promise<T>, row?: string): Promise<T> {
     this.#alive();
     this.running += 1;
     try {
-      return await this.#joint.transaction(work);
+      return await this.#joint.transaction(work, row);
     } finally {
       this.running -= 1;
     }

@@ -113,7 +113,7 @@ function noteSwap(
   const { type, command_id: id, occurred_at, details } = event;
   if (id === null) return;
   const at = Date.parse(occurred_at);
-  if (type === 'upgrade_swapping' && details['version'] === to.version) to.began.set(id, at);
+  if (type === 'upgrade_swapping' && details['to_version'] === to.version) to.began.set(id, at);
   if (/^upgrade_(completed|rolled_back|set_failed)/.test(type)) to.ended.set(id, at);
 }
 

@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { chmodSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { delimiter, dirname, join } from 'node:path';
@@ -92,6 +93,18 @@ export const makeKeys = (programs: string, out: string): string =>
     join(programs, 'cli', 'main.js'),
     ...['release', 'keygen', '--out', out, '--name', 'release'],
   ]);
+
+/** SHA-256 of a file, in hex. */
+export const digestOf = (file: string): string =>
+  createHash('sha256').update(readFileSync(file)).digest('hex');
+
+/** With what the script can verify a signature, as far as it is here. */
+export const VERIFIERS = ['minisign', 'openssl'].filter(
+  (tool) => spawnSync(tool, ['--help']).error === undefined,
+);
+if (!VERIFIERS.includes('minisign')) {
+  console.log('skipped: minisign is not installed (Debian: apt-get install minisign)');
+}
 
 /** A folder with nothing but these tools in it, to be the whole PATH: a machine that lacks others. */
 export function onlyTools(folder: string, more: readonly string[]): string {

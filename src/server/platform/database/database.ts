@@ -54,9 +54,9 @@ export class Database {
     }
   }
 
-  /** As `transaction`; small works of many callers share a commit: see `JointCommits`. */
-  together<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
-    return this.#joint.transaction(work);
+  /** As `transaction`; small works of many callers share a commit, those of one `row` also on PostgreSQL: see `JointCommits`. */
+  together<T>(work: (tx: Tx) => Promise<T>, row?: string): Promise<T> {
+    return this.#joint.transaction(work, row);
   }
 
   /** How long the transaction has waited that waits longest for its turn: on SQLite for those before it, else for a connection. */

@@ -58,6 +58,23 @@ describeOnBothDatabases('works that share commits', (open, kind) => {
     expect(transactions).toBe(kind === 'sqlite' ? 1 : 4);
   });
 
+  it('share one commit on every database when they name the row that they lock', async () => {
+    const { database, together } = await openTable();
+    let transactions = 0;
+    const transaction = database.transaction.bind(database);
+    database.transaction = (work) => {
+      transactions += 1;
+      return transaction(work);
+    };
+    const add = (row: string) =>
+      together.transaction((tx) => tx.run('INSERT INTO said (word) VALUES (?)', [row]), row);
+    await Promise.all(['a', 'b', 'a', 'b', 'a'].map(add));
+    // Those of another row are not held up.
+    expect(transactions).toBe(kind === 'sqlite' ? 1 : 2);
+    await add('a');
+    expect(transactions).toBe(kind === 'sqlite' ? 2 : 3);
+  });
+
   it('go on after the database was closed: each is refused', async () => {
     const opened = await openTable();
     await opened.database.close();

@@ -1,3 +1,4 @@
+import { FleetError } from '../../../core/kernel/index.js';
 import type { Engine } from './engine.js';
 import type { Tx } from './sql.js';
 
@@ -14,32 +15,51 @@ interface Waiting {
   readonly sinceMs: number;
   readonly run: (tx: Tx) => Promise<void>;
   readonly done: () => void;
+  readonly failed: (error: unknown) => void;
   readonly alone: () => Promise<void>;
 }
+
+/** Works that share commits. */
+interface Line {
+  waiting: Waiting[];
+  isBusy: boolean;
+}
+
+/** Where all works wait that share commits by the process. */
+const ONE_LINE = '';
 
 /**
  * Small works of many callers in shared transactions: on SQLite each commit waits for the disk with the whole
  * process behind it, and the answers of ten thousand nodes would be ten thousand such waits. Works run one
  * after another, each seeing what those before it wrote, and every caller hears only after the commit. When
  * one of them throws, all is rolled back and each is run again in a transaction of its own; so a work must
- * have no effect outside `tx`, as in `Database.transaction`. On PostgreSQL, where transactions run side by side
- * and share commits by themselves, each has its own.
+ * have no effect outside `tx`, as in `Database.transaction`.
+ *
+ * On PostgreSQL transactions run side by side and share commits by themselves; but those that lock one row wait for
+ * each other, a connection each, and some hundred nodes that ask at once would take all connections there are. Whoever
+ * names that row shares a transaction with the others that name it; who names none has a transaction of its own.
  */
 export class JointCommits {
   readonly #database: Transactions;
-  #waiting: Waiting[] = [];
-  #isBusy = false;
+  readonly #lines = new Map<string, Line>();
 
   constructor(database: Transactions) {
     this.#database = database;
   }
 
-  /** As `Database.transaction`. In the order of the calls, as long as nothing throws. */
-  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
-    if (this.#database.kind === 'postgres') return this.#database.transaction(work);
+  /**
+   * As `Database.transaction`. Of one line in the order of the calls, as long as nothing throws. `row` is what the
+   * work will lock, by any name.
+   */
+  transaction<T>(work: (tx: Tx) => Promise<T>, row?: string): Promise<T> {
+    const isPostgres = this.#database.kind === 'postgres';
+    if (isPostgres && row === undefined) return this.#database.transaction(work);
+    const name = isPostgres && row !== undefined ? row : ONE_LINE;
+    const line = this.#lines.get(name) ?? { waiting: [], isBusy: false };
+    this.#lines.set(name, line);
     return new Promise<T>((resolve, reject) => {
       let result: T;
-      this.#waiting.push({
+      line.waiting.push({
         sinceMs: performance.now(),
         run: async (tx) => {
           result = await work(tx);
@@ -47,28 +67,31 @@ export class JointCommits {
         done: () => {
           resolve(result);
         },
+        failed: reject,
         alone: () => this.#database.transaction(work).then(resolve, reject),
       });
-      if (!this.#isBusy) void this.#drain();
+      if (!line.isBusy) void this.#drain(name, line);
     });
   }
 
   /** Since when the oldest work waits; null when none does. */
   oldestMs(): number | null {
-    return this.#waiting[0]?.sinceMs ?? null;
+    const since = [...this.#lines.values()].flatMap(({ waiting }) => waiting[0]?.sinceMs ?? []);
+    return since.length === 0 ? null : Math.min(...since);
   }
 
   /** Never rejects. */
-  async #drain(): Promise<void> {
-    this.#isBusy = true;
-    while (this.#waiting.length > 0) {
+  async #drain(name: string, line: Line): Promise<void> {
+    line.isBusy = true;
+    while (line.waiting.length > 0) {
       // What came in the same turn of the event loop goes together.
       await new Promise((resolve) => setImmediate(resolve));
-      const group = this.#waiting.slice(0, WORKS_PER_COMMIT_MAX);
-      this.#waiting = this.#waiting.slice(WORKS_PER_COMMIT_MAX);
+      const group = line.waiting.slice(0, WORKS_PER_COMMIT_MAX);
+      line.waiting = line.waiting.slice(WORKS_PER_COMMIT_MAX);
       await this.#commit(group);
     }
-    this.#isBusy = false;
+    line.isBusy = false;
+    this.#lines.delete(name);
   }
 
   async #commit(group: readonly Waiting[]): Promise<void> {
@@ -81,8 +104,13 @@ export class JointCommits {
       await this.#database.transaction(async (tx) => {
         for (const { run } of group) await run(tx);
       });
-    } catch {
-      for (const { alone } of group) await alone();
+    } catch (error) {
+      // Where the database itself is away, each alone would wait as long as all of them did.
+      const isAway = error instanceof FleetError && error.code === 'unavailable';
+      for (const { alone, failed } of group) {
+        if (isAway) failed(error);
+        else await alone();
+      }
       return;
     }
     for (const { done } of group) done();
