@@ -34,10 +34,13 @@ const Env = z.object({
     .max(2_000)
     .default('topology.kubernetes.io/zone=zone,topology.kubernetes.io/region=region'),
   BELLWETHER_POD_NAME: z.string().min(1).max(253).optional(),
+  /** Not given: no port at all. */
+  BELLWETHER_HEALTH_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   BELLWETHER_LOG_LEVEL: z.enum(['info', 'warning']).default('info'),
   BELLWETHER_IMAGE_GRACE_SECONDS: Seconds.default(30),
   BELLWETHER_SYNC_DEADLINE_SECONDS: Seconds.default(1_800),
   BELLWETHER_ORPHAN_GRACE_SECONDS: Seconds.default(60),
+  BELLWETHER_MANY_GONE_SECONDS: Seconds.default(3_600),
   BELLWETHER_LOOK_SECONDS: Seconds.default(2),
   BELLWETHER_DEPLOYMENT: z
     .string()
@@ -77,10 +80,14 @@ export interface OperatorConfig {
   readonly allowPlaintext: boolean;
   readonly labelRules: readonly LabelRule[];
   readonly podName: string;
+  /** Where probes are answered; null: nowhere. */
+  readonly healthPort: number | null;
   readonly logLevel: 'info' | 'warning';
   readonly imageGraceMs: number;
   readonly syncDeadlineMs: number;
   readonly orphanGraceMs: number;
+  /** The same, where most of the workloads seem to be gone at once. */
+  readonly manyGoneMs: number;
   readonly lookMs: number;
   /** Of the operator itself, which `--decommission` stops first; null: somebody else did. */
   readonly deployment: DeploymentName | null;
@@ -140,10 +147,12 @@ export async function readOperatorConfig(
     allowPlaintext: given.BELLWETHER_ALLOW_PLAINTEXT === 'true',
     labelRules,
     podName: given.BELLWETHER_POD_NAME ?? hostname(),
+    healthPort: given.BELLWETHER_HEALTH_PORT ?? null,
     logLevel: given.BELLWETHER_LOG_LEVEL,
     imageGraceMs: given.BELLWETHER_IMAGE_GRACE_SECONDS * 1_000,
     syncDeadlineMs: given.BELLWETHER_SYNC_DEADLINE_SECONDS * 1_000,
     orphanGraceMs: given.BELLWETHER_ORPHAN_GRACE_SECONDS * 1_000,
+    manyGoneMs: given.BELLWETHER_MANY_GONE_SECONDS * 1_000,
     lookMs: given.BELLWETHER_LOOK_SECONDS * 1_000,
     deployment: deploymentIn(given.BELLWETHER_DEPLOYMENT),
     decommissionMs: given.BELLWETHER_DECOMMISSION_SECONDS * 1_000,

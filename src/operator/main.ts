@@ -3,7 +3,8 @@ import { FleetError } from '../core/kernel/index.js';
 import { makeLog } from '../agent/parts/index.js';
 import { checkSurroundings } from './check.js';
 import { readOperatorConfig, type OperatorConfig } from './config.js';
-import { openSurroundings, runOperator } from './operator.js';
+import { runOperator } from './operator.js';
+import { openSurroundings } from './surroundings.js';
 import { takeOut } from './take-out.js';
 
 /** Wrong configuration: no use in starting it again as it is (sysexits: EX_CONFIG). */

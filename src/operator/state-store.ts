@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { FleetError } from '../core/kernel/index.js';
 import { UpdateState } from '../core/update/index.js';
-import { keyOf, type WorkloadName } from '../core/workload/index.js';
+import { keyOf, nameIn, type WorkloadName } from '../core/workload/index.js';
 import { isStatus } from './kube/client.js';
 import type { Cluster, Stored } from './kube/cluster.js';
 import { markOf } from './names.js';
@@ -26,6 +26,22 @@ export const NodeState = z.object({
 });
 export type NodeState = z.infer<typeof NodeState>;
 
+const PART = { 'bellwether.dev/part': 'state' };
+const nameFor = (of: WorkloadName): string => `bellwether-state-${markOf(of)}`;
+
+/** Every workload that was ever given a node here and not taken out again, also of operators before. Throws KubeError. */
+export async function workloadsKept(
+  cluster: Cluster,
+  namespace: string,
+): Promise<readonly WorkloadName[]> {
+  const all = await cluster.allStored('configmaps', namespace, 'bellwether.dev/part=state');
+  return all.flatMap(({ metadata, data }) => {
+    const of = nameIn(data['workload'] ?? '');
+    // Written by another hand: not one of ours.
+    return of !== null && metadata.name === nameFor(of) ? [of] : [];
+  });
+}
+
 /** The state of one workload in a ConfigMap. A write that meets one of another operator fails. */
 export class StateStore {
   readonly #cluster: Cluster;
@@ -35,8 +51,16 @@ export class StateStore {
 
   constructor(cluster: Cluster, namespace: string, of: WorkloadName) {
     this.#cluster = cluster;
-    this.#at = { namespace, name: `bellwether-state-${markOf(of)}` };
+    this.#at = { namespace, name: nameFor(of) };
     this.#key = keyOf(of);
+  }
+
+  /** Says that the workload has a node, before the manager knows of one: so that it is found when nobody looked on. */
+  async claim(): Promise<void> {
+    const { namespace, name } = this.#at;
+    if ((await this.#cluster.stored('configmaps', namespace, name)) !== null) return;
+    const given = { data: { workload: this.#key }, labels: PART };
+    await this.#cluster.store('configmaps', this.#at, given, null);
   }
 
   /** Null when there is none yet. Throws `upgrade_state_invalid` when it was damaged by hand. */
@@ -55,7 +79,7 @@ export class StateStore {
   /** Durable when it resolves. Throws `conflict` when somebody else wrote meanwhile. */
   async write(state: NodeState): Promise<void> {
     const data = { workload: this.#key, state: JSON.stringify(state) };
-    const given = { data, labels: { 'bellwether.dev/part': 'state' } };
+    const given = { data, labels: PART };
     try {
       this.#stored = await this.#cluster.store('configmaps', this.#at, given, this.#stored);
     } catch (error) {

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { FleetError } from '../core/kernel/index.js';
-import { keyOf, readOptIn, WORKLOAD_KINDS } from '../core/workload/index.js';
+import { keyOf, readOptIn, WORKLOAD_KINDS, type WorkloadName } from '../core/workload/index.js';
 import type { DeploymentName } from './config.js';
 import { isStatus } from './kube/client.js';
 import { Leader, type LeaseTimes } from './kube/leader.js';
 import { LEASE_NAME } from './operator.js';
-import { WorkloadNode, type Surroundings } from './workload-node.js';
+import { workloadsKept } from './state-store.js';
+import { removeNode, type Surroundings } from './workload-node.js';
 
 export interface TakingOut {
   /** The Deployment of the operator, which is scaled to none first. */
@@ -56,26 +57,38 @@ export async function takeOut(around: Surroundings, taking: TakingOut): Promise<
 }
 
 async function removeAll(around: Surroundings, mayGoOn: () => boolean): Promise<number> {
-  const { cluster, config, log } = around;
   let [removed, failed] = [0, 0];
-  for (const kind of WORKLOAD_KINDS) {
-    const { items } = await cluster.workloads(kind, config.watchNamespace);
-    for (const view of items) {
-      const optIn = readOptIn(view, config.mode);
-      if (optIn?.ok !== true) continue;
-      try {
-        if (!mayGoOn()) throw new FleetError('unavailable', 'the time is up');
-        await new WorkloadNode(around, view, optIn.value).remove();
-        removed += 1;
-      } catch (error) {
-        failed += 1;
-        log('a node stays in the manager', { workload: keyOf(view), error: String(error) });
-      }
+  for (const of of await allWithNodes(around)) {
+    try {
+      if (!mayGoOn()) throw new FleetError('unavailable', 'the time is up');
+      if (await removeNode(around, of)) removed += 1;
+    } catch (error) {
+      failed += 1;
+      around.log('a node stays in the manager', { workload: keyOf(of), error: String(error) });
     }
   }
   if (failed === 0) return removed;
   const message = `${failed} of ${failed + removed} nodes could not be taken out`;
   throw new FleetError('unavailable', message, { kind: 'operational' });
+}
+
+/** Those that an operator ever enrolled and, in case what it kept was lost in part, those that take part now. */
+async function allWithNodes({ cluster, config, log }: Surroundings): Promise<WorkloadName[]> {
+  const all = new Map<string, WorkloadName>();
+  const kept = await workloadsKept(cluster, config.namespace).catch((error: unknown) => {
+    // The rights of a chart from before this was looked for.
+    if (!isStatus(error, 403)) throw error;
+    log('nodes that were left behind cannot be looked for', { error: String(error) });
+    return [];
+  });
+  for (const of of kept) all.set(keyOf(of), of);
+  for (const kind of WORKLOAD_KINDS) {
+    const { items } = await cluster.workloads(kind, config.watchNamespace);
+    for (const view of items) {
+      if (readOptIn(view, config.mode) !== null) all.set(keyOf(view), view);
+    }
+  }
+  return [...all.values()];
 }
 
 /** One that is gone already has no pods either. */

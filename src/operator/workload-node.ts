@@ -52,6 +52,28 @@ export interface Surroundings {
   readonly log: Log;
 }
 
+const credentialsOf = (
+  { cluster, config, reach, token }: Surroundings,
+  of: WorkloadName,
+): Credentials => {
+  const { namespace, clusterName, manager } = config;
+  return new Credentials({ cluster, namespace, clusterName, manager, reach, token }, of);
+};
+
+/**
+ * Takes the node of a workload out of the manager, and away what was kept of it here; whether there was one.
+ * Idempotent. Nobody may look after it meanwhile. Throws `unavailable`, KubeError.
+ */
+export async function removeNode(around: Surroundings, of: WorkloadName): Promise<boolean> {
+  const credentials = credentialsOf(around, of);
+  const identity = await credentials.find();
+  if (identity !== null) await decommission(around, identity);
+  await credentials.forget();
+  // Last: what is cut short before is found again by it.
+  await new StateStore(around.cluster, around.config.namespace, of).forget();
+  return identity !== null;
+}
+
 /** One workload as a node: an identity, a link, an updater. */
 export class WorkloadNode {
   readonly #around: Surroundings;
@@ -65,6 +87,7 @@ export class WorkloadNode {
   #updater: WorkloadUpdater | null = null;
   #link: Link | null = null;
   #spool: Spool | null = null;
+  #isLinked = false;
   #onConflict: () => void = () => undefined;
 
   constructor(around: Surroundings, view: WorkloadView, optIn: OptIn) {
@@ -74,17 +97,7 @@ export class WorkloadNode {
     this.#view = view;
     this.#optIn = optIn;
     this.#store = new StateStore(cluster, config.namespace, this.#of);
-    this.#credentials = new Credentials(
-      {
-        cluster,
-        namespace: config.namespace,
-        clusterName: config.clusterName,
-        manager: config.manager,
-        reach: around.reach,
-        token: around.token,
-      },
-      this.#of,
-    );
+    this.#credentials = credentialsOf(around, this.#of);
   }
 
   /** Enrolls it if need be, takes up where an earlier operator left off, opens the link. */
@@ -92,6 +105,7 @@ export class WorkloadNode {
     this.#onConflict = onConflict;
     const { config, log, clock } = this.#around;
     await this.#lookAround();
+    await this.#store.claim();
     const name = nodeNameOf(config.clusterName, this.#of);
     const identity = await this.#credentials.enrolled(name, this.#host());
     const folder = join(config.dataDir, markOf(this.#of), 'spool');
@@ -132,10 +146,16 @@ export class WorkloadNode {
         updater.indexNews(product);
       },
       onState: (state) => {
+        this.#isLinked = state === 'connected';
         if (state === 'connected') this.#tell(updater.hear({ type: 'linked' }));
       },
     });
     this.#link.start();
+  }
+
+  /** The manager hears it now. */
+  get isLinked(): boolean {
+    return this.#isLinked;
   }
 
   /** The workload as it is seen now; null: it is gone, or takes no part any more. */
@@ -160,19 +180,19 @@ export class WorkloadNode {
     return spool.backlog === 0;
   }
 
+  /** Idempotent. */
   async stop(): Promise<void> {
-    await this.#link?.stop('restart');
-    await this.#updater?.stop();
-    await this.#spool?.close();
+    const [link, updater, spool] = [this.#link, this.#updater, this.#spool];
+    [this.#link, this.#updater, this.#spool] = [null, null, null];
+    await link?.stop('restart');
+    await updater?.stop();
+    await spool?.close();
   }
 
   /** Takes it away for good: from the manager, and what was kept of it here. Idempotent. */
   async remove(): Promise<void> {
     await this.stop();
-    const identity = await this.#credentials.find();
-    if (identity !== null) await decommission(this.#around, identity);
-    await this.#credentials.forget();
-    await this.#store.forget();
+    await removeNode(this.#around, this.#of);
   }
 
   /** What can be known without is left out while the API server is away. */

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { openSurroundings } from '../../src/operator/operator.js';
+import { openSurroundings } from '../../src/operator/surroundings.js';
 import { checkSurroundings } from '../../src/operator/check.js';
 import { takeOut } from '../../src/operator/take-out.js';
 import { eventually } from '../support/fleet.js';

@@ -10,6 +10,7 @@ export { helmCommand } from './helm-command.js';
 export { helmValues, type HelmValue } from './helm-values.js';
 export { isPinned, pinnedImage, readImage, type ImageRef } from './image-ref.js';
 export { leaseStep, mayLead, type LeaseMemory, type LeaseStep, type LeaseView } from './lease.js';
+export { FEW, keptForMs, type LeavingTimes } from './leaving.js';
 export { ANNOTATIONS, MODES, obstacleTo, readOptIn, type Mode, type OptIn } from './opt-in.js';
 export { imagePatch, type ImageChange } from './patch.js';
 export {
@@ -26,6 +27,7 @@ export {
 export { archOf, readLabelRules, SEVERAL, topologyOf, type LabelRule } from './topology.js';
 export {
   keyOf,
+  nameIn,
   WORKLOAD_KINDS,
   type PodView,
   type WorkloadKind,

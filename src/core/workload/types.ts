@@ -11,6 +11,13 @@ export interface WorkloadName {
 export const keyOf = ({ kind, namespace, name }: WorkloadName): string =>
   `${namespace}/${kind.toLowerCase()}/${name}`;
 
+/** Back from `keyOf`; null for what is no such key. */
+export function nameIn(key: string): WorkloadName | null {
+  const [, namespace = '', word = '', name = ''] = /^([^/]+)\/([a-z]+)\/([^/]+)$/.exec(key) ?? [];
+  const kind = WORKLOAD_KINDS.find((one) => one.toLowerCase() === word);
+  return kind === undefined ? null : { kind, namespace, name };
+}
+
 /** A container of a pod template, as far as it matters here. */
 export interface ContainerView {
   readonly name: string;

@@ -17,6 +17,7 @@ export const PLURAL = {
 const PAGE = 500;
 /** More pods than this of one workload are not looked at: the counters of its status still count. */
 const PODS_MAX = 5_000;
+const STORED_MAX = 10_000;
 const Machine = z.object({ metadata: Meta.pick({ name: true, labels: true }) });
 const Stored = z.object({ metadata: Meta, data: z.record(z.string(), z.string()).default({}) });
 export type Stored = z.infer<typeof Stored>;
@@ -113,6 +114,13 @@ export class Cluster {
       if (isStatus(error, 404)) return null;
       throw error;
     }
+  }
+
+  /** All of a kind that carry a label. */
+  async allStored(kind: StoreKind, namespace: string, label: string): Promise<readonly Stored[]> {
+    const path = `/api/v1/namespaces/${namespace}/${kind}`;
+    const { items } = await this.#all(path, { labelSelector: label }, STORED_MAX);
+    return items.flatMap((item) => Stored.safeParse(item).data ?? []);
   }
 
   /**

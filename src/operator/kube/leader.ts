@@ -13,6 +13,9 @@ export interface LeaseTimes {
 }
 export const LEASE_TIMES: LeaseTimes = { durationMs: 15_000, marginMs: 5_000, retryMs: 2_000 };
 
+/** It is asked every few seconds; a slow answer or two are no absence. */
+const REACHED_MS = 30_000;
+
 const Lease = z.object({
   metadata: z.object({ resourceVersion: z.string() }),
   spec: z
@@ -35,6 +38,8 @@ export interface LeaderOptions {
   readonly clock: { now(): number; monotonicMs(): number };
   readonly log: Log;
   readonly times?: LeaseTimes | undefined;
+  /** Told at each turn of its loop. */
+  readonly onTurn?: () => void;
 }
 
 /** Leader of the operators of one name, by a Lease. Writes are compared by version: one of two wins. */
@@ -44,12 +49,19 @@ export class Leader {
   readonly #stopping = new AbortController();
   #memory: LeaseMemory | null = null;
   #renewedAtMs: number | null = null;
+  #reachedAtMs: number | null = null;
   #isLeading = false;
   #loop: Promise<void> = Promise.resolve();
 
   constructor(options: LeaderOptions) {
     this.#options = options;
     this.#times = options.times ?? LEASE_TIMES;
+  }
+
+  /** The API server answered not long ago. */
+  get isReached(): boolean {
+    const at = this.#reachedAtMs;
+    return at !== null && this.#options.clock.monotonicMs() - at < REACHED_MS;
   }
 
   /** Looked at before every change of the cluster. */
@@ -73,8 +85,10 @@ export class Leader {
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
+      this.#options.onTurn?.();
       try {
         await this.#once();
+        this.#reachedAtMs = this.#options.clock.monotonicMs();
       } catch (error) {
         this.#options.log('the lease cannot be kept', { error: String(error) });
       }

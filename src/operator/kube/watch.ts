@@ -10,6 +10,8 @@ const BACKOFF_MS_MIN = 500;
 const BACKOFF_MS_MAX = 30_000;
 /** A watch that says nothing, not even a bookmark, for so long is taken for dead. */
 const WATCH_SECONDS = 300;
+/** A list of many pages and a watch that says nothing come to their end in this time, also with a pause after. */
+const TURN_MS = 900_000;
 
 const Told = z.object({ type: z.string(), object: z.unknown() });
 const Bookmark = z.object({ metadata: z.object({ resourceVersion: z.string() }) });
@@ -21,6 +23,8 @@ export interface WatchOptions {
   readonly namespace: string | null;
   readonly onChange: (kind: WorkloadKind, all: ReadonlyMap<string, WorkloadView>) => void;
   readonly log: Log;
+  /** Told as it goes on; within what time it will be again, while it goes on. */
+  readonly onTurn?: (withinMs: number) => void;
   /** For specs. */
   readonly backoffMs?: number;
 }
@@ -55,6 +59,7 @@ export class WorkloadWatch {
     let version: string | null = null;
     let waitMs = first;
     while (!signal.aborted) {
+      this.#options.onTurn?.(TURN_MS);
       try {
         version ??= await this.#list();
         version = await this.#watch(version);
@@ -101,7 +106,8 @@ export class WorkloadWatch {
 
   /** The version that is known now. */
   #take(line: unknown): string | null {
-    const { kind, onChange } = this.#options;
+    const { kind, onChange, onTurn } = this.#options;
+    onTurn?.(TURN_MS);
     const told = Told.safeParse(line);
     if (!told.success) throw new KubeError(0, 'Unreadable', 'a watch told what cannot be read');
     const { type, object } = told.data;

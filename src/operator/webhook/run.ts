@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { FleetError } from '../../core/kernel/index.js';
 import { ANNOTATIONS, keyOf } from '../../core/workload/index.js';
 import type { Log } from '../../agent/parts/index.js';
-import { openSurroundings } from '../operator.js';
+import { openSurroundings } from '../surroundings.js';
 import { RefusalBox } from '../refusal-box.js';
 import type { Surroundings } from '../workload-node.js';
 import { Callers } from './callers.js';

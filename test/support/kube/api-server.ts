@@ -43,6 +43,8 @@ export class KubeApiServer {
   readonly seen: Seen[] = [];
   /** Answers in the server's place: a status, or `hang up`. Null: it answers itself. */
   trouble: (seen: Seen) => StatusError | 'hang up' | null = () => null;
+  /** What lists tell of what is there: an API server that is restored, or wrong, may tell less. */
+  listed: (object: KubeObject) => boolean = () => true;
   readonly #server: Server;
   readonly #watches = new Set<ServerResponse>();
   #port = 0;
@@ -190,7 +192,7 @@ export class KubeApiServer {
 
   #list({ of, namespace }: Target, query: URLSearchParams): Fields {
     const filter = filterOf(query);
-    const all = this.objects.list(of.plural, namespace).filter(filter);
+    const all = this.objects.list(of.plural, namespace).filter(filter).filter(this.listed);
     const { version } = this.objects;
     const [from, ofVersion] = (query.get('continue') ?? `0.${version}`).split('.').map(Number) as [
       number,
