@@ -231,6 +231,71 @@ describe('the policy of the operator', () => {
   });
 });
 
+describe('the ServiceMonitor of the Prometheus operator', () => {
+  it('leads to the one service that has the port, of this release', () => {
+    const all = manifestsOf({ chart: 'bellwether', name: 'everything' });
+    const monitors = all.filter(({ kind }) => kind === 'ServiceMonitor');
+    expect(monitors).toMatchObject([
+      {
+        apiVersion: 'monitoring.coreos.com/v1',
+        metadata: { namespace: 'monitoring', labels: { release: 'prometheus' } },
+        spec: {
+          namespaceSelector: { matchNames: ['bellwether'] },
+          endpoints: [{ port: 'metrics', path: '/metrics', scheme: 'http', interval: '1m' }],
+        },
+      },
+    ]);
+    const { selector } = monitors[0]?.['spec'] as {
+      selector: { matchLabels: Record<string, string> };
+    };
+    const chosen = all.filter(
+      ({ kind, metadata }) =>
+        kind === 'Service' && covers(metadata.labels ?? {}, selector.matchLabels),
+    );
+    expect(chosen).toHaveLength(1);
+    const { ports } = chosen[0]?.['spec'] as { ports: { name: string }[] };
+    expect(ports.map(({ name }) => name)).toContain('metrics');
+  });
+
+  it('is not made unless it is asked for, and then takes the place of annotations', () => {
+    for (const name of ['default', 'production'] as const) {
+      const text = JSON.stringify(manifestsOf({ chart: 'bellwether', name }));
+      expect(text).not.toContain('ServiceMonitor');
+    }
+    const asked = JSON.stringify(manifestsOf({ chart: 'bellwether', name: 'everything' }));
+    expect(asked).not.toContain('prometheus.io/scrape');
+    const production = JSON.stringify(manifestsOf({ chart: 'bellwether', name: 'production' }));
+    expect(production).toContain('prometheus.io/scrape');
+  });
+});
+
+describe('the probes of the operator', () => {
+  const operatorOf = (name: string) =>
+    manifestsOf({ chart: 'bellwether-agent', name }).find(
+      ({ kind, metadata }) =>
+        kind === 'Deployment' && metadata.labels?.['app.kubernetes.io/component'] === 'operator',
+    );
+
+  it('ask the port that it is told to open, and nobody else is told to', () => {
+    for (const [name, port] of [
+      ['default', 8080],
+      ['everything', 9080],
+    ] as const) {
+      const text = JSON.stringify(operatorOf(name));
+      expect(text).toContain(`{"name":"BELLWETHER_HEALTH_PORT","value":"${port}"}`);
+      expect(text).toContain(`{"name":"health","containerPort":${port},"protocol":"TCP"}`);
+      expect(text).toContain('"livenessProbe":{"httpGet":{"path":"/healthz","port":"health"}');
+      expect(text).toContain('"readinessProbe":{"httpGet":{"path":"/readyz","port":"health"}');
+    }
+    const all = JSON.stringify(manifestsOf({ chart: 'bellwether-agent', name: 'production' }));
+    expect(all.split('BELLWETHER_HEALTH_PORT')).toHaveLength(2);
+  });
+
+  it('go with the port', () => {
+    expect(JSON.stringify(operatorOf('gitops-patches'))).not.toMatch(/health|Probe/i);
+  });
+});
+
 describe('the Route of OpenShift', () => {
   it('has the shape that its reference gives', () => {
     const routes = manifestsOf({ chart: 'bellwether', name: 'openshift' }).filter(

@@ -48,6 +48,7 @@ export const REFUSED: readonly Refused[] = [
   agent('imagePullSecret.create=true', /registry/),
   agent('modee=signal', /modee/),
   agent('manager.address=https://bellwether.example', /address/),
+  manager('metrics.serviceMonitor.interval=often', /interval/),
   // Several together.
   agent('manager.url=', /manager\.url is needed/),
   agent('manager.url=http://bellwether.example', /must be https/),
@@ -88,4 +89,5 @@ export const REFUSED: readonly Refused[] = [
     ['openshift.route.enabled=true', 'openshift.route.termination=reencrypt'],
     /has to speak TLS/,
   ),
+  manager('metrics.serviceMonitor.enabled=true', /needs metrics\.enabled/),
 ];

@@ -80,6 +80,9 @@ app.kubernetes.io/part-of: bellwether
 {{- if and .Values.s3.bucket (not .Values.s3.endpoint) -}}
 {{- fail "\n\ns3.endpoint is needed with s3.bucket: scheme, host and port of the store" -}}
 {{- end -}}
+{{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.enabled) -}}
+{{- fail "\n\nmetrics.serviceMonitor.enabled needs metrics.enabled: there is no port to ask otherwise" -}}
+{{- end -}}
 {{- $seconds := div (add (int64 .Values.drainMs) 999) 1000 -}}
 {{- if lt (int64 .Values.terminationGracePeriodSeconds) (add $seconds 10) -}}
 {{- fail (printf "\n\nterminationGracePeriodSeconds has to be %d at least: drainMs and 10 s for answers" (add $seconds 10)) -}}
