@@ -18,6 +18,7 @@ import { CreateIdempotency1763712910000 } from './1763712910000-create-idempoten
 import { CreateClusterTokens1763712935000 } from './1763712935000-create-cluster-tokens.js';
 import { CreateManagers1763713100000 } from './1763713100000-create-managers.js';
 import { CreatePlans1763713250000 } from './1763713250000-create-plans.js';
+import { CreateAdmissionRefusals1763713300000 } from './1763713300000-create-admission-refusals.js';
 
 /** Every migration, oldest first. The same classes run on SQLite and PostgreSQL. */
 export const MIGRATIONS = [
@@ -41,4 +42,5 @@ export const MIGRATIONS = [
   CreateClusterTokens1763712935000,
   CreateManagers1763713100000,
   CreatePlans1763713250000,
+  CreateAdmissionRefusals1763713300000,
 ];

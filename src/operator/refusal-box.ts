@@ -19,6 +19,8 @@ export const Refused = z.object({
   image: Text(512),
   code: z.string().max(64),
   message: Text(1_000),
+  /** `warn`: it was told, and let in all the same. */
+  mode: z.enum(['refuse', 'warn']).default('refuse'),
   count: z.int().min(1),
   first_at: z.iso.datetime(),
   last_at: z.iso.datetime(),
@@ -27,7 +29,7 @@ export type Refused = z.infer<typeof Refused>;
 const Waiting = z.array(Refused).max(WAITING_MAX);
 
 const sameAs = (a: Refused, b: Refused): boolean =>
-  a.workload === b.workload && a.image === b.image && a.code === b.code;
+  a.workload === b.workload && a.image === b.image && a.code === b.code && a.mode === b.mode;
 
 /**
  * What the webhook refused, on its way to the operator that leads, which alone has links to the manager: a

@@ -84,6 +84,7 @@ const eventOf = (refused: Refused): OutboxEvent => ({
     pod: refused.pod,
     container: refused.container,
     image: refused.image,
+    mode: refused.mode,
     count: refused.count,
     first_at: refused.first_at,
   },

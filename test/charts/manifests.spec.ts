@@ -161,7 +161,8 @@ describe.each(CASES)('the objects of $chart, $name', (one: Case) => {
         | undefined;
       const selector =
         spec?.podSelector?.matchLabels ?? spec?.selector?.matchLabels ?? spec?.selector;
-      if (selector === undefined) continue;
+      // Of a ServiceMonitor: services, not pods.
+      if (selector === undefined || each.kind === 'ServiceMonitor') continue;
       const selected = pods.filter(({ labels }) => covers(labels, selector));
       expect([each.kind, each.metadata.name, selected.length > 0]).toEqual([
         each.kind,
@@ -249,8 +250,7 @@ describe('the ServiceMonitor of the Prometheus operator', () => {
       selector: { matchLabels: Record<string, string> };
     };
     const chosen = all.filter(
-      ({ kind, metadata }) =>
-        kind === 'Service' && covers(metadata.labels ?? {}, selector.matchLabels),
+      ({ kind, metadata }) => kind === 'Service' && covers(metadata.labels, selector.matchLabels),
     );
     expect(chosen).toHaveLength(1);
     const { ports } = chosen[0]?.['spec'] as { ports: { name: string }[] };
@@ -273,7 +273,7 @@ describe('the probes of the operator', () => {
   const operatorOf = (name: string) =>
     manifestsOf({ chart: 'bellwether-agent', name }).find(
       ({ kind, metadata }) =>
-        kind === 'Deployment' && metadata.labels?.['app.kubernetes.io/component'] === 'operator',
+        kind === 'Deployment' && metadata.labels['app.kubernetes.io/component'] === 'operator',
     );
 
   it('ask the port that it is told to open, and nobody else is told to', () => {

@@ -1,4 +1,6 @@
-import type { Rule } from '../support/kube/api-server.js';
+import type { KubeApiServer } from '../support/kube/api-server.js';
+import { RESOURCES } from '../support/kube/objects.js';
+import type { Rule } from '../support/kube/rights.js';
 import { manifestsOf, type Manifest } from './cases.js';
 
 interface PolicyRule {
@@ -53,5 +55,19 @@ export const singly = (rules: readonly Rule[]): string[] =>
       rules.flatMap(({ verbs, resources }) =>
         resources.flatMap((resource) => verbs.map((verb) => `${verb} ${resource}`)),
       ),
+    ),
+  ].sort();
+
+/** What somebody asked of the API server, as rights. What was refused is among it: nobody may ask for more than they have. */
+export const rightsUsed = ({ seen }: Pick<KubeApiServer, 'seen'>, name: string): string[] =>
+  [
+    ...new Set(
+      seen
+        .filter(({ user }) => user === name)
+        .map(({ verb, plural, path }) => {
+          const group = RESOURCES.find((one) => one.plural === plural)?.group ?? '';
+          const full = group === '' ? plural : `${plural}.${group}`;
+          return `${verb} ${full}${path.includes('/scale') ? '/scale' : ''}`;
+        }),
     ),
   ].sort();

@@ -100,7 +100,12 @@ describe('the admission webhook of a cluster', { timeout: 3 * WAIT_MS }, () => {
     expect(event).toMatchObject({
       category: 'security',
       severity: 'critical',
-      details: { error_code: 'upgrade_image_mutable', container: 'main', image: START_IMAGE },
+      details: {
+        error_code: 'upgrade_image_mutable',
+        container: 'main',
+        image: START_IMAGE,
+        mode: 'refuse',
+      },
     });
     const { body } = await manager.call('nodes.show', { params: { id: event?.node_id ?? '' } });
     expect(body).toMatchObject({ name: 'prod-1/shop/deployment/tagged' });
@@ -109,6 +114,18 @@ describe('the admission webhook of a cluster', { timeout: 3 * WAIT_MS }, () => {
       return Promise.resolve();
     }, WAIT_MS);
     expect(await told()).toHaveLength(1);
+    const { body: log } = await manager.call('audit.list', {
+      query: { action: 'admission.refused', target_id: event?.node_id ?? '' },
+    });
+    expect(log.items).toMatchObject([
+      {
+        actor_kind: 'node',
+        actor_id: event?.node_id,
+        actor_name: 'prod-1/shop/deployment/tagged',
+        outcome: 'refused',
+        details: { cluster: 'prod-1', error_code: 'upgrade_image_mutable', mode: 'refuse' },
+      },
+    ]);
   });
 
   it('keeps out what nobody published, until somebody does', async () => {

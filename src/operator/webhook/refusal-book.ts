@@ -19,6 +19,7 @@ interface Kind {
 
 export interface RefusalBookOptions {
   readonly box: RefusalBox;
+  readonly mode: Refused['mode'];
   readonly clock: { now(): number };
   readonly log: Log;
   readonly flushMs?: number | undefined;
@@ -71,7 +72,8 @@ export class RefusalBook {
     }
     const { waiting = null, toldAtMs = -Infinity } = kind ?? {};
     const first = { id: randomUUID(), workload: of, pod: pod.slice(0, 300), container };
-    const what = { image: image.slice(0, 512), code, message: message.slice(0, 1_000) };
+    const { mode } = this.#options;
+    const what = { image: image.slice(0, 512), code, message: message.slice(0, 1_000), mode };
     const counted =
       waiting === null
         ? { ...first, ...what, count: 1, first_at: at, last_at: at }

@@ -56,7 +56,7 @@ export async function runWebhook(options: WebhookOptions): Promise<RunningWebhoo
   const { owners, book, judge } = judgeOf(around, config, { log, backoffMs: times.backoffMs });
   const box = new RefusalBox(cluster, operator.namespace);
   const { flushMs, againMs } = times;
-  const refusals = new RefusalBook({ box, clock, log, flushMs, againMs });
+  const refusals = new RefusalBook({ box, mode: config.mode, clock, log, flushMs, againMs });
   const clientCaFile = config.clientCaFile;
   const server = new WebhookServer({
     host: config.host,

@@ -34,6 +34,7 @@ export const AUDIT_ACTIONS = [
   'node.revoke',
   'node.retire',
   'node.transfer',
+  'admission.refused',
   'release.publish',
   'release.announce',
   'release.promote',

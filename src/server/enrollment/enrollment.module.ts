@@ -1,8 +1,9 @@
 import { Module } from '@nestjs/common';
 import { AccessModule } from '../access/index.js';
 import { AuditModule } from '../audit/index.js';
-import { EventsModule } from '../events/index.js';
+import { EventsModule, Ingest } from '../events/index.js';
 import { FleetModule } from '../fleet/index.js';
+import { AdmissionRefusals } from './admission-refusals.js';
 import { EnrollmentController, EnrollmentTokensController } from './enrollment.controller.js';
 import { Enrollment } from './enrollment.js';
 import { ClusterEnrollment } from './cluster-enrollment.js';
@@ -18,6 +19,7 @@ import { EnrollmentRecords } from './records.js';
   imports: [AuditModule, AccessModule, EventsModule, FleetModule],
   controllers: [EnrollmentTokensController, ClusterTokensController, EnrollmentController],
   providers: [
+    AdmissionRefusals,
     ClusterEnrollment,
     ClusterTokens,
     Enrollment,
@@ -28,4 +30,8 @@ import { EnrollmentRecords } from './records.js';
   ],
   exports: [GoneNodes],
 })
-export class EnrollmentModule {}
+export class EnrollmentModule {
+  constructor(ingest: Ingest, refusals: AdmissionRefusals) {
+    ingest.addObserver(refusals);
+  }
+}
