@@ -2,7 +2,7 @@ import { FleetError } from '../core/kernel/index.js';
 import type { Job } from '../core/update/index.js';
 import { obstacleTo, type ImageChange, type WorkloadView } from '../core/workload/index.js';
 import { judgeStaged, type Channels } from '../agent/parts/index.js';
-import type { Swap } from './state-store.js';
+import type { NodeState, Swap } from './state-store.js';
 import { imageIn } from './translate.js';
 import type { WorkloadUpdaterOptions } from './workload-updater-options.js';
 
@@ -66,4 +66,32 @@ export async function putBack(
   const change = { container, image: from, version: null, previousImage: null, backTo };
   await options.applier(mode).apply(workload, { ...change, uid, resourceVersion });
   return true;
+}
+
+/**
+ * For GitOps, what another process wrote and nobody has brought into the cluster yet: its files may have gone with its pod.
+ * Throws what writing throws.
+ */
+export async function writeAgain(
+  options: WorkloadUpdaterOptions,
+  job: Job,
+  { swap, image }: Pick<NodeState, 'swap' | 'image'>,
+): Promise<void> {
+  const { optIn, applier, mayAct, fresh } = options;
+  if (optIn().mode !== 'gitops' || swap === null || !mayAct()) return;
+  const workload = await fresh();
+  if (workload === null || imageIn(workload, swap.container) !== swap.from) return;
+  await applier('gitops').apply(workload, changeTo(options, job, image, workload));
+}
+
+/** Whether a process before this one brought the job's image to where it belongs, by the image that is there now. */
+export function wasApplied(
+  { optIn }: WorkloadUpdaterOptions,
+  job: Job,
+  swap: Swap | null,
+  image: string,
+): boolean {
+  // For GitOps the file that was written is what was done, whoever brings it into the cluster, and when.
+  if (optIn().mode === 'gitops') return swap !== null && job.phase === 'probation';
+  return image === swap?.to;
 }

@@ -1,6 +1,7 @@
 import { mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isScalar, parseDocument, Scalar, stringify, type Document } from 'yaml';
+import type { Log } from '../agent/parts/index.js';
 import { FleetError } from '../core/kernel/index.js';
 import {
   ANNOTATIONS,
@@ -17,13 +18,24 @@ import { patchOf, type Applier } from './apply.js';
 import type { OperatorConfig } from './config.js';
 import { PLURAL } from './kube/cluster.js';
 
+/** The copy of the repository is looked at so often while something waits to get into it. */
+const LOOK_MS = 2_000;
 /** More than any file of values that people keep. */
 const FILE_BYTES_MAX = 1024 * 1024;
 
 export type GitopsOptions = OperatorConfig['gitops'] & {
   readonly clusterName: string;
   readonly clock: { now(): number };
+  /** Looked at before what was written is brought up to date. */
+  readonly mayAct: () => boolean;
+  readonly log: Log;
 };
+
+/** Written, and not in the repository yet. */
+interface Pending {
+  readonly of: WorkloadView;
+  readonly change: ImageChange;
+}
 
 interface Written {
   /** In the repository. */
@@ -40,6 +52,11 @@ interface Written {
  */
 export class GitopsApplier implements Applier {
   readonly #options: GitopsOptions;
+  /** By path and workload: several may share a file of values. */
+  readonly #pending = new Map<string, Map<string, Pending>>();
+  /** What stood in the repository when a path was looked at last. */
+  readonly #seen = new Map<string, string | null>();
+  #timer: NodeJS.Timeout | null = null;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: GitopsOptions) {
@@ -53,34 +70,107 @@ export class GitopsApplier implements Applier {
   }
 
   apply(of: WorkloadView, change: ImageChange): Promise<void> {
-    const done = this.#turn.then(() => this.#apply(of, change));
+    return this.#then(async () => {
+      const path = pathFor(of, this.#options.format);
+      const before = await this.#write(of, change);
+      if (this.#options.repositoryDir === undefined) return;
+      if (!this.#seen.has(path)) this.#seen.set(path, before);
+      const there = this.#pending.get(path) ?? new Map<string, Pending>();
+      this.#pending.set(path, there.set(keyOf(of), { of, change }));
+      this.#timer ??= setInterval(() => void this.#then(() => this.#look()), LOOK_MS).unref();
+    });
+  }
+
+  #then(work: () => Promise<void>): Promise<void> {
+    const done = this.#turn.then(work);
     this.#turn = done.catch(() => undefined);
     return done;
   }
 
-  async #apply(of: WorkloadView, change: ImageChange): Promise<void> {
+  /** Gives what stands in the repository. */
+  async #write(of: WorkloadView, change: ImageChange): Promise<string | null> {
     const { output, dir, clusterName, clock } = this.#options;
     const { path, before, after } = await this.#written(of, change);
-    if (output === 'file') return replace(join(dir, path), after);
+    if (output === 'file') {
+      await replace(join(dir, path), after);
+      return before;
+    }
     const patch = join(dir, of.namespace, `${PLURAL[of.kind]}-${of.name}.patch`);
     const diff = unifiedDiff({ path, before, after });
     // The repository says so already: a patch from before would undo it.
-    if (diff === '') return rm(patch, { force: true });
+    if (diff === '') {
+      await rm(patch, { force: true });
+      return before;
+    }
     const mail = mailOf(diff, {
       from: `bellwether-operator <operator@${clusterName.replace(/[^A-Za-z0-9-]/g, '-')}.invalid>`,
       at: new Date(clock.now()),
       subject: `${keyOf(of)}: ${change.version ?? `back to ${change.backTo ?? change.image}`}`,
       body: change.image,
     });
-    return replace(patch, mail);
+    await replace(patch, mail);
+    return before;
+  }
+
+  /** What waits is written anew over what others brought into the repository; what is in it waits no more. */
+  async #look(): Promise<void> {
+    const { mayAct, log } = this.#options;
+    for (const [path, waiting] of this.#pending) {
+      try {
+        const before = await this.#before(path);
+        if (!mayAct() || this.#seen.get(path) === before) continue;
+        for (const [key, { of, change }] of waiting) {
+          await this.#write(of, change);
+          if (this.#isIn(before, path, { of, change })) waiting.delete(key);
+        }
+        this.#seen.set(path, before);
+      } catch (error) {
+        log('a file of the repository cannot be brought up to date', { error: String(error) });
+      }
+      if (waiting.size === 0) this.#forget(path);
+    }
+    if (this.#pending.size > 0 || this.#timer === null) return;
+    clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  #forget(path: string): void {
+    this.#pending.delete(path);
+    this.#seen.delete(path);
+  }
+
+  #isIn(text: string | null, path: string, { of, change }: Pending): boolean {
+    const { format } = this.#options;
+    return text !== null && this.#changed(text, path, { of, change }, format) === text;
   }
 
   async #written(of: WorkloadView, change: ImageChange): Promise<Written> {
-    const { format } = this.#options;
-    const { spec } = patchOf(change);
+    const { format, output } = this.#options;
     const path = pathFor(of, format);
     const before = await this.#before(path);
-    if (format === 'values') return { path, before, after: withValues(path, before, of, change) };
+    const others = [...(this.#pending.get(path) ?? [])].flatMap(([key, one]) =>
+      key === keyOf(of) ? [] : [one],
+    );
+    if (format === 'kustomize' && others.length > 0) {
+      throw refusedPath(path, 'another workload writes it; only files of values can be shared');
+    }
+    // A file holds what all of them wait for; a patch is of one workload, upon what stands there now.
+    const shared = output === 'file' ? others : [];
+    const begun = shared.reduce<string | null>(
+      (text, one) => this.#changed(text, path, one, format),
+      before,
+    );
+    return { path, before, after: this.#changed(begun, path, { of, change }, format) };
+  }
+
+  #changed(
+    before: string | null,
+    path: string,
+    { of, change }: Pending,
+    format: GitopsOptions['format'],
+  ): string {
+    if (format === 'values') return withValues(path, before, of, change);
+    const { spec } = patchOf(change);
     const document = {
       apiVersion: 'apps/v1',
       kind: of.kind,
@@ -88,7 +178,7 @@ export class GitopsApplier implements Applier {
       spec,
     };
     const head = change.version === null ? '' : `# ${change.version}\n`;
-    return { path, before, after: `${head}${stringify(document)}` };
+    return `${head}${stringify(document)}`;
   }
 
   /** What stands in the repository; without one, what was written here last. */
@@ -99,6 +189,9 @@ export class GitopsApplier implements Applier {
     return output === 'file' ? readWithin(dir, path) : null;
   }
 }
+
+const refusedPath = (path: string, why: string): FleetError =>
+  new FleetError('workload_unsupported', `${path} cannot be changed: ${why}`);
 
 function pathFor(of: WorkloadView, format: GitopsOptions['format']): string {
   const suffix = format === 'values' ? '.values.yaml' : '.yaml';
@@ -119,8 +212,7 @@ function withValues(
   if (!sets.ok) throw new FleetError(sets.error.code, sets.error.message);
   const text = before ?? '';
   const document: Document = parseDocument(text);
-  const refused = (why: string): FleetError =>
-    new FleetError('workload_unsupported', `${path} cannot be changed: ${why}`);
+  const refused = (why: string): FleetError => refusedPath(path, why);
   const [error] = document.errors;
   if (error !== undefined) throw refused(error.message.split('\n')[0] ?? '');
   // An empty value that is not there means what is meant.

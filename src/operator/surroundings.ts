@@ -27,7 +27,11 @@ export async function openSurroundings(
   const appliers = {
     operator: new PatchApplier(cluster),
     signal: new PatchApplier(cluster),
-    gitops: new GitopsApplier({ ...config.gitops, clusterName: config.clusterName, clock }),
+    gitops: new GitopsApplier({
+      ...config.gitops,
+      clusterName: config.clusterName,
+      ...{ clock, mayAct, log },
+    }),
   };
   return {
     config,

@@ -19,7 +19,7 @@ import type { ErrorCode } from '../protocol/index.js';
 import type { ServiceReport, UpgradeBinary, Withdraw } from '../protocol/node/index.js';
 import { Channels, failureOf, inputOf, soonerOf, type Answer } from '../agent/parts/index.js';
 import { imageIn, kubeFacts, reportFrom, runsNow } from './translate.js';
-import { changeTo, mustBeThere, putBack, refusalNow } from './change.js';
+import { changeTo, mustBeThere, putBack, refusalNow, wasApplied, writeAgain } from './change.js';
 import { chooseImage } from './judge.js';
 import { isStatus, isUnanswered } from './kube/client.js';
 import { look } from './look.js';
@@ -49,6 +49,8 @@ export class WorkloadUpdater {
   #kick: () => void = () => undefined;
   #loop: Promise<void> = Promise.resolve();
   #working: AbortController | null = null;
+  /** The command whose change this process has applied; another one's files may have gone with its pod. */
+  #writtenFor: string | null = null;
 
   private constructor(options: WorkloadUpdaterOptions, state: NodeState) {
     this.#options = options;
@@ -146,8 +148,7 @@ export class WorkloadUpdater {
     const workload = this.#options.workload();
     if (job !== null && workload !== null) {
       const image = imageIn(workload, this.#options.optIn().container);
-      const { swap } = this.#kept;
-      const isNew = swap !== null && image === swap.to && this.#options.optIn().mode !== 'gitops';
+      const isNew = wasApplied(this.#options, job, this.#kept.swap, image);
       const current = isNew ? job.version : (job.from?.version ?? null);
       await this.#take({ type: 'booted', current });
     }
@@ -368,6 +369,7 @@ export class WorkloadUpdater {
       const isLate = this.#machine.watch.permitUntilMs < leaseNowMs(this.#facts());
       if (isLate || !this.#options.mayAct() || this.#stopping.signal.aborted) return 250;
       await this.#options.applier(this.#options.optIn().mode).apply(workload, change);
+      this.#writtenFor = job.command_id;
       this.#progress = FRESH_PROGRESS;
       await this.#take({ type: 'swapped' }, job);
     } catch (error) {
@@ -383,6 +385,10 @@ export class WorkloadUpdater {
 
   async #watch(job: Job): Promise<number> {
     const { clock, lookMs } = this.#options;
+    if (this.#writtenFor !== job.command_id) {
+      await writeAgain(this.#options, job, this.#kept);
+      this.#writtenFor = job.command_id;
+    }
     const seen = await look(this.#options, {
       swap: this.#kept.swap,
       progress: this.#progress,

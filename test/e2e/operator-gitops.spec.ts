@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -55,13 +55,14 @@ describe('an operator that writes for GitOps', { timeout: 4 * WAIT_MS }, () => {
     // As a sidecar that syncs shows it: a link that is exchanged.
     symlinkSync(repository, join(dir, 'current'));
     cluster.workload({ name: 'edge', image: START_IMAGE, annotations: ANNOTATIONS });
-    await operator('operator-1', {
+    const env = {
       BELLWETHER_MODE: 'gitops',
       BELLWETHER_GITOPS_FORMAT: 'values',
       BELLWETHER_GITOPS_OUTPUT: output,
       BELLWETHER_GITOPS_REPOSITORY_DIR: join(dir, 'current'),
       ...more,
-    });
+    };
+    const first = await operator('operator-1', env);
     await eventually(async () => {
       const { body } = await manager.call('nodes.list');
       expect(body.items).toMatchObject([{ status: 'online' }]);
@@ -71,7 +72,7 @@ describe('an operator that writes for GitOps', { timeout: 4 * WAIT_MS }, () => {
       'gitops',
       output === 'patch' ? 'shop/deployments-edge.patch' : VALUES,
     );
-    return { cluster, repository, git, written };
+    return { cluster, repository, git, written, first, env };
   };
   const rollOut = async (version: string): Promise<string> => {
     const body = { product: 'edge', version, strategy: 'immediate' } as never;
@@ -152,6 +153,121 @@ describe('an operator that writes for GitOps', { timeout: 4 * WAIT_MS }, () => {
     await holds(written, digestOf('1.1.0'));
     await endsAs(id, { state: 'rolled_back' });
     expect(existsSync(written)).toBe(false);
+  });
+
+  describe('two workloads whose values stand in one file', () => {
+    const SHARED = `edge:
+  tag: "1.0.0"
+  digest: ""
+gate:
+  tag: "1.0.0"
+  digest: ""
+`;
+    const shared = async (output: string) => {
+      const begun = await start(output);
+      const { cluster, repository, git } = begun;
+      writeFileSync(join(repository, VALUES), SHARED);
+      git('commit', '--quiet', '--all', '-m', 'two of them');
+      const { server } = cluster;
+      const sets = (name: string) => ({
+        ...ANNOTATIONS,
+        'bellwether.dev/helm-set': `${name}.tag={version},${name}.digest={digest}`,
+      });
+      const edge = structuredClone(server.objects.get('deployments', 'shop', 'edge'));
+      edge.metadata.annotations = sets('edge');
+      server.objects.replace('deployments', edge, { status: false });
+      cluster.workload({ name: 'gate', image: START_IMAGE, annotations: sets('gate') });
+      await eventually(async () => {
+        const { body } = await manager.call('nodes.list');
+        expect(body.items.map(({ status }) => status)).toEqual(['online', 'online']);
+      }, WAIT_MS);
+      await publishImage(manager, '1.1.0', 2);
+      cluster.images.set(imageOf('1.1.0'), 'good');
+      return begun;
+    };
+    const both = { tag: '1.1.0', digest: digestOf('1.1.0') };
+    const sync = (): void => {
+      for (const name of ['edge', 'gate']) {
+        bench?.cluster.setImage('deployments', 'shop', name, imageOf('1.1.0'));
+      }
+    };
+    const allEndAs = (id: string, state: object) =>
+      eventually(async () => {
+        const { body } = await manager.call('rollouts.targets', { params: { id } });
+        expect(body.items).toMatchObject([state, state]);
+      }, WAIT_MS);
+    const bothIn = (file: string) =>
+      eventually(() => {
+        const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
+        expect(parse(text)).toEqual({ edge: both, gate: both });
+        return Promise.resolve();
+      }, WAIT_MS);
+
+    it('both land, neither undoes the other: as a file', async () => {
+      const { written, repository, git } = await shared('file');
+      const id = await rollOut('1.1.0');
+      await bothIn(written);
+      writeFileSync(join(repository, VALUES), readFileSync(written));
+      git('commit', '--quiet', '--all', '-m', 'by another hand');
+      sync();
+      await allEndAs(id, { state: 'succeeded' });
+    });
+
+    it('and what people change meanwhile stays as they changed it', async () => {
+      const { written, repository, git } = await shared('file');
+      await rollOut('1.1.0');
+      await bothIn(written);
+      writeFileSync(join(repository, VALUES), `${SHARED}replicas: 5 # by a person\n`);
+      git('commit', '--quiet', '--all', '-m', 'more of them');
+      await holds(written, 'by a person');
+      expect(parse(readFileSync(written, 'utf8'))).toEqual({ edge: both, gate: both, replicas: 5 });
+    });
+
+    it('both land, neither undoes the other: as patches, one after the other', async () => {
+      const { repository, git, written } = await shared('patch');
+      const id = await rollOut('1.1.0');
+      const patches = [written, written.replace('edge', 'gate')];
+      for (const patch of patches) await holds(patch, digestOf('1.1.0'));
+      // Lines that stand side by side: the second does not fit before it is made anew upon the first.
+      await eventually(() => {
+        for (const patch of patches.filter((one) => existsSync(one))) {
+          try {
+            git('am', '--quiet', patch);
+          } catch {
+            git('am', '--abort');
+          }
+        }
+        expect(parse(readFileSync(join(repository, VALUES), 'utf8'))).toEqual({
+          edge: both,
+          gate: both,
+        });
+        return Promise.resolve();
+      }, WAIT_MS);
+      expect(git('log', '--format=%s', '-2').trim().split('\n').sort()).toEqual([
+        'shop/deployment/edge: 1.1.0',
+        'shop/deployment/gate: 1.1.0',
+      ]);
+      await eventually(() => {
+        expect(patches.filter((one) => existsSync(one))).toEqual([]);
+        return Promise.resolve();
+      }, WAIT_MS);
+      sync();
+      await allEndAs(id, { state: 'succeeded' });
+    });
+
+    it('an operator that takes over writes what waits anew, and goes on waiting', async () => {
+      const { written, first, env } = await shared('file');
+      const id = await rollOut('1.1.0');
+      await bothIn(written);
+      await allEndAs(id, { state: 'probation' });
+      await first.stop();
+      // As an emptyDir goes with its pod.
+      rmSync(dirname(dirname(dirname(written))), { recursive: true });
+      await bench?.operator('operator-2', env);
+      await bothIn(written);
+      sync();
+      await allEndAs(id, { state: 'succeeded' });
+    });
   });
 
   it.each([
