@@ -83,11 +83,6 @@ export class WorkloadUpdater {
     return updater;
   }
 
-  knows(commandId: string): boolean {
-    const { state } = this.#machine;
-    return state.job?.command_id === commandId || answerTo(state, commandId) !== null;
-  }
-
   get generation(): number {
     return this.#saved.update.generation;
   }
