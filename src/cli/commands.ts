@@ -134,6 +134,7 @@ import {
   showPlan,
   showSchedule,
   updatePlan,
+  updateSchedule,
 } from './plans/index.js';
 import {
   backfillSink,
@@ -268,6 +269,7 @@ export const COMMANDS: readonly Command[] = [
   createSchedule,
   listSchedules,
   showSchedule,
+  updateSchedule,
   pauseSchedule,
   resumeSchedule,
   deleteSchedule,

@@ -19,6 +19,7 @@ const OPTION_KINDS: Readonly<Record<string, NameKind>> = {
   context: 'context',
   'stored-plan': 'plan',
 };
+/** What words of these names are, as operands and as values of options. */
 const OPERAND_KINDS: Readonly<Record<string, NameKind>> = {
   GROUP: 'group',
   NODE: 'node',
@@ -50,7 +51,9 @@ function wantedByOption(command: Command, name: string, spec: OptionSpec): Wante
   if (name === 'to' && command.name === 'nodes transfer') return 'group';
   const kind = Object.hasOwn(OPTION_KINDS, name) ? OPTION_KINDS[name] : undefined;
   if (kind !== undefined) return kind;
-  return FILE_VALUES.test(spec.value ?? '') ? 'files' : [];
+  const value = spec.value ?? '';
+  if (Object.hasOwn(OPERAND_KINDS, value)) return OPERAND_KINDS[value] ?? [];
+  return FILE_VALUES.test(value) ? 'files' : [];
 }
 
 function wantedByOperand(command: Command, index: number): Wanted {

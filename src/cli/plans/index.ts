@@ -6,4 +6,5 @@ export {
   pauseSchedule,
   resumeSchedule,
   showSchedule,
+  updateSchedule,
 } from './schedules.js';

@@ -85,6 +85,34 @@ describe('plans and schedules', { timeout: 60_000 }, () => {
     expect((await run('schedules', 'show', 'nightly')).code).toBe(4);
   });
 
+  it('are changed by what is named, the window too, and nothing is guessed', async () => {
+    await done('plans', 'create', 'slow', '--strategy', 'rolling');
+    const words = ['--product', 'edge', '--plan', 'slow', '--paused'];
+    await done('schedules', 'create', 'weekly', ...words);
+    const half = await run('schedules', 'update', 'weekly', '--duration', '6h');
+    expect([half.code, half.err]).toEqual([2, expect.stringContaining('--start and --duration')]);
+    const night = ['--days', 'sat', '--start', '01:00', '--duration', '2h', '--time-zone', 'UTC'];
+    await done('schedules', 'update', 'weekly', ...night);
+    const longer = await done('schedules', 'update', 'weekly', '--duration', '90m');
+    expect(longer).toMatch(/window: +sat from 01:00 for 90 min \(UTC\)/);
+    const other = ['--name', 'by week', '--plan', 'careful', '--when-busy', 'supersede'];
+    const changed = await done('schedules', 'update', 'weekly', ...other);
+    expect(changed).toMatch(/name: +by week[^]*plan: +careful[^]*sat from 01:00[^]*supersede/);
+    expect(changed).toMatch(/state: +paused/);
+    expect(await done('schedules', 'update', 'by week', '--any-time')).toMatch(
+      /window: +at any time/,
+    );
+    const both = await run('schedules', 'update', 'by week', '--any-time', '--start', '22:00');
+    expect([both.code, both.err]).toEqual([2, expect.stringContaining('takes the window away')]);
+    const nothing = await run('schedules', 'update', 'by week');
+    expect([nothing.code, nothing.err]).toEqual([
+      2,
+      expect.stringContaining('something to change'),
+    ]);
+    expect((await run('schedules', 'update', 'by week', '--plan', 'none')).code).toBe(4);
+    await done('schedules', 'delete', 'by week');
+  });
+
   it.each([
     [['--start', '22:00'], 'needs --start and --duration'],
     [['--time-zone', 'UTC'], 'give --start and --duration'],

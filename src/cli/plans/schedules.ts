@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Channel, ProductName } from '../../core/release/index.js';
-import { usageError, type Command, type Given } from '../command.js';
+import { usageError, type Command, type Given, type OptionSpec } from '../command.js';
 import {
   connect,
   LIST_OPTIONS,
@@ -105,25 +105,48 @@ export const showSchedule: Command = {
   },
 };
 
-/** All of it, or nothing: a window of which half is a guess opens at a wrong time. */
-function windowIn(given: Given) {
-  const days = given.read('days', Days);
-  const start = given.read('start', Clock);
+const BUSY = ['wait', 'supersede'] as const;
+const WINDOW_OPTIONS: Readonly<Record<string, OptionSpec>> = {
+  days: { value: 'D,D,...', help: 'window: days such as mon,tue (default every day)' },
+  start: { value: 'HH:MM', help: 'window: when it opens; without a window, at any time' },
+  duration: { value: 'D', help: 'window: how long it is open, such as 4h' },
+  'time-zone': { value: 'Z', help: 'window: such as Europe/Berlin (default UTC)' },
+};
+
+/** What is said about a window; undefined when nothing is. */
+function windowTerms(given: Given) {
   const seconds = given.read('duration', Span);
-  const zone = given.optional('time-zone');
-  if (days === undefined && start === undefined && seconds === undefined) {
-    if (zone === undefined) return null;
-    throw usageError('--time-zone is of a window: give --start and --duration too');
+  const terms = present({
+    days: given.read('days', Days),
+    start: given.read('start', Clock),
+    duration_minutes: seconds === undefined ? undefined : Math.round(seconds / 60),
+    time_zone: given.optional('time-zone'),
+  });
+  return Object.keys(terms).length === 0 ? undefined : terms;
+}
+
+/** All of it, or nothing: a window of which half is a guess opens at a wrong time. */
+function wholeWindow(terms: NonNullable<ReturnType<typeof windowTerms>>) {
+  const { days = [...DAYS], start, duration_minutes } = terms;
+  if (start !== undefined && duration_minutes !== undefined) {
+    return { ...terms, days, start, duration_minutes };
   }
-  if (start === undefined || seconds === undefined) {
-    throw usageError('a window needs --start and --duration');
+  const isZoneAlone = Object.keys(terms).every((name) => name === 'time_zone');
+  throw usageError(
+    isZoneAlone
+      ? '--time-zone is of a window: give --start and --duration too'
+      : 'a window needs --start and --duration',
+  );
+}
+
+/** The window that is wanted in place of `before`: what is not said of it stays. Undefined: no other one. */
+function windowAfter(given: Given, before: Schedule['window']) {
+  const terms = windowTerms(given);
+  if (!given.isSet('any-time')) {
+    return terms === undefined ? undefined : wholeWindow({ ...before, ...terms });
   }
-  return {
-    days: days ?? [...DAYS],
-    start,
-    duration_minutes: Math.round(seconds / 60),
-    ...present({ time_zone: zone }),
-  };
+  if (terms === undefined) return null;
+  throw usageError('--any-time takes the window away: leave out what is said about one');
 }
 
 export const createSchedule: Command = {
@@ -135,13 +158,10 @@ export const createSchedule: Command = {
     plan: { value: 'PLAN', help: 'a stored plan, by name or id', isRequired: true },
     group: { value: 'ID', help: 'where to (default grp_default)' },
     channel: { value: 'C', help: 'its channel (default stable)' },
-    days: { value: 'D,D,...', help: 'window: days such as mon,tue (default every day)' },
-    start: { value: 'HH:MM', help: 'window: when it opens; without a window, at any time' },
-    duration: { value: 'D', help: 'window: how long it is open, such as 4h' },
-    'time-zone': { value: 'Z', help: 'window: such as Europe/Berlin (default UTC)' },
+    ...WINDOW_OPTIONS,
     'when-busy': {
       value: 'W',
-      words: ['wait', 'supersede'],
+      words: BUSY,
       help: 'while a rollout of the product is open there: wait (default), or cancel it',
     },
     from: {
@@ -155,16 +175,16 @@ export const createSchedule: Command = {
   },
   run: async (given, terminal) => {
     const group = given.optional('group');
-    const window = windowIn(given);
+    const window = windowTerms(given);
     const fixed = {
       name: given.operand(0),
       product: given.need('product', ProductName),
-      window,
+      window: window === undefined ? null : wholeWindow(window),
       paused: given.isSet('paused'),
       ...present({
         group_id: group,
         channel: given.read('channel', Channel),
-        when_busy: given.read('when-busy', oneOf(['wait', 'supersede'])),
+        when_busy: given.read('when-busy', oneOf(BUSY)),
         from: given.read('from', oneOf(['next', 'current'])),
       }),
     };
@@ -172,6 +192,46 @@ export const createSchedule: Command = {
     const plan = await planNamed(client, given.need('plan', z.string()), group ?? 'grp_default');
     const body = { ...fixed, plan_id: plan.id };
     show(given, terminal, await client.call('schedules.create', { body }), scheduleText);
+  },
+};
+
+export const updateSchedule: Command = {
+  name: 'schedules update',
+  summary: 'change what a schedule goes by: name, plan, window; from then on it has your rights',
+  operands: ['SCHEDULE'],
+  options: {
+    name: { value: 'NAME', help: 'another name' },
+    plan: { value: 'PLAN', help: 'another stored plan, by name or id' },
+    ...WINDOW_OPTIONS,
+    'any-time': { help: 'without a window from now on' },
+    'when-busy': {
+      value: 'W',
+      words: BUSY,
+      help: 'while a rollout of the product is open there: wait, or cancel it',
+    },
+    ...GROUP_OPTION,
+    ...MANAGER_OPTIONS,
+    ...OUTPUT_OPTION,
+  },
+  notes: [
+    'Of a window that is there, what is not named stays.',
+    'Product, channel and group stay as they are: for others make another schedule.',
+  ],
+  run: async (given, terminal) => {
+    const client = await connect(given, terminal);
+    const before = await scheduleNamed(client, given.operand(0), given.optional('group'));
+    const plan = given.optional('plan');
+    const body = present({
+      name: given.optional('name'),
+      plan_id: plan === undefined ? undefined : (await planNamed(client, plan, before.group_id)).id,
+      window: windowAfter(given, before.window),
+      when_busy: given.read('when-busy', oneOf(BUSY)),
+    });
+    if (Object.keys(body).length === 0) {
+      throw usageError('`schedules update` needs something to change');
+    }
+    const changed = await client.call('schedules.change', { params: { id: before.id }, body });
+    show(given, terminal, changed, scheduleText);
   },
 };
 
