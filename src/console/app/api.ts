@@ -125,6 +125,13 @@ export const refresh = (client: QueryClient, ...subjects: readonly string[]): vo
   for (const subject of subjects) void client.invalidateQueries({ queryKey: [subject] });
 };
 
+interface Calling {
+  /** What it makes stale besides its own subject. */
+  readonly stale?: readonly string[];
+  /** Only when the thing is as it was read with this tag; see `useEdit`. */
+  readonly ifMatch?: string;
+}
+
 const NEVER = new Promise<never>(() => undefined);
 
 /**
@@ -133,7 +140,7 @@ const NEVER = new Promise<never>(() => undefined);
  */
 export function useCall<N extends RouteName>(
   name: N,
-  { stale = [] }: { readonly stale?: readonly string[] } = {},
+  { stale = [], ifMatch }: Calling = {},
 ): {
   readonly run: (...given: CallArguments<N>) => Promise<Answer<N>>;
   readonly isRunning: boolean;
@@ -144,7 +151,8 @@ export function useCall<N extends RouteName>(
   // Two clicks come before anything is drawn: `isPending` alone would let the second one through.
   const isUnderWay = useRef(false);
   const mutation = useMutation({
-    mutationFn: (given: Given<N>) => api.call(name, given),
+    mutationFn: (given: Given<N>) =>
+      api.call(name, given, ifMatch === undefined ? {} : { headers: { 'if-match': ifMatch } }),
     onSettled: () => refresh(client, name.slice(0, name.indexOf('.')), ...stale),
   });
   return {

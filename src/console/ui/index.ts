@@ -1,6 +1,7 @@
 export { Badge, StateBadge, toneOf, type Tone } from './badge.js';
 export { Button, ButtonLink, IconButton, RowButton } from './button.js';
 export { Chart, PartsBar, SERIES_COLOURS, type Series } from './chart.js';
+export { Conflict } from './conflict.js';
 export { Copy } from './copy.js';
 export { Confirm, Dialog } from './dialog.js';
 export { Checkbox, Choices, SearchField, Select, Switch, TextField, type Choice } from './field.js';
@@ -13,4 +14,4 @@ export { Table, type Column, type Sorting } from './table.js';
 export { Tabs } from './tabs.js';
 export { ago, Countdown, exactly, spell, Time, useNow } from './time.js';
 export { Tip } from './tip.js';
-export { bytes, count, counted, sentence, words } from './words.js';
+export { bytes, count, counted, sentence, words, type Difference } from './words.js';

@@ -24,3 +24,10 @@ export const words = (name: string): string => name.replace(/[_.]/g, ' ');
 
 /** With a capital at its begin. */
 export const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** What somebody changed, in words. */
+export interface Difference {
+  readonly label: string;
+  readonly was: string;
+  readonly is: string;
+}

@@ -14,6 +14,12 @@ export interface WindowDraft {
   readonly hours: string;
   readonly timeZone: string;
 }
+/** What may go wrong in a wave, as it is typed. */
+export interface LimitsDraft {
+  readonly failures: string;
+  readonly offline: string;
+  readonly silent: string;
+}
 export type SelectorKind = 'percent' | 'count' | 'group_id' | 'label' | 'ring' | 'rest';
 /** A ring or a wave as it is typed. */
 export interface PartDraft {
@@ -22,14 +28,21 @@ export interface PartDraft {
   readonly kind: SelectorKind;
   /** What the kind takes; a label as `key=value`. */
   readonly value: string;
-  readonly window: WindowDraft | null;
+  /** None: at any time. A ring has one at most. */
+  readonly windows: readonly WindowDraft[];
   readonly waitHours: string;
   readonly canaries: string;
   readonly approvals: string;
+  /** Of a wave; empty: as the terms say. */
+  readonly settleMinutes: string;
+  /** Of a wave; null: as the terms say. */
+  readonly limits: LimitsDraft | null;
+  /** Of a wave, as the manager has it; the form takes it away, and sets none. */
+  readonly notBefore: string | null;
 }
 
 /** The whole form as it is typed: texts, so that nothing that was typed is lost on the way. */
-export interface PlanDraft {
+export interface PlanDraft extends LimitsDraft {
   /** A stored plan that it goes by; empty: by the terms below. */
   readonly planId: string;
   readonly product: string;
@@ -50,9 +63,6 @@ export interface PlanDraft {
   readonly startVersion: string;
   readonly settleMinutes: string;
   readonly deadlineMinutes: string;
-  readonly failures: string;
-  readonly offline: string;
-  readonly silent: string;
   readonly maxUnavailable: string;
   readonly applyAfter: string;
   readonly expiresHours: string;
@@ -111,10 +121,13 @@ export const partDraft = (change: Partial<PartDraft> = {}): PartDraft => ({
   name: '',
   kind: 'percent',
   value: '10',
-  window: null,
+  windows: [],
   waitHours: '0',
   canaries: '0',
   approvals: '0',
+  settleMinutes: '',
+  limits: null,
+  notBefore: null,
   ...change,
 });
 export const windowDraft = (): WindowDraft => ({
@@ -132,14 +145,14 @@ export const firstParts = (strategy: Strategy): readonly PartDraft[] =>
           name: 'early',
           kind: 'percent',
           value: '10',
-          window: windowDraft(),
+          windows: [windowDraft()],
           canaries: '1',
         }),
         partDraft({
           name: 'everybody',
           kind: 'rest',
           value: '',
-          window: windowDraft(),
+          windows: [windowDraft()],
           waitHours: '24',
         }),
       ]
@@ -187,21 +200,22 @@ function selectorOf({ kind, value }: PartDraft): object {
     case 'ring':
       return { [kind]: value };
     case 'label': {
-      const [[key, wanted] = ['', '']] = Object.entries(labelsIn(value));
-      return { label: { key, value: wanted } };
+      const [key = '', ...rest] = value.split('=');
+      return { label: { key: key.trim(), value: rest.join('=').trim() } };
     }
     case 'rest':
       return { rest: true };
   }
 }
 
-const toleranceOf = (draft: PlanDraft): object => ({
-  failures: limitOrAny(draft.failures),
-  offline: limitOrAny(draft.offline),
-  silent: limitOrAny(draft.silent),
+const toleranceOf = ({ failures, offline, silent }: LimitsDraft): object => ({
+  failures: limitOrAny(failures),
+  offline: limitOrAny(offline),
+  silent: limitOrAny(silent),
 });
 
-const settleOf = (draft: PlanDraft): number => seconds(draft.settleMinutes, 60);
+const settleOf = ({ settleMinutes }: Pick<PlanDraft, 'settleMinutes'>): number =>
+  seconds(settleMinutes, 60);
 
 /** What only some strategies take. */
 function partsOf(draft: PlanDraft): object {
@@ -219,7 +233,7 @@ function partsOf(draft: PlanDraft): object {
         rings: draft.parts.map((part) => ({
           name: part.name,
           ...selectorOf(part),
-          window: part.window === null ? null : windowOf(part.window),
+          window: part.windows.map(windowOf)[0] ?? null,
           wait_hours: Number(part.waitHours),
           canary_count: Number(part.canaries),
         })),
@@ -233,11 +247,12 @@ function partsOf(draft: PlanDraft): object {
           ...(part.name.trim() === '' ? {} : { name: part.name }),
           ...selectorOf(part),
           canary_count: Number(part.canaries),
-          settle_seconds: settleOf(draft),
-          tolerate: toleranceOf(draft),
+          settle_seconds: settleOf(part.settleMinutes.trim() === '' ? draft : part),
+          tolerate: toleranceOf(part.limits ?? draft),
           approvals: Number(part.approvals),
-          windows: part.window === null ? [] : [windowOf(part.window)],
+          windows: part.windows.map(windowOf),
           wait_hours: Number(part.waitHours),
+          not_before: part.notBefore,
         })),
       };
   }

@@ -1,9 +1,19 @@
-import { Trash2 } from 'lucide-react';
+import { Plus, Trash2 } from 'lucide-react';
 import type { ReactNode } from 'react';
-import { Checkbox, IconButton, problemAt, Select, Switch, TextField } from '../../ui/index.js';
+import {
+  Button,
+  Checkbox,
+  exactly,
+  IconButton,
+  problemAt,
+  Select,
+  Switch,
+  TextField,
+} from '../../ui/index.js';
 import {
   DAYS,
   windowDraft,
+  type LimitsDraft,
   type PartDraft,
   type SelectorKind,
   type WindowDraft,
@@ -115,32 +125,133 @@ export const PartFields = ({
           error={at('wait_hours')}
         />
         {isRing ? null : (
-          <TextField
-            label="Approvals needed"
-            value={part.approvals}
-            onChange={(approvals) => change({ approvals })}
-            inputMode="numeric"
-            error={at('approvals')}
-          />
+          <>
+            <TextField
+              label="Approvals needed"
+              value={part.approvals}
+              onChange={(approvals) => change({ approvals })}
+              inputMode="numeric"
+              error={at('approvals')}
+            />
+            <TextField
+              label="Watch it for, in minutes"
+              hint="empty: as the terms say"
+              value={part.settleMinutes}
+              onChange={(settleMinutes) => change({ settleMinutes })}
+              inputMode="decimal"
+              error={at('settle_seconds')}
+            />
+          </>
         )}
       </div>
-      <Switch
-        isSelected={part.window !== null}
-        onChange={(isOn) => change({ window: isOn ? windowDraft() : null })}
-      >
-        Only in a maintenance window
-      </Switch>
-      {part.window === null ? null : (
-        <WindowFields
-          window={part.window}
-          change={(window) => change({ window })}
-          error={error}
-          path={isRing ? `${path}.window` : `${path}.windows.0`}
-        />
-      )}
+      {isRing ? null : <WaveLimits part={part} change={change} at={at} />}
+      <Windows part={part} path={path} isRing={isRing} error={error} change={change} />
     </div>
   );
 };
+
+interface OfPart {
+  readonly part: PartDraft;
+  readonly change: (part: Partial<PartDraft>) => void;
+}
+
+/** As a plan begins: nothing may go wrong, and not much may stay unknown. */
+const FIRST_LIMITS: LimitsDraft = { failures: '0', offline: '0', silent: '50%' };
+const LIMITS: readonly (readonly [keyof LimitsDraft, string])[] = [
+  ['failures', 'Failed nodes tolerated'],
+  ['offline', 'Gone nodes tolerated'],
+  ['silent', 'Silent nodes tolerated'],
+];
+
+/** What a wave takes from the terms of the plan, unless it says so itself. */
+const WaveLimits = ({
+  part,
+  change,
+  at,
+}: OfPart & { readonly at: (key: string) => string | null }): ReactNode => {
+  const { limits, notBefore } = part;
+  return (
+    <>
+      <Switch
+        isSelected={limits !== null}
+        onChange={(isOn) => change({ limits: isOn ? FIRST_LIMITS : null })}
+      >
+        Tolerates something else than the terms say
+      </Switch>
+      {limits === null ? null : (
+        <div className="fields">
+          {LIMITS.map(([key, label]) => (
+            <TextField
+              key={key}
+              label={label}
+              hint="a number, or a share such as 10%; empty: any amount"
+              value={limits[key]}
+              onChange={(text) => change({ limits: { ...limits, [key]: text } })}
+              error={at(`tolerate.${key}`)}
+            />
+          ))}
+        </div>
+      )}
+      {notBefore === null ? null : (
+        <div className="row row-wrap">
+          <span>Not before {exactly(notBefore)}</span>
+          <Button onPress={() => change({ notBefore: null })}>Take this away</Button>
+        </div>
+      )}
+    </>
+  );
+};
+
+const Windows = ({
+  part: { windows },
+  change,
+  path,
+  isRing,
+  error,
+}: OfPart & {
+  readonly path: string;
+  readonly isRing: boolean;
+  readonly error: Error | null;
+}): ReactNode => (
+  <>
+    <Switch
+      isSelected={windows.length > 0}
+      onChange={(isOn) => change({ windows: isOn ? [windowDraft()] : [] })}
+    >
+      Only in a maintenance window
+    </Switch>
+    {windows.map((window, index) => (
+      <div key={index} className="stack" role="group" aria-label={`Window ${index + 1}`}>
+        <WindowFields
+          window={window}
+          change={(next) => change({ windows: windows.with(index, next) })}
+          error={error}
+          path={isRing ? `${path}.window` : `${path}.windows.${index}`}
+        />
+        {windows.length === 1 ? null : (
+          <div>
+            <Button
+              icon={<Trash2 aria-hidden />}
+              onPress={() => change({ windows: windows.toSpliced(index, 1) })}
+            >
+              Remove this window
+            </Button>
+          </div>
+        )}
+      </div>
+    ))}
+    {isRing || windows.length === 0 ? null : (
+      <div>
+        <Button
+          icon={<Plus aria-hidden />}
+          onPress={() => change({ windows: [...windows, windowDraft()] })}
+        >
+          Add a window
+        </Button>
+      </div>
+    )}
+  </>
+);
 
 export const WindowFields = ({
   window,

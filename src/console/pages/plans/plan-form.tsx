@@ -1,10 +1,24 @@
 import { useState, type ReactNode } from 'react';
 import { ApiProblem } from '../../../client/index.js';
 import { useCall } from '../../app/api.js';
+import { besidesConflict, useEdit, useRead, type Read } from '../../app/edit.js';
+import { isSame } from '../../app/same.js';
 import { choicesOf } from '../../app/session.js';
-import { FormDialog, problemAt, say, Select, TextField } from '../../ui/index.js';
+import {
+  Conflict,
+  counted,
+  Dialog,
+  FormDialog,
+  Loaded,
+  problemAt,
+  say,
+  Select,
+  TextField,
+} from '../../ui/index.js';
 import { EMPTY, termsOf, type PlanDraft } from '../change/plan-draft.js';
 import { PlanFields } from '../change/plan-fields.js';
+import { planDifferences } from './differences.js';
+import { planDrafted, termsAfter } from './plan-drafted.js';
 import type { Plan } from './plan-words.js';
 
 type Groups = readonly { readonly id: string; readonly name: string }[];
@@ -19,6 +33,45 @@ function withinTerms(error: Error | null): Error | null {
   return new ApiProblem({ ...error.problem, ...(problems === undefined ? {} : { problems }) });
 }
 
+interface Named {
+  readonly name: string;
+  readonly note: string;
+}
+
+/** What people call it, and choose it by. */
+const NameFields = ({
+  draft,
+  change,
+  error,
+  children,
+}: {
+  readonly draft: Named;
+  readonly change: (part: Partial<Named>) => void;
+  readonly error: Error | null;
+  readonly children?: ReactNode;
+}): ReactNode => (
+  <div className="fields">
+    <TextField
+      label="Name"
+      value={draft.name}
+      onChange={(name) => change({ name })}
+      error={problemAt(error, 'name')}
+      maxLength={128}
+      autoFocus
+      isRequired
+    />
+    {children}
+    <TextField
+      label="Note"
+      hint="for those who choose"
+      value={draft.note}
+      onChange={(note) => change({ note })}
+      maxLength={500}
+      error={problemAt(error, 'note')}
+    />
+  </div>
+);
+
 /** A new plan, whole. */
 export const NewPlan = ({
   groups,
@@ -28,38 +81,33 @@ export const NewPlan = ({
   readonly onClose: () => void;
 }): ReactNode => {
   const create = useCall('plans.create', { stale: ['audit'] });
-  const [name, setName] = useState('');
-  const [note, setNote] = useState('');
+  const [named, setNamed] = useState<Named>({ name: '', note: '' });
   const [groupId, setGroupId] = useState(groups[0]?.id ?? '');
   const [draft, setDraft] = useState<PlanDraft>(EMPTY);
   const change = (part: Partial<PlanDraft>): void => setDraft((before) => ({ ...before, ...part }));
   const error = withinTerms(create.error);
+  const name = named.name.trim();
   return (
     <FormDialog
       title="New plan"
       verb="Store plan"
       wide
-      isReady={name.trim() !== ''}
+      isReady={name !== ''}
       isBusy={create.isRunning}
       error={create.error}
       onSubmit={async () => {
-        const body = { name: name.trim(), note, group_id: groupId, terms: termsOf(draft) };
+        const body = { name, note: named.note, group_id: groupId, terms: termsOf(draft) };
         const made = await create.run({ body });
         say(`The plan ${made.name} is stored.`);
         onClose();
       }}
       onClose={onClose}
     >
-      <div className="fields">
-        <TextField
-          label="Name"
-          value={name}
-          onChange={setName}
-          error={problemAt(error, 'name')}
-          maxLength={128}
-          autoFocus
-          isRequired
-        />
+      <NameFields
+        draft={named}
+        change={(part) => setNamed((before) => ({ ...before, ...part }))}
+        error={error}
+      >
         <Select
           label="Group"
           hint="rollouts of it, and of all below, can go by this plan"
@@ -68,66 +116,93 @@ export const NewPlan = ({
           choices={choicesOf(groups)}
           error={problemAt(error, 'group_id')}
         />
-        <TextField
-          label="Note"
-          hint="for those who choose"
-          value={note}
-          onChange={setNote}
-          maxLength={500}
-          error={problemAt(error, 'note')}
-        />
-      </div>
+      </NameFields>
       <PlanFields draft={draft} change={change} error={error} groups={groups} isStored />
     </FormDialog>
   );
 };
 
-/** Name and note; another way to go is another plan, or the command line's to say. */
-export const RenamePlan = ({
-  plan,
-  onClose,
-}: {
-  readonly plan: Plan;
+interface Editing {
+  readonly id: string;
+  readonly groups: Groups;
   readonly onClose: () => void;
-}): ReactNode => {
-  const change = useCall('plans.change', { stale: ['audit', 'schedules'] });
-  const [name, setName] = useState(plan.name);
-  const [note, setNote] = useState(plan.note);
+}
+
+/** A plan that is there, whole: as it is now, not as a list had it. */
+export const EditPlan = (given: Editing): ReactNode => {
+  const read = useRead('plans.show', given.id);
+  if (read.data !== undefined) return <EditRead {...given} latest={read.data} />;
+  return (
+    <Dialog title="Edit plan" isOpen wide onClose={given.onClose}>
+      <Loaded query={read} lines={8}>
+        {() => null}
+      </Loaded>
+    </Dialog>
+  );
+};
+
+const draftOf = ({ name, note, terms }: Plan): PlanDraft & Named => ({
+  ...planDrafted(terms),
+  ...{ name, note },
+});
+
+/** Only what is not as it was. */
+function changesOf(before: Plan, draft: PlanDraft & Named) {
+  const name = draft.name.trim();
+  const note = draft.note.trim();
+  const terms = termsAfter(before.terms, draft);
+  return {
+    ...(name === before.name ? {} : { name }),
+    ...(note === before.note ? {} : { note }),
+    ...(isSame(terms, before.terms) ? {} : { terms }),
+  };
+}
+
+const EditRead = ({
+  id,
+  groups,
+  latest,
+  onClose,
+}: Editing & { readonly latest: Read<Plan> }): ReactNode => {
+  const { before, ifMatch, draft, change, conflict } = useEdit(latest, draftOf);
+  const call = useCall('plans.change', { stale: ['audit', 'schedules'], ifMatch });
+  const refused = besidesConflict(call.error);
+  const error = withinTerms(refused);
+  const body = changesOf(before, draft);
   return (
     <FormDialog
-      title={`Rename ${plan.name}`}
-      verb="Rename"
-      isReady={name.trim() !== ''}
-      isBusy={change.isRunning}
-      error={change.error}
+      title={`Edit ${before.name}`}
+      verb="Save plan"
+      wide
+      isReady={conflict === null && draft.name.trim() !== '' && Object.keys(body).length > 0}
+      isBusy={call.isRunning}
+      error={refused}
       onSubmit={async () => {
-        await change.run({ params: { id: plan.id }, body: { name: name.trim(), note } });
-        say('The plan is renamed.');
+        const { name, revision } = await call.run({ params: { id }, body });
+        say(`The plan ${name} is saved, revision ${revision}.`);
         onClose();
       }}
       onClose={onClose}
     >
-      <TextField
-        label="Name"
-        value={name}
-        onChange={setName}
-        error={problemAt(change.error, 'name')}
-        maxLength={128}
-        autoFocus
-        isRequired
-      />
-      <TextField
-        label="Note"
-        hint="for those who choose"
-        value={note}
-        onChange={setNote}
-        error={problemAt(change.error, 'note')}
-        maxLength={500}
-      />
+      <NameFields draft={draft} change={change} error={error} />
+      <PlanFields draft={draft} change={change} error={error} groups={groups} isStored />
       <p className="soft">
-        Its terms are changed by <code>bellwether plans update</code> or{' '}
-        <code>bellwether apply</code>. Rollouts keep those that they were made with.
+        Rollouts keep the terms that they were made with. {scheduled(before.schedules)}
       </p>
+      {conflict === null ? null : (
+        <Conflict
+          by={conflict.now.updated_by}
+          at={conflict.now.updated_at}
+          differences={planDifferences(conflict.before, conflict.now)}
+          onTakeOver={conflict.takeOver}
+          onBeginAgain={conflict.beginAgain}
+        />
+      )}
     </FormDialog>
   );
 };
+
+const scheduled = (schedules: number): string =>
+  schedules === 0
+    ? 'No schedule uses this plan.'
+    : `${counted(schedules, 'schedule')} will start rollouts by the new ones.`;

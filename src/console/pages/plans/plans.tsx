@@ -1,7 +1,7 @@
 import { CalendarClock, Ellipsis, ListChecks, Plus } from 'lucide-react';
 import { useMemo, useState, type ReactNode } from 'react';
 import { useCall, useList } from '../../app/api.js';
-import { useCan, useGroups } from '../../app/session.js';
+import { useCan, useGroups, type Group } from '../../app/session.js';
 import '../../style/change.css';
 import {
   Button,
@@ -16,7 +16,7 @@ import {
   Time,
   type Column,
 } from '../../ui/index.js';
-import { NewPlan, RenamePlan } from './plan-form.js';
+import { EditPlan, NewPlan } from './plan-form.js';
 import { howInWords, type Plan } from './plan-words.js';
 import { NewSchedule } from './schedule-form.js';
 import { ScheduleTable } from './schedules.js';
@@ -47,7 +47,7 @@ export default function Plans(): ReactNode {
           />
         </Card>
         <Card title="Plans" actions={button('plan')}>
-          <PlanTable />
+          <PlanTable groups={mayHere} />
         </Card>
       </div>
       {making === 'plan' ? <NewPlan groups={mayHere} onClose={() => setMaking(null)} /> : null}
@@ -59,11 +59,11 @@ export default function Plans(): ReactNode {
 }
 
 interface Asking {
-  readonly what: 'rename' | 'delete';
+  readonly what: 'edit' | 'delete';
   readonly plan: Plan;
 }
 
-const PlanTable = (): ReactNode => {
+const PlanTable = ({ groups }: { readonly groups: readonly Group[] }): ReactNode => {
   const list = useList('plans.list', { query: { limit: 100 } });
   const [asking, setAsking] = useState<Asking | null>(null);
   const columns = useColumns(setAsking);
@@ -81,8 +81,8 @@ const PlanTable = (): ReactNode => {
           </Empty>
         }
       />
-      {asking?.what === 'rename' ? (
-        <RenamePlan plan={asking.plan} onClose={() => setAsking(null)} />
+      {asking?.what === 'edit' ? (
+        <EditPlan id={asking.plan.id} groups={groups} onClose={() => setAsking(null)} />
       ) : null}
       {asking?.what === 'delete' ? (
         <DeletePlan plan={asking.plan} onClose={() => setAsking(null)} />
@@ -162,9 +162,9 @@ function useColumns(ask: (asking: Asking) => void): readonly Column<Plan>[] {
               label={`What can be done with ${plan.name}`}
               choices={[
                 {
-                  id: 'rename',
-                  label: 'Rename…',
-                  run: () => ask({ what: 'rename', plan }),
+                  id: 'edit',
+                  label: 'Edit…',
+                  run: () => ask({ what: 'edit', plan }),
                 },
                 {
                   id: 'delete',

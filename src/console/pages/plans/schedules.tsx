@@ -17,10 +17,11 @@ import {
 } from '../../ui/index.js';
 import { reasonInWords } from '../change/reasons.js';
 import { windowInWords, type Schedule } from './plan-words.js';
+import { EditSchedule } from './schedule-form.js';
 
 type Verb = 'pause' | 'resume' | 'delete';
 interface Asking {
-  readonly verb: Verb;
+  readonly verb: Verb | 'edit';
   readonly schedule: Schedule;
 }
 
@@ -32,7 +33,11 @@ export const ScheduleTable = ({ empty }: { readonly empty: ReactNode }): ReactNo
   return (
     <>
       <Table label="Schedules" list={list} keyOf={({ id }) => id} columns={columns} empty={empty} />
-      {asking === null ? null : <Ask {...asking} onClose={() => setAsking(null)} />}
+      {asking === null ? null : asking.verb === 'edit' ? (
+        <EditSchedule id={asking.schedule.id} onClose={() => setAsking(null)} />
+      ) : (
+        <Ask verb={asking.verb} schedule={asking.schedule} onClose={() => setAsking(null)} />
+      )}
     </>
   );
 };
@@ -51,7 +56,15 @@ const DONE: Readonly<Record<Verb, string>> = {
   delete: 'is deleted',
 };
 
-const Ask = ({ verb, schedule, onClose }: Asking & { readonly onClose: () => void }): ReactNode => {
+const Ask = ({
+  verb,
+  schedule,
+  onClose,
+}: {
+  readonly verb: Verb;
+  readonly schedule: Schedule;
+  readonly onClose: () => void;
+}): ReactNode => {
   const stale = ['audit', 'plans'];
   const pause = useCall('schedules.pause', { stale });
   const resume = useCall('schedules.resume', { stale: [...stale, 'rollouts'] });
@@ -169,12 +182,12 @@ const Verbs = ({
 }): ReactNode => {
   if (!can('group.upgrade', schedule.group_id)) return null;
   // Who resumes one that runs takes it over: that is how a maker who left is replaced.
-  const verbs: readonly Verb[] =
+  const verbs: readonly Asking['verb'][] =
     schedule.state === 'paused'
-      ? ['resume', 'delete']
+      ? ['edit', 'resume', 'delete']
       : schedule.state === 'refused'
-        ? ['resume', 'pause', 'delete']
-        : ['pause', 'delete'];
+        ? ['edit', 'resume', 'pause', 'delete']
+        : ['edit', 'pause', 'delete'];
   return (
     <Menu
       label={`What can be done with ${schedule.name}`}
