@@ -1,6 +1,6 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -28,6 +28,7 @@ beforeAll(async () => {
   browser = await startBrowser(unset.url);
   page = await browser.open();
   page.setDefaultTimeout(WAIT_MS);
+  await browser.context.grantPermissions(['clipboard-read', 'clipboard-write']);
 });
 afterAll(async () => {
   if (agent?.exitCode === null) {
@@ -41,6 +42,15 @@ afterAll(async () => {
 
 const button = (name: string) => page.getByRole('button', { name, exact: true });
 const title = (name: string) => page.getByRole('heading', { level: 1, name }).waitFor();
+
+/** What is in the clipboard after its button was pressed. */
+async function copied(label: string): Promise<string> {
+  await button(`Copy ${label}`).click();
+  await button('Copied').waitFor();
+  const text = await page.evaluate('navigator.clipboard.readText()');
+  await button('Copied').waitFor({ state: 'detached' });
+  return String(text);
+}
 
 /** Runs a program to its end, as somebody at a terminal would; rejects with its words when it failed. */
 const run = promisify(execFile);
@@ -73,8 +83,7 @@ describe('a newcomer', () => {
     await button('Make the first user').click();
     await title('Enrollment');
     await button('Make a token').click();
-    const line = (await page.locator('.copy code').first().textContent()) ?? '';
-    const [name, ...words] = line.split(' ');
+    const [name, ...words] = (await copied('the line for the machine')).split(' ');
     expect(name).toBe('bellwether-agent');
 
     // The line as it stands there, for a machine whose files lie in a folder of ours.
@@ -83,31 +92,30 @@ describe('a newcomer', () => {
     await run(program.file, [...program.args, ...words, '--dir', node, '--name', 'first-edge']);
     await page.getByText(/first-edge\s+is enrolled/).waitFor();
 
-    // What the owner of the machine decides: which service, and whose signature counts.
+    // What the owner of the machine decides: which service, and whose signature counts. The page asks for it.
     await cli('release', 'keygen', '--out', join(dir.path, 'keys'), '--name', 'pipeline');
-    const key = readFileSync(join(dir.path, 'keys', 'pipeline.pub'), 'utf8')
-      .trim()
-      .split('\n')[1];
     const port = await freePort();
     const root = join(node, 'edge');
-    const health = `{ kind = "http", url = "http://127.0.0.1:${port}/health", interval_secs = 0.5 }`;
+    await page.getByLabel('Product').fill('edge');
+    await page.getByLabel('Program').fill('bin/edge.cjs');
+    await page.getByLabel('Install root').fill(root);
+    await page.getByLabel('Its environment').fill(`PORT=${port}`);
+    await page.getByLabel('Asked whether it is well').fill(`http://127.0.0.1:${port}/health`);
+    await page.getByLabel('Watched after each upgrade for').fill('6');
+    const key = readFileSync(join(dir.path, 'keys', 'pipeline.pub'), 'utf8');
+    await page.getByLabel('Public key of who signs').fill(key.trim().split('\n').at(-1) ?? '');
+
+    // The files are what is there to copy, each where the page says.
+    await page.getByText('At the end of /etc/bellwether/agent.toml').waitFor();
+    appendFileSync(join(node, 'agent.toml'), `\n${await copied('the lines for agent.toml')}`);
+    await page.getByText(`The file ${root}/policy.toml`).waitFor();
     mkdirSync(root, { recursive: true });
-    writeFileSync(
-      join(node, 'agent.toml'),
-      [
-        ...[`manager = "${unset.url}"`, '[[services]]', 'name = "edge"', 'product = "edge"'],
-        ...[`root = "${root}"`, 'exec = "bin/edge.cjs"', `health = ${health}`],
-        `env = { PORT = "${port}", PATH = "${process.env['PATH'] ?? ''}" }`,
-      ].join('\n'),
-    );
-    writeFileSync(
-      join(root, 'policy.toml'),
-      [
-        ...['enabled = true', 'boot_health_window_secs = 6', '[[signers]]'],
-        ...['name = "release pipeline"', `public_key = "${key ?? ''}"`],
-      ].join('\n'),
-      { mode: 0o640 },
-    );
+    writeFileSync(join(root, 'policy.toml'), await copied('the policy'), { mode: 0o640 });
+    const [check = ''] = (await copied('the check')).split(' && ');
+    const checked = await run(program.file, [
+      ...[...program.args, ...check.split(' ').slice(1), '--dir', node],
+    ]);
+    expect(checked.stdout).toMatch(/edge: .*release pipeline/);
     agent = spawn(program.file, [...program.args, 'run', '--stop-services', '--dir', node], {
       stdio: 'ignore',
     });

@@ -1,13 +1,15 @@
 import { useState, type ReactNode } from 'react';
 import type { Answer } from '../../../client/index.js';
 import { useApi } from '../../app/api.js';
-import { Card, Copy, Note, Select, TextField } from '../../ui/index.js';
+import { Card, Copy, count, Note, Select, TextField } from '../../ui/index.js';
 import { readSignature } from '../change/signature-text.js';
 import {
   AGENT_FILE,
   agentLines,
   draftPolicy,
+  envIn,
   rootOf,
+  WATCH_SECS,
   type KnownSigner,
   type WantedService,
 } from './node-files.js';
@@ -17,6 +19,7 @@ type Release = Answer<'releases.list'>['items'][number];
 /** As the manager takes names of products. */
 const PRODUCT = /^[a-z][a-z0-9-]{0,62}$/;
 const RELEASES_LOOKED_AT = 100;
+const WATCH_SECS_MAX = 86_400;
 
 /** Each product with its newest release that can be rolled out. */
 function useProducts(): ReadonlyMap<string, Release> {
@@ -54,6 +57,11 @@ export const NodeFiles = (): ReactNode => {
     { enabled: release !== undefined, keep: false },
   );
   const signers = signersOf(whole.data?.signatures ?? []);
+  const [typed, setTyped] = useState<Partial<WantedService>>({});
+  const wanted: WantedService = {
+    ...{ product, root: rootOf(product), driver: 'child', exec: `bin/${product}`, env: '' },
+    ...{ healthUrl: '', ...typed },
+  };
   return (
     <Card title="4. Say what it runs, and whose signatures count">
       <div className="stack">
@@ -62,15 +70,25 @@ export const NodeFiles = (): ReactNode => {
           them. Until they are there the node is seen, and refuses every upgrade.
         </p>
         <Service
-          product={product}
+          wanted={wanted}
+          change={(part) => setTyped((before) => ({ ...before, ...part }))}
           products={[...products.keys()]}
-          onProduct={setChosen}
+          onProduct={(next) => {
+            setChosen(next);
+            // What was typed for another product is not of this one.
+            setTyped((before) =>
+              Object.fromEntries(
+                Object.entries(before).filter(([name]) => name !== 'root' && name !== 'exec'),
+              ),
+            );
+          }}
           isGood={PRODUCT.test(product)}
         />
         {PRODUCT.test(product) ? (
           <Policy
             key={product}
             product={product}
+            root={wanted.root}
             channel={release?.channel ?? 'stable'}
             signers={signers}
           />
@@ -92,20 +110,20 @@ export const NodeFiles = (): ReactNode => {
 };
 
 const Service = ({
-  product,
+  wanted,
+  change,
   products,
   onProduct,
   isGood,
 }: {
-  readonly product: string;
+  readonly wanted: WantedService;
+  readonly change: (part: Partial<WantedService>) => void;
   readonly products: readonly string[];
   readonly onProduct: (product: string) => void;
   readonly isGood: boolean;
 }): ReactNode => {
-  const [driver, setDriver] = useState<WantedService['driver']>('child');
-  const [exec, setExec] = useState<string | null>(null);
-  const [healthUrl, setHealthUrl] = useState('');
-  const program = exec ?? `bin/${product}`;
+  const { product, root, driver, exec, env, healthUrl } = wanted;
+  const isRoot = root.startsWith('/');
   return (
     <>
       <div className="form-grid">
@@ -129,39 +147,56 @@ const Service = ({
         <Select
           label="Who runs it"
           value={driver}
-          onChange={setDriver}
+          onChange={(next) => change({ driver: next })}
           choices={[
             { value: 'child', label: 'The agent', hint: 'a program of the release' },
             { value: 'systemd', label: 'systemd', hint: `the unit bellwether-svc@${product}` },
           ]}
         />
-        {driver === 'child' ? (
-          <TextField
-            label="Program"
-            hint="In the archive of the release."
-            value={program}
-            onChange={setExec}
-            mono
-          />
-        ) : null}
+        <TextField
+          label="Install root"
+          hint="The folder on the machine that its versions lie in."
+          value={root}
+          onChange={(next) => change({ root: next })}
+          error={isRoot ? null : 'Take a whole path, from / on'}
+          mono
+        />
         <TextField
           label="Asked whether it is well"
           hint="An address on the machine that answers 2xx. Empty: it is well while it runs."
           placeholder="http://127.0.0.1:8080/health"
           value={healthUrl}
-          onChange={setHealthUrl}
+          onChange={(next) => change({ healthUrl: next })}
           mono
         />
+        {driver === 'child' ? (
+          <>
+            <TextField
+              label="Program"
+              hint="In the archive of the release."
+              value={exec}
+              onChange={(next) => change({ exec: next })}
+              mono
+            />
+            <TextField
+              label="Its environment"
+              hint="NAME=value, one a line, such as its port. Beside PATH nothing else is given to it."
+              placeholder="PORT=8080"
+              rows={2}
+              value={env}
+              onChange={(next) => change({ env: next })}
+              error={envIn(env) === null ? 'Take NAME=value, one a line, each name once' : null}
+              mono
+            />
+          </>
+        ) : null}
       </div>
-      {isGood ? (
+      {isGood && isRoot && envIn(env) !== null ? (
         <div className="stack-tight">
           <span className="field-label">
             At the end of <code>{AGENT_FILE}</code>
           </span>
-          <Copy
-            text={agentLines({ product, driver, exec: program, healthUrl })}
-            label="the lines for agent.toml"
-          />
+          <Copy text={agentLines(wanted)} label="the lines for agent.toml" />
         </div>
       ) : null}
     </>
@@ -170,15 +205,20 @@ const Service = ({
 
 const Policy = ({
   product,
+  root,
   channel,
   signers,
 }: {
   readonly product: string;
+  readonly root: string;
   readonly channel: string;
   readonly signers: readonly KnownSigner[];
 }): ReactNode => {
   const [pasted, setPasted] = useState('');
-  const draft = draftPolicy(signers, pasted, channel);
+  const [watch, setWatch] = useState(String(WATCH_SECS));
+  const isWatch = /^[1-9]\d{0,4}$/.test(watch.trim()) && Number(watch) <= WATCH_SECS_MAX;
+  const watchSecs = isWatch ? Number(watch) : WATCH_SECS;
+  const draft = draftPolicy(signers, pasted, { channel, watchSecs });
   const { wantedIds, givenId } = draft;
   const isKeyless = signers.length > 0 && wantedIds.length === 0;
   const isNoKey = pasted.trim() !== '' && givenId === null;
@@ -198,6 +238,14 @@ const Policy = ({
           mono
         />
       )}
+      <TextField
+        label="Watched after each upgrade for, in seconds"
+        hint="What is not well for so long goes back to the version before."
+        value={watch}
+        onChange={setWatch}
+        inputMode="numeric"
+        error={isWatch ? null : `Take a whole number, 1 to ${count(WATCH_SECS_MAX)}`}
+      />
       {draft.isStranger ? (
         <Note tone="warn">
           This is the key {givenId}. The newest release of {product} was not signed by it, so a node
@@ -206,7 +254,7 @@ const Policy = ({
       ) : null}
       <div className="stack-tight">
         <span className="field-label">
-          The file <code>{rootOf(product)}/policy.toml</code>, which only root may change
+          The file <code>{root}/policy.toml</code>, which only root may change
         </span>
         <Copy text={draft.text} label="the policy" />
         <span className="soft small">

@@ -11,9 +11,13 @@ export type KnownSigner =
 
 export interface WantedService {
   readonly product: string;
+  /** Its install root, absolute. */
+  readonly root: string;
   /** `child`: the agent runs the program `exec` of the release. `systemd`: the unit `bellwether-svc@<product>`. */
   readonly driver: 'child' | 'systemd';
   readonly exec: string;
+  /** `NAME=value`, one a line; of a `child`. */
+  readonly env: string;
   /** Asked whether it is well; empty: it counts as well while it runs. */
   readonly healthUrl: string;
 }
@@ -24,16 +28,29 @@ export const rootOf = (product: string): string => `/opt/bellwether/${product}`;
 /** As TOML writes a text of one line. */
 const quoted = (text: string): string => JSON.stringify(text);
 
+/** `NAME=value`, one a line, as pairs; null: a line is none. */
+export function envIn(text: string): readonly (readonly [name: string, value: string])[] | null {
+  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '');
+  const pairs = lines.map((line) => {
+    const [, name = '', value = ''] = /^\s*([A-Za-z_]\w*)=(.*)$/.exec(line) ?? [];
+    return [name, value.trim()] as const;
+  });
+  const names = new Set(pairs.map(([name]) => name));
+  return names.has('') || names.size < pairs.length ? null : pairs;
+}
+
 /** To be put at the end of `agent.toml`. */
-export function agentLines({ product, driver, exec, healthUrl }: WantedService): string {
+export function agentLines({ product, root, driver, exec, env, healthUrl }: WantedService): string {
   const url = healthUrl.trim();
+  const pairs = (envIn(env) ?? []).map(([name, value]) => `${name} = ${quoted(value)}`);
   return [
     '[[services]]',
     `name = ${quoted(product)}`,
     `product = ${quoted(product)}`,
-    `root = ${quoted(rootOf(product))}`,
+    `root = ${quoted(root)}`,
     `driver = ${quoted(driver)}`,
     ...(driver === 'child' ? [`exec = ${quoted(exec.trim())}`] : []),
+    ...(driver === 'child' && pairs.length > 0 ? [`env = { ${pairs.join(', ')} }`] : []),
     url === '' ? 'health = { kind = "none" }' : `health = { kind = "http", url = ${quoted(url)} }`,
     '',
   ].join('\n');
@@ -96,6 +113,14 @@ function signerLines(
   ];
 }
 
+/** How a new version is judged, besides by who signed it. */
+export interface Judged {
+  readonly channel: string;
+  /** How long it is watched after it was started, before it stays. */
+  readonly watchSecs: number;
+}
+export const WATCH_SECS = 120;
+
 /**
  * The whole `policy.toml` of the install root. A key that is not in `keys` (by its id) is left to be filled in; until
  * then the node refuses the file, and with it every release.
@@ -103,13 +128,14 @@ function signerLines(
 export function policyText(
   signers: readonly KnownSigner[],
   keys: ReadonlyMap<string, string>,
-  channel: string,
+  { channel, watchSecs }: Judged,
 ): string {
   const blocks = signers.map((signer, index) => signerLines(signer, index, keys));
   return [
     'enabled = true',
     `allowed_channels = [${quoted(channel)}]`,
-    `threshold = 1   # how many of the signers must have signed`,
+    `boot_health_window_secs = ${watchSecs}   # it has to be well for so long before it stays`,
+    'threshold = 1   # how many of the signers must have signed',
     ...blocks.filter((lines) => lines.length > 0).flatMap((lines) => ['', ...lines]),
     '',
   ].join('\n');
@@ -132,18 +158,18 @@ const SOME_KEY: readonly KnownSigner[] = [{ kind: 'minisign', keyId: 'OF YOUR PI
 export function draftPolicy(
   signers: readonly KnownSigner[],
   pasted: string,
-  channel: string,
+  judged: Judged,
 ): PolicyDraft {
   const given = publicKeyIn(pasted);
   const wantedIds = signers.flatMap((one) => (one.kind === 'minisign' ? [one.keyId] : []));
   if (given === null) {
     const listed = signers.length === 0 ? SOME_KEY : signers;
-    const text = policyText(listed, new Map(), channel);
+    const text = policyText(listed, new Map(), judged);
     return { text, wantedIds, givenId: null, isStranger: false };
   }
   const isStranger = wantedIds.length > 0 && !wantedIds.includes(given.keyId);
   const own: readonly KnownSigner[] = [{ kind: 'minisign', keyId: given.keyId }];
   const listed = isStranger || signers.length === 0 ? own : signers;
-  const text = policyText(listed, new Map([[given.keyId, given.key]]), channel);
+  const text = policyText(listed, new Map([[given.keyId, given.key]]), judged);
   return { text, wantedIds, givenId: given.keyId, isStranger };
 }
