@@ -18,6 +18,12 @@ const withPreview = async (page: Page): Promise<unknown> => {
 const newRollout = ({ groups }: Stage): string =>
   `/rollouts/new?product=edge&version=1.2.0&group=${groups.austin}`;
 
+const editCareful = async (page: Page): Promise<void> => {
+  await page.getByRole('button', { name: 'More about careful' }).click();
+  await page.getByRole('menuitem', { name: 'Edit…' }).click();
+  await page.getByRole('group', { name: 'Wave 1' }).waitFor();
+};
+
 export const CHANGE_PAGES: readonly ShownPage[] = [
   {
     name: 'rollouts',
@@ -47,6 +53,30 @@ export const CHANGE_PAGES: readonly ShownPage[] = [
       await heading('Plans and schedules')(page);
       await page.getByText('nightly').first().waitFor();
       return page.getByText('careful').first().waitFor();
+    },
+  },
+  {
+    name: 'plans-edit',
+    path: () => '/plans',
+    ready: editCareful,
+  },
+  {
+    name: 'plans-conflict',
+    path: () => '/plans',
+    ready: async (page) => {
+      await editCareful(page);
+      await page.getByLabel('Hours after the one before').last().fill('24');
+      // Somebody else is faster, in another tab.
+      const other = await page.context().newPage();
+      await other.goto('/plans');
+      await editCareful(other);
+      await other.getByRole('textbox', { name: 'Note' }).fill(`two go first, as of ${Date.now()}`);
+      await other.getByRole('button', { name: 'Save plan' }).click();
+      await other.getByRole('dialog').waitFor({ state: 'detached' });
+      await other.close();
+      await page.getByRole('button', { name: 'Save plan' }).click();
+      await page.getByText('Nothing of yours is').waitFor();
+      await page.getByRole('button', { name: 'Begin again with it' }).scrollIntoViewIfNeeded();
     },
   },
   {

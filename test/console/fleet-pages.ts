@@ -25,8 +25,11 @@ export const FLEET_PAGES: readonly ShownPage[] = [
   { name: 'nodes-empty', path: () => '/nodes?text=nowhere', ready: text('No node fits') },
   {
     name: 'node-failed',
-    path: ({ nodes }) => `/nodes/${nodes.get('lab-edge-01') ?? ''}`,
-    ready: text('Why not newer?'),
+    path: () => '/nodes?upgrade=failed',
+    ready: async (page) => {
+      await page.getByRole('link', { name: /^lab-edge-/ }).click();
+      await page.getByText('Why not newer?').waitFor();
+    },
   },
   {
     name: 'node-upgrade',

@@ -37,6 +37,10 @@ describe.each(LOOKS)('$name', ({ name, ...look }) => {
       await page.goto(path(stage));
       await ready(page);
       await page.waitForTimeout(700);
+      // The window is as high as the page: what sticks to its edges is where a person has it.
+      const whole = await page.evaluate<number>('document.documentElement.scrollHeight');
+      await page.setViewportSize({ width: look.width, height: Math.max(look.height, whole) });
+      await page.waitForTimeout(300);
       await page.screenshot({ path: join(FOLDER, `${of}-${name}.png`), fullPage: true });
       // Nothing is wider than the window, but for what scrolls in its own frame.
       const spill = await page.evaluate('document.documentElement.scrollWidth - innerWidth');

@@ -1,4 +1,4 @@
-import type { ReactNode } from 'react';
+import { useEffect, useRef, type ReactNode } from 'react';
 import { Tab, TabList, TabPanel, Tabs as AriaTabs } from 'react-aria-components';
 import { useFilters } from '../app/filters.js';
 
@@ -17,12 +17,18 @@ export const Tabs = ({
   const { values, set } = useFilters(['tab']);
   const first = tabs[0]?.id ?? '';
   const open = tabs.some(({ id }) => id === values.tab) ? (values.tab ?? first) : first;
+  const list = useRef<HTMLDivElement>(null);
+  // In a narrow window they scroll: the open one is in view.
+  useEffect(() => {
+    const tab = list.current?.querySelector('[aria-selected="true"]');
+    tab?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  }, [open]);
   return (
     <AriaTabs
       selectedKey={open}
       onSelectionChange={(key) => set({ tab: key === first ? null : String(key) })}
     >
-      <TabList aria-label={label} className="tab-list">
+      <TabList ref={list} aria-label={label} className="tab-list">
         {tabs.map(({ id, title }) => (
           <Tab key={id} id={id} className="tab">
             {title}

@@ -94,6 +94,8 @@ export const CellPicture = ({
 const NONE = new Uint32Array();
 /** Some milliseconds on a slow machine. */
 const CELLS_AT_ONCE = 2_500;
+/** Of so few nobody waits, however many waves there are. */
+const CELLS_AT_ONCE_NOW = 200;
 
 const clamp = (at: number, length: number): number => Math.max(0, Math.min(length - 1, at));
 
@@ -176,6 +178,10 @@ function useDrawing({
       drawCells({ context, inks, layout, list, only }, now.states, next);
       if (waiting.length > 0) timer = setTimeout(drawSome);
     };
+    const drawNow = (): void => {
+      if (timer !== null) clearTimeout(timer);
+      drawSome();
+    };
     const draw = (changed: readonly number[] | null): void => {
       const now = store.snapshot();
       if (now === null) return;
@@ -186,6 +192,8 @@ function useDrawing({
       if (waiting.length > 0) timer ??= setTimeout(drawSome);
     };
     draw(null);
+    // A new size has wiped it: what is quickly drawn is there again before anybody sees that.
+    if (list.length <= CELLS_AT_ONCE_NOW) drawNow();
     const scheme = matchMedia('(prefers-color-scheme: dark)');
     const recolour = (): void => {
       inks = readInks(element);

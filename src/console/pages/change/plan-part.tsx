@@ -267,7 +267,7 @@ export const WindowFields = ({
   const at = (key: string): string | null => problemAt(error, `${path}.${key}`);
   return (
     <div className="stack">
-      <div className="row row-wrap" role="group" aria-label="Days">
+      <div className="days" role="group" aria-label="Days">
         {DAYS.map((day) => (
           <Checkbox
             key={day}

@@ -25,11 +25,11 @@ export const Promote = ({ release }: { readonly release: ReleaseWhole }): ReactN
   return (
     <Card title="Channels">
       <div className="stack">
-        <ul className="stack-tight">
+        <ul className="stack-tight channels">
           {CHANNELS.map((channel) => {
             const on = here.find((one) => one.channel === channel);
             return (
-              <li key={channel} className="row row-wrap">
+              <li key={channel} className="row">
                 <strong>{channel}</strong>
                 {on === undefined ? (
                   <span className="soft">not there · {SEEN_BY[channel]}</span>

@@ -140,13 +140,13 @@ const columnsOf = (nameOf: (id: string) => string): readonly Column<Rollout>[] =
   {
     id: 'who',
     title: 'By',
-    width: '110px',
+    width: '104px',
     cell: ({ created_by: by }) => <bdi title={by}>{by}</bdi>,
   },
   {
     id: 'when',
     title: 'Begun',
-    width: '132px',
+    width: '148px',
     cell: ({ created_at: at }) => <Time at={at} />,
   },
 ];

@@ -308,7 +308,7 @@ function useColumns(open: (entry: AuditEntry) => void): readonly Column<AuditEnt
       {
         id: 'action',
         title: 'Action',
-        width: 'minmax(170px, 1fr)',
+        width: 'minmax(205px, 1.3fr)',
         cell: (entry) => (
           <button type="button" className="cell-button cut" onClick={() => open(entry)}>
             {entry.action}
@@ -329,13 +329,13 @@ function useColumns(open: (entry: AuditEntry) => void): readonly Column<AuditEnt
       {
         id: 'target',
         title: 'On what',
-        width: 'minmax(200px, 1.6fr)',
+        width: 'minmax(200px, 1.4fr)',
         cell: (entry) => <Target entry={entry} />,
       },
       {
         id: 'group',
         title: 'Group',
-        width: 'minmax(110px, 1fr)',
+        width: 'minmax(100px, 0.8fr)',
         cell: ({ group_id: id }) =>
           id === null ? <span className="soft">none</span> : <bdi>{nameOf(id)}</bdi>,
       },

@@ -4,7 +4,7 @@ import { Link } from 'react-router';
 import { useList } from '../../app/api.js';
 import { useCan } from '../../app/session.js';
 import '../../style/evidence.css';
-import { Button, count, Empty, Page, Table, Time, type Column } from '../../ui/index.js';
+import { Button, count, Empty, exactly, Page, Table, type Column } from '../../ui/index.js';
 import { CreateSink } from './sink-create.js';
 import { SINK_KIND_WORDS, type Sink } from './sink-kinds.js';
 import { circuitInWords, destinationOf, lagInWords, SinkBadge } from './sink-state.js';
@@ -72,7 +72,7 @@ function useColumns(): readonly Column<Sink>[] {
       {
         id: 'state',
         title: 'State',
-        width: '132px',
+        width: '124px',
         cell: (sink) => <SinkBadge sink={sink} />,
       },
       {
@@ -85,7 +85,7 @@ function useColumns(): readonly Column<Sink>[] {
           </span>
         ),
       },
-      { id: 'lag', title: 'Lag', width: '196px', cell: (sink) => lagInWords(sink) },
+      { id: 'lag', title: 'Lag', width: '216px', cell: (sink) => lagInWords(sink) },
       {
         id: 'circuit',
         title: 'Circuit',
@@ -95,13 +95,13 @@ function useColumns(): readonly Column<Sink>[] {
       {
         id: 'error',
         title: 'Last error',
-        width: 'minmax(150px, 1fr)',
+        width: 'minmax(214px, 1fr)',
         cell: ({ circuit: { last_error: last } }) =>
           last === null ? (
             <span className="soft">none</span>
           ) : (
-            <span title={`${last.message} (${last.code})`} className="fill">
-              <code>{last.code}</code> <Time at={last.at} />
+            <span title={`${last.message}, ${exactly(last.at)}`} className="fill">
+              <code>{last.code}</code>
             </span>
           ),
       },

@@ -149,7 +149,7 @@ function useColumns(ask: (asking: Asking) => void): readonly Column<Plan>[] {
       {
         id: 'changed',
         title: 'Changed',
-        width: '130px',
+        width: '148px',
         cell: ({ updated_at: at }) => <Time at={at} />,
       },
       {

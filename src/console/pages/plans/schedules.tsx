@@ -120,7 +120,7 @@ function useColumns(ask: (asking: Asking) => void): readonly Column<Schedule>[] 
       {
         id: 'state',
         title: 'State',
-        width: 'minmax(190px, 2fr)',
+        width: 'minmax(190px, 2.2fr)',
         cell: ({ state, reason, message }) => (
           <span className="fill" title={message === '' ? reasonInWords(reason) : message}>
             <StateBadge state={state} />{' '}
@@ -131,7 +131,7 @@ function useColumns(ask: (asking: Asking) => void): readonly Column<Schedule>[] 
       {
         id: 'what',
         title: 'Starts',
-        width: 'minmax(190px, 1.4fr)',
+        width: 'minmax(210px, 1.5fr)',
         cell: ({ product, channel, group_id: group }) => (
           <span title={`${product} from ${channel} in ${nameOf(group)}`}>
             {product} <span className="soft">({channel})</span> in <bdi>{nameOf(group)}</bdi>
@@ -141,7 +141,7 @@ function useColumns(ask: (asking: Asking) => void): readonly Column<Schedule>[] 
       {
         id: 'plan',
         title: 'Plan',
-        width: 'minmax(100px, 1fr)',
+        width: 'minmax(90px, 0.7fr)',
         cell: ({ plan }) => <bdi>{plan}</bdi>,
       },
       {
@@ -157,7 +157,7 @@ function useColumns(ask: (asking: Asking) => void): readonly Column<Schedule>[] 
       {
         id: 'last',
         title: 'Last',
-        width: 'minmax(150px, 1fr)',
+        width: 'minmax(140px, 0.9fr)',
         cell: ({ last }) => <Last last={last} />,
       },
       {
