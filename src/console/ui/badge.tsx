@@ -14,7 +14,7 @@ import {
 } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { Tip } from './tip.js';
-import { words } from './words.js';
+import { words } from '../app/words.js';
 
 export type Tone = 'idle' | 'moving' | 'trial' | 'good' | 'warn' | 'bad';
 

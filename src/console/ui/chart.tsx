@@ -1,5 +1,5 @@
 import { useId, useState, type ReactNode } from 'react';
-import { count } from './words.js';
+import { count } from '../app/words.js';
 import { exactly } from './time.js';
 
 export interface Series {

@@ -3,7 +3,7 @@ import type { ReactNode } from 'react';
 import { Button } from './button.js';
 import { Facts, Note } from './page.js';
 import { Time } from './time.js';
-import type { Difference } from './words.js';
+import type { Difference } from '../app/words.js';
 
 /** Somebody else changed what is in this form: what, and how to go on. Nothing is saved until that is said. */
 export const Conflict = ({

@@ -14,4 +14,4 @@ export { Table, type Column, type Sorting } from './table.js';
 export { Tabs } from './tabs.js';
 export { ago, Countdown, exactly, spell, Time, useNow } from './time.js';
 export { Tip } from './tip.js';
-export { bytes, count, counted, sentence, words, type Difference } from './words.js';
+export { bytes, count, counted, sentence, words, type Difference } from '../app/words.js';

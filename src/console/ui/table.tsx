@@ -4,7 +4,7 @@ import { memo, useCallback, useEffect, useRef, type CSSProperties, type ReactNod
 import { Checkbox } from './field.js';
 import { Bones } from './page.js';
 import { Problem } from './problem.js';
-import { counted } from './words.js';
+import { counted } from '../app/words.js';
 
 export interface Column<Row> {
   readonly id: string;

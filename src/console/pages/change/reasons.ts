@@ -1,4 +1,4 @@
-import { words } from '../../ui/words.js';
+import { words } from '../../app/words.js';
 
 /** What the codes of reasons mean, for people; the codes themselves stay the same in the log and the API. */
 const REASONS: Readonly<Record<string, string>> = {

@@ -1,5 +1,5 @@
 import { isSame } from '../../app/same.js';
-import { sentence, words, type Difference } from '../../ui/words.js';
+import { sentence, words, type Difference } from '../../app/words.js';
 import { STRATEGIES } from '../change/reasons.js';
 import { selectorIn } from './plan-drafted.js';
 import { windowInWords, type Plan, type Schedule } from './plan-words.js';

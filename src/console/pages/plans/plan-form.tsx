@@ -50,17 +50,19 @@ const NameFields = ({
   readonly error: Error | null;
   readonly children?: ReactNode;
 }): ReactNode => (
-  <div className="fields">
-    <TextField
-      label="Name"
-      value={draft.name}
-      onChange={(name) => change({ name })}
-      error={problemAt(error, 'name')}
-      maxLength={128}
-      autoFocus
-      isRequired
-    />
-    {children}
+  <>
+    <div className="fields">
+      <TextField
+        label="Name"
+        value={draft.name}
+        onChange={(name) => change({ name })}
+        error={problemAt(error, 'name')}
+        maxLength={128}
+        autoFocus
+        isRequired
+      />
+      {children}
+    </div>
     <TextField
       label="Note"
       hint="for those who choose"
@@ -69,7 +71,7 @@ const NameFields = ({
       maxLength={500}
       error={problemAt(error, 'note')}
     />
-  </div>
+  </>
 );
 
 /** A new plan, whole. */

@@ -1,5 +1,5 @@
 import type { Answer } from '../../../client/index.js';
-import { counted } from '../../ui/words.js';
+import { counted } from '../../app/words.js';
 import { STRATEGIES } from '../change/reasons.js';
 
 export type Plan = Answer<'plans.show'>;
