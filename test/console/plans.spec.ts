@@ -122,7 +122,7 @@ describe('a plan', () => {
     await told.getByText('20, 100 → 5, 100').waitFor();
     expect(await plan('each week')).toMatchObject({ note: '', revision: 2 });
     expect(await button('Save plan').isDisabled()).toBe(true);
-    await button('Take it over, keep what I changed').click();
+    await button('Take it over, keep mine').click();
     expect(await dialog().getByLabel('Name').inputValue()).toBe('each week');
     expect(await dialog().getByLabel('Note').inputValue()).toBe('mine');
     await button('Save plan').click();

@@ -35,7 +35,7 @@ export const Conflict = ({
           ])}
         />
         <div className="row row-wrap">
-          <Button onPress={onTakeOver}>Take it over, keep what I changed</Button>
+          <Button onPress={onTakeOver}>Take it over, keep mine</Button>
           <Button onPress={onBeginAgain}>Begin again with it</Button>
         </div>
       </div>

@@ -20,8 +20,11 @@ export const Tabs = ({
   const list = useRef<HTMLDivElement>(null);
   // In a narrow window they scroll: the open one is in view.
   useEffect(() => {
-    const tab = list.current?.querySelector('[aria-selected="true"]');
-    tab?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    const drawn = requestAnimationFrame(() => {
+      const tab = list.current?.querySelector('[aria-selected="true"]');
+      tab?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    });
+    return () => cancelAnimationFrame(drawn);
   }, [open]);
   return (
     <AriaTabs

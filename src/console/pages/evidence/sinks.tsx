@@ -62,7 +62,7 @@ function useColumns(): readonly Column<Sink>[] {
       {
         id: 'name',
         title: 'Name',
-        width: 'minmax(150px, 1fr)',
+        width: 'minmax(150px, 1.2fr)',
         cell: ({ id, name }) => (
           <Link to={`/sinks/${id}`}>
             <bdi>{name}</bdi>
@@ -72,30 +72,30 @@ function useColumns(): readonly Column<Sink>[] {
       {
         id: 'state',
         title: 'State',
-        width: '124px',
+        width: '114px',
         cell: (sink) => <SinkBadge sink={sink} />,
       },
       {
         id: 'kind',
         title: 'To',
-        width: 'minmax(150px, 1fr)',
+        width: 'minmax(130px, 1fr)',
         cell: (sink) => (
           <span title={destinationOf(sink)} className="fill">
             {SINK_KIND_WORDS[sink.kind].title} <code className="soft">{destinationOf(sink)}</code>
           </span>
         ),
       },
-      { id: 'lag', title: 'Lag', width: '216px', cell: (sink) => lagInWords(sink) },
+      { id: 'lag', title: 'Lag', width: '228px', cell: (sink) => lagInWords(sink) },
       {
         id: 'circuit',
         title: 'Circuit',
-        width: '150px',
+        width: '140px',
         cell: (sink) => <span title={circuitInWords(sink)}>{circuitInWords(sink)}</span>,
       },
       {
         id: 'error',
         title: 'Last error',
-        width: 'minmax(214px, 1fr)',
+        width: '224px',
         cell: ({ circuit: { last_error: last } }) =>
           last === null ? (
             <span className="soft">none</span>

@@ -96,7 +96,7 @@ export function nodeColumns(given: Given): readonly Column<FleetNode>[] {
     {
       id: 'upgrade',
       title: 'Upgrade',
-      width: '160px',
+      width: '172px',
       sort: 'upgrade',
       cell: (node) => <UpgradeBadge upgrade={node.upgrade} />,
     },
