@@ -37,11 +37,14 @@ export class InstalledVersions implements NodeEventObserver {
   }
 
   async observe(tx: Tx, news: readonly NodeNews[]): Promise<void> {
-    // In one order, as all who write several nodes: no two transactions wait for each other.
-    const nodeIds = [...new Set(news.map(({ node }) => node.nodeId))].sort();
-    const newsOf = Map.groupBy(news, ({ node }) => node.nodeId);
-    const inOrder = nodeIds.flatMap((id) => newsOf.get(id) ?? []);
-    for (const { node, events } of inOrder) {
+    const isAbout = (event: NodeEvent): boolean =>
+      badgeIn(event).length + versionIn(event).length > 0;
+    const changed = news.filter(({ events }) => events.some(isAbout));
+    await this.nodes.hold(
+      tx,
+      changed.map(({ node }) => node.nodeId),
+    );
+    for (const { node, events } of news) {
       const versions = new Map(events.flatMap(versionIn));
       if (versions.size > 0) await this.nodes.recordVersions(tx, node.nodeId, versions);
     }

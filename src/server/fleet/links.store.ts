@@ -43,10 +43,12 @@ export async function endLink(
 export async function endLinksOf(
   tx: Tx,
   managerId: string,
-  { now, limit }: { readonly now: number; readonly limit: number },
+  given: { readonly kind: Database['kind']; readonly now: number; readonly limit: number },
 ): Promise<LinkRow[]> {
+  const { kind, now, limit } = given;
+  const held = kind === 'postgres' ? 'FOR NO KEY UPDATE' : '';
   const ids = await tx.all<{ id: string }>(
-    'SELECT id FROM nodes WHERE link_manager = ? ORDER BY id LIMIT ?',
+    `SELECT id FROM nodes WHERE link_manager = ? ORDER BY id LIMIT ? ${held}`,
     [managerId, limit],
   );
   if (ids.length === 0) return [];

@@ -332,13 +332,28 @@ export class Nodes {
   }
 
   /**
+   * Holds the rows of these nodes until the transaction ends, in the order of their ids, as everybody does who writes
+   * several: PostgreSQL takes those of one UPDATE in the order in which it finds them, and two that do so in different ones
+   * wait for each other. SQLite has one writer anyway.
+   */
+  async hold(tx: Tx, nodeIds: readonly string[]): Promise<void> {
+    if (this.database.kind !== 'postgres') return;
+    for (const ids of chunks([...new Set(nodeIds)].sort())) {
+      await tx.all(
+        `SELECT id FROM nodes WHERE id IN (${marks(ids)}) ORDER BY id FOR NO KEY UPDATE`,
+        ids,
+      );
+    }
+  }
+
+  /**
    * The next command number of each node, and which manager has its link: set-based, one statement for 500
    * nodes. Unknown ids are left out of the answer. A node that goes to another manager meanwhile waits for
    * this transaction, and is told there what it made.
    */
   async nextGenerations(tx: Tx, nodeIds: readonly string[]): Promise<Map<string, NextCommand>> {
     const generations = new Map<string, NextCommand>();
-    // In one order for everybody, so that two rollouts do not wait for each other.
+    await this.hold(tx, nodeIds);
     for (const ids of chunks([...new Set(nodeIds)].sort())) {
       const rows = await tx.all<{ id: string; generation: number; link_manager: string | null }>(
         `UPDATE nodes SET generation = generation + 1 WHERE id IN (${marks(ids)})

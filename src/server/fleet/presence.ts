@@ -146,7 +146,7 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
   async lost(managerId: string, limit: number): Promise<number> {
     return this.database.transaction(async (tx) => {
       const now = this.clock.now();
-      const ended = await endLinksOf(tx, managerId, { now, limit });
+      const ended = await endLinksOf(tx, managerId, { kind: this.database.kind, now, limit });
       const left = ended.filter(({ status }) => status === 'offline');
       const events = left.map(({ id: nodeId, group_id: groupId }) =>
         this.#left({ nodeId, groupId }, '', 'manager_lost'),
