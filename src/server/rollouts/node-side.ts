@@ -161,8 +161,12 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     await this.#together(about, (tx, unit) => this.#hearVersions(tx, unit, nodeId, services));
   }
 
-  /** Granting is a state change and is durable before it is told. */
+  /**
+   * Granting is a state change and is durable before it is told. Whoever waited so long for his turn that the permit
+   * would come to nothing is sent back at once: else, where more ask than can be answered in time, nobody is.
+   */
   async permit(node: NodeIdentity, request: PermitRequest): Promise<PermitAnswer> {
+    const cameMs = performance.now();
     const about = await this.#rolloutOf(request.command_id);
     return this.#together(about, async (tx, unit) => {
       const now = instant(this.clock.now());
@@ -171,6 +175,9 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
       const rollout = await unit.open(command.rolloutId);
       const target = rollout && (await findTarget(tx, rollout.meta.id, node.nodeId));
       if (rollout === null || target === null) return this.#denied('rollout_unknown', now);
+      if (performance.now() - cameMs > this.config.permitLeaseMs / 2) {
+        return this.#denied('manager_busy', now, { until: null, waiting: waitingIn(rollout) });
+      }
       const facts = await this.#facts(tx, unit, rollout, node);
       const answer = permit(rollout.state, target, request.command_id, facts);
       if (!answer.ok) {
@@ -192,7 +199,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   #denied(
     reason: string,
     now: Instant,
-    denial: (Denial & { readonly waiting: number }) | null = null,
+    denial: (Pick<Denial, 'until'> & { readonly waiting: number }) | null = null,
   ): PermitAnswer {
     const turnMs = (1_000 * (denial?.waiting ?? 0)) / ASKS_PER_SECOND;
     const usualMs = Math.max(RETRY_MS_MIN, Math.floor(this.config.permitLeaseMs / 2), turnMs);

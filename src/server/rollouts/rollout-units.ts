@@ -86,8 +86,13 @@ export class RolloutUnits {
     @Inject(WAKEUPS) readonly wakeups: Wakeups,
   ) {}
 
-  begin(tx: Tx, now: Instant, caller: Caller = ORCHESTRATOR): RolloutUnit {
-    return new RolloutUnit({ tx, now, caller, ...this.#rooms() });
+  begin(
+    tx: Tx,
+    now: Instant,
+    caller: Caller = ORCHESTRATOR,
+    seen: UnitOptions['seen'] = null,
+  ): RolloutUnit {
+    return new RolloutUnit({ tx, now, caller, seen, ...this.#rooms() });
   }
 
   /**
@@ -97,7 +102,7 @@ export class RolloutUnits {
   shared(tx: Tx, now: Instant): RolloutUnit {
     const known = this.#shared.get(tx);
     if (known !== undefined) return known;
-    const unit = this.begin(tx, now);
+    const unit = this.begin(tx, now, ORCHESTRATOR, new Map());
     this.#shared.set(tx, unit);
     tx.beforeCommit(this, () => unit.finish(), BEFORE_WHAT_IS_TOLD);
     return unit;
@@ -126,6 +131,8 @@ interface UnitOptions extends Rooms {
   readonly tx: Tx;
   readonly now: Instant;
   readonly caller: Caller;
+  /** What holds for groups, as it was seen first; null: looked up each time, since this transaction may change it. */
+  readonly seen: Map<string, Promise<Circumstances>> | null;
 }
 
 export class RolloutUnit {
@@ -161,8 +168,11 @@ export class RolloutUnit {
 
   /** What holds for a group (a rollout's, or a node's below it) and a release, as this transaction sees it. */
   circumstancesOf(groupId: string, release: Version): Promise<Circumstances> {
-    const { book, tx, now } = this.#options;
-    return book.of(tx, groupId, now, release);
+    const { book, tx, now, seen } = this.#options;
+    const key = `${groupId} ${release.product} ${release.version}`;
+    const found = seen?.get(key) ?? book.of(tx, groupId, now, release);
+    seen?.set(key, found);
+    return found;
   }
 
   /** Takes over what was decided and carries out its effects. */

@@ -171,7 +171,7 @@ export const METRICS = {
   bellwether_permits_denied_total: metric({
     type: 'counter',
     help: 'Permits that were denied, by reason',
-    labels: { reason: [...PERMIT_DENIALS, 'command_unknown', 'rollout_unknown'] },
+    labels: { reason: [...PERMIT_DENIALS, 'command_unknown', 'rollout_unknown', 'manager_busy'] },
   }),
 
   // -- events -------------------------------------------------------------------------------
