@@ -1,4 +1,4 @@
-import { chmod, rename, rm, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Inject, Injectable } from '@nestjs/common';
 import { DAY_MS, FleetError } from '../../core/kernel/index.js';
@@ -13,6 +13,7 @@ import {
   type Clock,
   type Config,
 } from '../platform/index.js';
+import { writeDurably } from '../platform/secrets/index.js';
 import type { PeoplePort } from './people.port.js';
 import { Refusals } from './refusals.js';
 import { ApiTokens, type TokenRecord } from './tokens.store.js';
@@ -70,11 +71,7 @@ export class Setup {
     await rm(this.file, { force: true });
     if (!offered) return null;
     // Whoever waits for the file must never read half of it.
-    const draft = `${this.file}.draft`;
-    await rm(draft, { force: true });
-    await writeFile(draft, `${secret}\n`, { mode: 0o600, flag: 'wx' });
-    await chmod(draft, 0o600);
-    await rename(draft, this.file);
+    await writeDurably(this.file, `${secret}\n`);
     return secret;
   }
 

@@ -24,10 +24,6 @@ export class AdmissionRefusals implements NodeEventObserver {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  async rolloutsOf(): Promise<ReadonlyMap<string, string>> {
-    return new Map();
-  }
-
   async observe(tx: Tx, news: readonly NodeNews[]): Promise<void> {
     for (const { node, events } of news) {
       for (const event of events) {

@@ -47,8 +47,8 @@ export interface NodeNews {
  * when the events are. Must be safe to run again after a rollback.
  */
 export interface NodeEventObserver {
-  /** Which rollout each of these commands belongs to; unknown ones are left out. */
-  rolloutsOf(tx: Tx, commandIds: readonly string[]): Promise<ReadonlyMap<string, string>>;
+  /** Which rollout each of these commands belongs to; unknown ones are left out. Only of who knows of rollouts. */
+  rolloutsOf?(tx: Tx, commandIds: readonly string[]): Promise<ReadonlyMap<string, string>>;
   observe(tx: Tx, news: readonly NodeNews[]): Promise<void>;
 }
 
@@ -226,7 +226,8 @@ export class Ingest implements EventHandler {
     const found = new Map<string, string>();
     if (ids.size === 0) return found;
     for (const observer of this.#observers) {
-      for (const [id, rollout] of await observer.rolloutsOf(tx, [...ids])) found.set(id, rollout);
+      const known = (await observer.rolloutsOf?.(tx, [...ids])) ?? [];
+      for (const [id, rollout] of known) found.set(id, rollout);
     }
     return found;
   }

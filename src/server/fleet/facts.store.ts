@@ -40,15 +40,14 @@ export async function saveHelloFacts(
   );
 }
 
-/** What events told of upgrades, before the next health report says the same. Idempotent. */
+/** What events told of upgrades, before the next health report says the same. Of nodes that are held. Idempotent. */
 export async function saveBadges(
   tx: Tx,
   nodeIds: readonly string[],
   { badge, code }: { readonly badge: Badge; readonly code: string },
 ): Promise<void> {
-  const ids = [...nodeIds].sort();
-  for (let at = 0; at < ids.length; at += NODES_PER_STATEMENT) {
-    const some = ids.slice(at, at + NODES_PER_STATEMENT);
+  for (let at = 0; at < nodeIds.length; at += NODES_PER_STATEMENT) {
+    const some = nodeIds.slice(at, at + NODES_PER_STATEMENT);
     await tx.run(
       `UPDATE nodes SET badge = ?, badge_code = ?
        WHERE id IN (${some.map(() => '?').join(', ')}) AND (badge <> ? OR badge_code <> ?)`,

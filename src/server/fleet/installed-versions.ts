@@ -32,28 +32,26 @@ const BADGES: Readonly<Partial<Record<NodeEventType, Badge>>> = {
 export class InstalledVersions implements NodeEventObserver {
   constructor(private readonly nodes: Nodes) {}
 
-  async rolloutsOf(): Promise<ReadonlyMap<string, string>> {
-    return new Map();
-  }
-
   async observe(tx: Tx, news: readonly NodeNews[]): Promise<void> {
-    const isAbout = (event: NodeEvent): boolean =>
-      badgeIn(event).length + versionIn(event).length > 0;
-    const changed = news.filter(({ events }) => events.some(isAbout));
+    const changes = news
+      .map(({ node, events }) => ({
+        nodeId: node.nodeId,
+        versions: new Map(events.flatMap(versionIn)),
+        badge: events.flatMap(badgeIn).at(-1),
+      }))
+      .filter(({ versions, badge }) => versions.size > 0 || badge !== undefined);
     await this.nodes.hold(
       tx,
-      changed.map(({ node }) => node.nodeId),
+      changes.map(({ nodeId }) => nodeId),
     );
-    for (const { node, events } of news) {
-      const versions = new Map(events.flatMap(versionIn));
-      if (versions.size > 0) await this.nodes.recordVersions(tx, node.nodeId, versions);
+    for (const { nodeId, versions } of changes) {
+      if (versions.size > 0) await this.nodes.recordVersions(tx, nodeId, versions);
     }
     // After the versions: the report that they are written into is older than the event.
     const nodesByBadge = new Map<string, string[]>();
-    for (const { node, events } of news) {
-      const badge = events.flatMap(badgeIn).at(-1);
+    for (const { nodeId, badge } of changes) {
       if (badge === undefined) continue;
-      nodesByBadge.set(badge, [...(nodesByBadge.get(badge) ?? []), node.nodeId]);
+      nodesByBadge.set(badge, [...(nodesByBadge.get(badge) ?? []), nodeId]);
     }
     for (const [told, nodeIds] of nodesByBadge) {
       const [badge = 'none', code = ''] = told.split(' ');

@@ -354,7 +354,7 @@ export class Nodes {
   async nextGenerations(tx: Tx, nodeIds: readonly string[]): Promise<Map<string, NextCommand>> {
     const generations = new Map<string, NextCommand>();
     await this.hold(tx, nodeIds);
-    for (const ids of chunks([...new Set(nodeIds)].sort())) {
+    for (const ids of chunks([...new Set(nodeIds)])) {
       const rows = await tx.all<{ id: string; generation: number; link_manager: string | null }>(
         `UPDATE nodes SET generation = generation + 1 WHERE id IN (${marks(ids)})
          RETURNING id, generation, link_manager`,

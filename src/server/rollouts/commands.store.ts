@@ -121,6 +121,22 @@ export async function findCommands(sql: Sql, ids: readonly string[]): Promise<St
   return found;
 }
 
+/** Which rollout each of these commands is of, by command; unknown ones are left out. */
+export async function rolloutsOfCommands(
+  sql: Sql,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  const found = new Map<string, string>();
+  for (const chunk of chunksOf(ids)) {
+    const rows = await sql.all<{ id: string; rollout_id: string }>(
+      `SELECT id, rollout_id FROM commands WHERE id IN (${questionMarks(chunk.length)})`,
+      chunk,
+    );
+    for (const { id, rollout_id: rolloutId } of rows) found.set(id, rolloutId);
+  }
+  return found;
+}
+
 /** Idempotent; a closed command stays closed. */
 export async function setCommandStatus(tx: Tx, id: string, status: CommandStatus): Promise<void> {
   await tx.run(`UPDATE commands SET status = ? WHERE id = ? AND status <> 'closed'`, [status, id]);

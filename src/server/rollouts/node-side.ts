@@ -5,6 +5,7 @@ import {
   hasBudget,
   isOver,
   permit,
+  sumOver,
   type Denial,
   type PermitFacts,
   type Report,
@@ -34,6 +35,7 @@ import {
   commandedNodes,
   findCommands,
   openCommands,
+  rolloutsOfCommands,
   setCommandStatus,
   type StoredCommand,
 } from './commands.store.js';
@@ -98,8 +100,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
 
   /** Holds them, too: whoever holds a node's row and then waits for a rollout waits for whoever does the reverse. */
   async rolloutsOf(tx: Tx, commandIds: readonly string[]): Promise<ReadonlyMap<string, string>> {
-    const commands = await findCommands(tx, commandIds);
-    const byCommand = new Map(commands.map((command) => [command.id, command.rolloutId]));
+    const byCommand = await rolloutsOfCommands(tx, commandIds);
     await this.#hold(tx, byCommand.values());
     return byCommand;
   }
@@ -140,10 +141,12 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   async reported(node: NodeIdentity, hello: Hello): Promise<void> {
     const reports = hello.services.flatMap(reportsOf);
     const { read } = this.database;
-    const ids = reports.map(({ commandId }) => commandId);
-    const commands = ids.length === 0 ? [] : await findCommands(read, ids);
+    const told = await rolloutsOfCommands(
+      read,
+      reports.map(({ commandId }) => commandId),
+    );
     const active = await activeOf(read, node.nodeId);
-    const about = [...commands, ...active].map(({ rolloutId }) => rolloutId);
+    const about = [...told.values(), ...active.map(({ rolloutId }) => rolloutId)];
     if (about.length === 0) return;
     await this.#together(about, async (tx, unit) => {
       await this.#reports(tx, unit, node, reports);
@@ -293,8 +296,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   }
 
   async #rolloutOf(commandId: string): Promise<string[]> {
-    const commands = await findCommands(this.database.read, [commandId]);
-    return commands.map(({ rolloutId }) => rolloutId);
+    return [...(await rolloutsOfCommands(this.database.read, [commandId])).values()];
   }
 
   /** Works about one rollout share commits and what was read for them; of several none, since each would hold up all. */
@@ -362,8 +364,7 @@ function versionOf(services: readonly ServiceReport[], service: string): string 
   return found?.phase === 'idle' ? found.version : null;
 }
 
-const waitingIn = ({ state }: OpenRollout): number =>
-  state.waves.reduce((sum, { counts }) => sum + counts.staged, 0);
+const waitingIn = ({ state }: OpenRollout): number => sumOver(state, ({ counts }) => counts.staged);
 
 const progress = (commandId: string, state: TargetState, reason: string): Progress => ({
   kind: 'progress',
