@@ -62,6 +62,17 @@ export class Access {
     const scope = scopeOf(caller.grants, permission);
     return scope === 'all' ? 'all' : await this.groups.subtrees(scope);
   }
+
+  /** The same, or of them one group alone: none when it is not among them. */
+  async visibleOnly(
+    caller: Caller,
+    permission: Permission,
+    only: string | undefined,
+  ): Promise<'all' | readonly string[]> {
+    const visible = await this.visibleGroups(caller, permission);
+    if (only === undefined) return visible;
+    return visible === 'all' || visible.includes(only) ? [only] : [];
+  }
 }
 
 const SUPER_ADMIN: Grant = { role: 'super_admin' };

@@ -29,11 +29,13 @@ export const GROUP_DEPTH_MAX = 16;
 
 const COLUMNS = 'id, name, parent_id, path, nodes_max, created_at';
 
+const pathOf = (text: string): string[] => text.split('/').filter((id) => id !== '');
+
 const toRecord = (row: GroupRow): GroupRecord => ({
   id: row.id,
   name: row.name,
   parentId: row.parent_id,
-  path: row.path.split('/').filter((id) => id !== ''),
+  path: pathOf(row.path),
   nodesMax: row.nodes_max,
   createdAt: row.created_at,
 });
@@ -74,6 +76,16 @@ export class Groups {
       ids,
     );
     return rows.map((row) => row.id);
+  }
+
+  /** Each of these groups with all above it, without duplicates and in no order; deleted ones are left out. */
+  async withAbove(ids: readonly string[]): Promise<string[]> {
+    if (ids.length === 0) return [];
+    const rows = await this.database.read.all<{ path: string }>(
+      `SELECT path FROM node_groups WHERE deleted_at IS NULL AND id IN (${ids.map(() => '?').join(', ')})`,
+      ids,
+    );
+    return [...new Set(rows.flatMap(({ path }) => pathOf(path)))];
   }
 
   /** Oldest first, so that a parent comes before its children. */

@@ -1,5 +1,12 @@
 import { PlanTerms } from '../../protocol/api/index.js';
-import type { Cursor, Sql, SqlValue, Tx } from '../platform/index.js';
+import {
+  newestFirst,
+  questionMarks,
+  type PageOfGroups,
+  type Sql,
+  type SqlValue,
+  type Tx,
+} from '../platform/index.js';
 
 /** A plan as it is stored. */
 export interface StoredPlan {
@@ -36,8 +43,6 @@ const SELECT = `SELECT id, group_id, name, note, revision, terms, created_by, cr
   CAST((SELECT count(*) FROM schedules WHERE plan_id = rollout_plans.id) AS integer) AS schedules
   FROM rollout_plans`;
 
-const marks = (values: readonly unknown[]): string => values.map(() => '?').join(', ');
-
 const toPlan = (row: PlanRow): StoredPlan => ({
   id: row.id,
   groupId: row.group_id,
@@ -69,7 +74,7 @@ export async function insertPlan(tx: Tx, plan: StoredPlan): Promise<boolean> {
   ];
   const inserted = await tx.run(
     `INSERT INTO rollout_plans (id, group_id, name, note, revision, terms, created_by, created_at, updated_by, updated_at)
-     VALUES (${marks(values)}) ON CONFLICT (group_id, name) DO NOTHING`,
+     VALUES (${questionMarks(values.length)}) ON CONFLICT (group_id, name) DO NOTHING`,
     values,
   );
   return inserted === 1;
@@ -122,36 +127,13 @@ export async function plansNamed(
   groups: readonly string[],
 ): Promise<StoredPlan[]> {
   const rows = await sql.all<PlanRow>(
-    `${SELECT} WHERE name = ? AND group_id IN (${marks(groups)})`,
+    `${SELECT} WHERE name = ? AND group_id IN (${questionMarks(groups.length)})`,
     [name, ...groups],
   );
   return rows.map(toPlan);
 }
 
 /** Newest first. */
-export async function listPlans(
-  sql: Sql,
-  filter: {
-    readonly groups: 'all' | readonly string[];
-    readonly after: Cursor | null;
-    readonly limit: number;
-  },
-): Promise<StoredPlan[]> {
-  const { groups, after, limit } = filter;
-  if (groups !== 'all' && groups.length === 0) return [];
-  const where: string[] = ['1 = 1'];
-  const params: SqlValue[] = [];
-  if (groups !== 'all') {
-    where.push(`group_id IN (${marks(groups)})`);
-    params.push(...groups);
-  }
-  if (after !== null) {
-    where.push('(created_at < ? OR (created_at = ? AND id < ?))');
-    params.push(after.at, after.at, after.id);
-  }
-  const rows = await sql.all<PlanRow>(
-    `${SELECT} WHERE ${where.join(' AND ')} ORDER BY created_at DESC, id DESC LIMIT ?`,
-    [...params, limit],
-  );
-  return rows.map(toPlan);
+export async function listPlans(sql: Sql, page: PageOfGroups): Promise<StoredPlan[]> {
+  return (await newestFirst<PlanRow>(sql, SELECT, page)).map(toPlan);
 }

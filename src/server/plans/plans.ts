@@ -88,8 +88,8 @@ export class Plans {
   async visibleGroups(caller: Caller): Promise<'all' | readonly string[]> {
     const own = await this.access.visibleGroups(caller, 'rollout.view');
     if (own === 'all') return 'all';
-    const above = await Promise.all(own.map((id) => this.#above(id)));
-    return [...new Set([...own, ...above.flat()])];
+    // Of a group that was deleted, too, as far as it is his.
+    return [...new Set([...own, ...(await this.groups.withAbove(own))])];
   }
 
   /** A group and those above it, nearest first; empty when there is no such group. */

@@ -1,6 +1,6 @@
 import type { Command } from '../../protocol/node/index.js';
-import type { Sql, SqlValue, Tx } from '../platform/index.js';
-import { chunksOf, questionMarks } from './statements.js';
+import { questionMarks, type Sql, type SqlValue, type Tx } from '../platform/index.js';
+import { chunksOf } from './statements.js';
 
 /**
  * `open`: not yet answered by the node; `accepted`: the node works on it; `closed`: ended or

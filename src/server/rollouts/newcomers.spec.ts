@@ -67,7 +67,7 @@ describeOnBothDatabases('a node that comes later', (openTestDatabase) => {
       (await look()).targets.find((one) => one.nodeId === nodeId);
     /** Its rollouts, newest first. */
     const all = () =>
-      listRollouts(manager.database.read, { groups: 'all', before: null, limit: 50 });
+      listRollouts(manager.database.read, { groups: 'all', after: null, limit: 50 });
     return { manager, id, look, sweep, late, target, all };
   }
 

@@ -40,7 +40,7 @@ export class RolloutsController {
     const rows = await listRollouts(this.database.read, {
       groups,
       status: query.status,
-      before: readCursor(query.cursor),
+      after: readCursor(query.cursor),
       limit: query.limit + 1,
     });
     const keyOf = ({ meta }: StoredRollout): Cursor => ({ at: meta.createdAt, id: meta.id });

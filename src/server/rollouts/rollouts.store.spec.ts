@@ -284,12 +284,12 @@ describeOnBothDatabases('the store of rollouts', (openTestDatabase) => {
       await insert(database, aMeta(id, { groupId, createdAt: later(at) }));
     }
     const list = async (over: Partial<Parameters<typeof listRollouts>[1]> = {}) => {
-      const filter = { groups: 'all' as const, before: null, limit: 10, ...over };
+      const filter = { groups: 'all' as const, after: null, limit: 10, ...over };
       return (await listRollouts(database.read, filter)).map(({ meta }) => meta.id);
     };
     expect(await list()).toEqual(['rol_000004', 'rol_000003', 'rol_000002', 'rol_000001']);
     expect(await list({ limit: 2 })).toEqual(['rol_000004', 'rol_000003']);
-    expect(await list({ before: { at: later(2), id: 'rol_000003' } })).toEqual([
+    expect(await list({ after: { at: later(2), id: 'rol_000003' } })).toEqual([
       'rol_000002',
       'rol_000001',
     ]);

@@ -8,8 +8,15 @@ import type {
   TargetState,
   WaveState,
 } from '../../core/rollout/index.js';
-import type { Database, Sql, SqlValue, Tx } from '../platform/index.js';
-import { chunksOf, questionMarks } from './statements.js';
+import {
+  newestFirst,
+  questionMarks,
+  type Database,
+  type PageOfGroups,
+  type Sql,
+  type Tx,
+} from '../platform/index.js';
+import { chunksOf } from './statements.js';
 import { insertTargets, type StoredTarget } from './targets.store.js';
 
 /** Which nodes: those of a group and below, all or with these labels or ids, but for some. */
@@ -169,36 +176,17 @@ export async function readJournal(sql: Sql, rolloutId: string): Promise<RolloutE
   return rows.map((row) => JSON.parse(row.event) as RolloutEvent);
 }
 
-/** Newest first; `before` is the (created_at, id) of the last one seen. */
+/** Newest first. */
 export async function listRollouts(
   sql: Sql,
-  filter: {
-    readonly groups: 'all' | readonly string[];
-    readonly status?: RolloutStatus | undefined;
-    readonly before: { readonly at: number; readonly id: string } | null;
-    readonly limit: number;
-  },
+  filter: PageOfGroups & { readonly status?: RolloutStatus | undefined },
 ): Promise<StoredRollout[]> {
-  if (filter.groups !== 'all' && filter.groups.length === 0) return [];
-  const where: string[] = ['1 = 1'];
-  const params: SqlValue[] = [];
-  if (filter.groups !== 'all') {
-    where.push(`group_id IN (${questionMarks(filter.groups.length)})`);
-    params.push(...filter.groups);
-  }
-  if (filter.status !== undefined) {
-    where.push('status = ?');
-    params.push(filter.status);
-  }
-  if (filter.before !== null) {
-    where.push('(created_at < ? OR (created_at = ? AND id < ?))');
-    params.push(filter.before.at, filter.before.at, filter.before.id);
-  }
-  params.push(filter.limit);
-  const rows = await sql.all<RolloutRow>(
-    `SELECT ${ROLLOUT_COLUMNS} FROM rollouts WHERE ${where.join(' AND ')}
-     ORDER BY created_at DESC, id DESC LIMIT ?`,
-    params,
+  const { status } = filter;
+  const rows = await newestFirst<RolloutRow>(
+    sql,
+    `SELECT ${ROLLOUT_COLUMNS} FROM rollouts`,
+    filter,
+    status === undefined ? [] : [['status = ?', status]],
   );
   return rows.map(toRollout);
 }

@@ -1,9 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { Groups } from '../access/index.js';
 import { Nodes, Transfers, type FleetNode, type NodeHolds } from '../fleet/index.js';
-import type { Cursor, Sql } from '../platform/index.js';
+import { questionMarks, type Cursor, type Sql } from '../platform/index.js';
 import type { Scope } from './rollouts.store.js';
-import { questionMarks } from './statements.js';
 import { activeOf } from './targets.store.js';
 
 /** Whether a node of the right groups is in scope: by label, by id, and not excluded. */

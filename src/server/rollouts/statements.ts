@@ -5,5 +5,3 @@ const ROWS_PER_INSERT = 200;
 export function* chunksOf<T>(items: readonly T[], size = ROWS_PER_INSERT): Generator<readonly T[]> {
   for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size);
 }
-
-export const questionMarks = (count: number): string => Array(count).fill('?').join(', ');

@@ -8,8 +8,14 @@ import {
   type TargetState,
 } from '../../core/rollout/index.js';
 import type { FleetNode } from '../fleet/index.js';
-import type { Database, Sql, SqlValue, Tx } from '../platform/index.js';
-import { chunksOf, questionMarks } from './statements.js';
+import {
+  questionMarks,
+  type Database,
+  type Sql,
+  type SqlValue,
+  type Tx,
+} from '../platform/index.js';
+import { chunksOf } from './statements.js';
 
 export interface StoredTarget extends Target {
   readonly nodeName: string;

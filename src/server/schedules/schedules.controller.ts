@@ -36,11 +36,8 @@ export class SchedulesController {
     @Given() { query }: Input<'schedules.list'>,
     @Who() caller: Caller,
   ): Promise<Answer<'schedules.list'>> {
-    const visible = await this.access.visibleGroups(caller, 'rollout.view');
-    const only = query.group_id;
-    const isVisible = visible === 'all' || (only !== undefined && visible.includes(only));
     const rows = await listSchedules(this.database.read, {
-      groups: only === undefined ? visible : isVisible ? [only] : [],
+      groups: await this.access.visibleOnly(caller, 'rollout.view', query.group_id),
       after: readCursor(query.cursor),
       limit: query.limit + 1,
     });

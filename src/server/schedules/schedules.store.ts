@@ -1,7 +1,15 @@
 import type { Instant } from '../../core/kernel/index.js';
 import type { ReleaseNews } from '../../core/rollout/index.js';
 import type { Schedule } from '../../protocol/api/index.js';
-import type { Caller, Cursor, Sql, SqlValue, Tx } from '../platform/index.js';
+import {
+  newestFirst,
+  questionMarks,
+  type Caller,
+  type PageOfGroups,
+  type Sql,
+  type SqlValue,
+  type Tx,
+} from '../platform/index.js';
 
 /** Whose rights a schedule has: as a caller, without what he holds, which is looked up each time. */
 export type Maker = Pick<Caller, 'id' | 'name' | 'makerId'> & { readonly kind: 'user' | 'token' };
@@ -80,7 +88,6 @@ const OWN_COLUMNS = [
 const KEPT_COLUMNS = ['id', 'group_id', 'product', 'channel', 'fence', 'created_at'] as const;
 const COLUMNS = [...KEPT_COLUMNS, ...OWN_COLUMNS].join(', ');
 
-const marks = (values: readonly unknown[]): string => values.map(() => '?').join(', ');
 const textOrNull = (value: unknown): string | null =>
   value === null ? null : JSON.stringify(value);
 
@@ -129,7 +136,7 @@ export async function insertSchedule(tx: Tx, schedule: StoredSchedule): Promise<
     ...[schedule.createdAt, ...ownValues(schedule)],
   ];
   const inserted = await tx.run(
-    `INSERT INTO schedules (${COLUMNS}) VALUES (${marks(values)}) ON CONFLICT (group_id, name) DO NOTHING`,
+    `INSERT INTO schedules (${COLUMNS}) VALUES (${questionMarks(values.length)}) ON CONFLICT (group_id, name) DO NOTHING`,
     values,
   );
   return inserted === 1;
@@ -186,32 +193,10 @@ export async function countSchedules(sql: Sql, groupId: string): Promise<number>
 }
 
 /** Newest first. */
-export async function listSchedules(
-  sql: Sql,
-  filter: {
-    readonly groups: 'all' | readonly string[];
-    readonly after: Cursor | null;
-    readonly limit: number;
-  },
-): Promise<StoredSchedule[]> {
-  const { groups, after, limit } = filter;
-  if (groups !== 'all' && groups.length === 0) return [];
-  const where: string[] = ['1 = 1'];
-  const params: SqlValue[] = [];
-  if (groups !== 'all') {
-    where.push(`group_id IN (${marks(groups)})`);
-    params.push(...groups);
-  }
-  if (after !== null) {
-    where.push('(created_at < ? OR (created_at = ? AND id < ?))');
-    params.push(after.at, after.at, after.id);
-  }
-  const rows = await sql.all<ScheduleRow>(
-    `SELECT ${COLUMNS} FROM schedules WHERE ${where.join(' AND ')}
-     ORDER BY created_at DESC, id DESC LIMIT ?`,
-    [...params, limit],
+export async function listSchedules(sql: Sql, page: PageOfGroups): Promise<StoredSchedule[]> {
+  return (await newestFirst<ScheduleRow>(sql, `SELECT ${COLUMNS} FROM schedules`, page)).map(
+    toSchedule,
   );
-  return rows.map(toSchedule);
 }
 
 /** Those whose moment has come, and those whose channel has something that no look has seen. */
@@ -264,7 +249,7 @@ export async function planNames(
   if (ids.length === 0) return new Map();
   const wanted = [...new Set(ids)];
   const rows = await sql.all<{ id: string; name: string }>(
-    `SELECT id, name FROM rollout_plans WHERE id IN (${marks(wanted)})`,
+    `SELECT id, name FROM rollout_plans WHERE id IN (${questionMarks(wanted.length)})`,
     wanted,
   );
   return new Map(rows.map(({ id, name }) => [id, name]));

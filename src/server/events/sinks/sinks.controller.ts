@@ -33,10 +33,7 @@ export class SinksController {
     @Given() { query }: Input<'sinks.list'>,
     @Who() caller: Caller,
   ): Promise<Answer<'sinks.list'>> {
-    const visible = await this.access.visibleGroups(caller, 'sink.manage');
-    const only = query.group_id;
-    const isVisible = visible === 'all' || (only !== undefined && visible.includes(only));
-    const groups = only === undefined ? visible : isVisible ? [only] : [];
+    const groups = await this.access.visibleOnly(caller, 'sink.manage', query.group_id);
     const after = readCursor(query.cursor);
     const limit = query.limit + 1;
     const rows = await listSinks(this.database.read, { groups, after, limit });

@@ -1,5 +1,6 @@
 export { Database } from './database.js';
 export { JointCommits } from './joint-commits.js';
+export { newestFirst, questionMarks, type PageOfGroups } from './newest.js';
 export { holdDataDir, openDatabase, prepareDataDir } from './open.js';
 export type { Sql, SqlValue, Tx } from './sql.js';
 export { postgresAddress, type PostgresAddress } from './postgres-address.js';
