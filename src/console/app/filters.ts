@@ -1,4 +1,4 @@
-import { useCallback, useMemo } from 'react';
+import { useCallback, useEffect, useMemo, useRef } from 'react';
 import { useSearchParams } from 'react-router';
 
 /**
@@ -24,22 +24,25 @@ export function useFilters<const K extends string>(
     return found;
     // `keys` is written in place by each page, and is the same each time.
   }, [text]);
-  const set = useCallback(
-    (changes: Readonly<Partial<Record<K, string | null>>>) => {
-      setSearch(
-        (before) => {
-          const after = new URLSearchParams(before);
-          for (const [key, value] of Object.entries(changes) as [K, string | null][]) {
-            if (value === null || value === '') after.delete(key);
-            else after.set(key, value);
-          }
-          return after;
-        },
-        { replace: true },
-      );
-    },
-    [setSearch],
-  );
+  // The router's own is another one after each change; whoever draws a bar of filters counts on the same one.
+  const put = useRef(setSearch);
+  useEffect(() => {
+    put.current = setSearch;
+  });
+  const set = useCallback((changes: Readonly<Partial<Record<K, string | null>>>) => {
+    put.current(
+      (before) => {
+        const after = new URLSearchParams(before);
+        for (const [key, value] of Object.entries(changes) as [K, string | null][]) {
+          if (value === null || value === '') after.delete(key);
+          else after.set(key, value);
+        }
+        return after;
+      },
+      // At once: as a transition it would wait for frames in between, and whoever types waits with it.
+      { replace: true, flushSync: true },
+    );
+  }, []);
   const clear = useCallback(() => {
     set(Object.fromEntries(keys.map((key) => [key, null])) as Record<K, null>);
   }, [set]);

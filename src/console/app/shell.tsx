@@ -22,7 +22,7 @@ import {
   UserRound,
   type LucideIcon,
 } from 'lucide-react';
-import { Suspense, useEffect, useState, type ReactNode } from 'react';
+import { memo, Suspense, useEffect, useState, type ReactNode } from 'react';
 import { Link, NavLink, Outlet, useLocation, useNavigate } from 'react-router';
 import type { Permission } from '../../core/access/index.js';
 import { Bones, Button, IconButton, Menu, Notices, Tip } from '../ui/index.js';
@@ -91,20 +91,7 @@ export const Shell = (): ReactNode => {
           <img src="/icon.svg" alt="" width={26} height={26} />
           <span>Bellwether</span>
         </Link>
-        <header className="shell-top">
-          <span className="nav-opener">
-            <IconButton
-              label={isOpen ? 'Close the menu' : 'Open the menu'}
-              onPress={() => setOpen(!isOpen)}
-            >
-              <MenuIcon aria-hidden />
-            </IconButton>
-          </span>
-          <span className="grow" />
-          <LiveDot />
-          <ThemeMenu />
-          <PersonMenu />
-        </header>
+        <Top isOpen={isOpen} onOpen={setOpen} />
         <Side isOpen={isOpen} />
         <main id="main" className="shell-main" tabIndex={-1}>
           <LostBanner />
@@ -120,7 +107,33 @@ export const Shell = (): ReactNode => {
   );
 };
 
-const Side = ({ isOpen }: { readonly isOpen: boolean }): ReactNode => {
+/** Not drawn again for each filter that comes into the address. */
+const Top = memo(function Top({
+  isOpen,
+  onOpen,
+}: {
+  readonly isOpen: boolean;
+  readonly onOpen: (isOpen: boolean) => void;
+}): ReactNode {
+  return (
+    <header className="shell-top">
+      <span className="nav-opener">
+        <IconButton
+          label={isOpen ? 'Close the menu' : 'Open the menu'}
+          onPress={() => onOpen(!isOpen)}
+        >
+          <MenuIcon aria-hidden />
+        </IconButton>
+      </span>
+      <span className="grow" />
+      <LiveDot />
+      <ThemeMenu />
+      <PersonMenu />
+    </header>
+  );
+});
+
+const Side = memo(function Side({ isOpen }: { readonly isOpen: boolean }): ReactNode {
   const can = useCan();
   return (
     <nav className="shell-side" data-open={isOpen} aria-label="Pages">
@@ -140,7 +153,7 @@ const Side = ({ isOpen }: { readonly isOpen: boolean }): ReactNode => {
       })}
     </nav>
   );
-};
+});
 
 const LIVE_WORDS: Readonly<Record<LiveState, string>> = {
   connecting: 'Connecting to the event stream',

@@ -44,6 +44,8 @@ export interface NodePlace {
 interface Condition {
   readonly where: readonly string[];
   readonly params: readonly SqlValue[];
+  /** Of a row it asks for nothing but its name and id, which every index has that sorts by one. */
+  readonly isOfName: boolean;
 }
 
 /** In a pattern of LIKE these stand for themselves behind a backslash. */
@@ -69,10 +71,11 @@ function conditionOf(filter: NodeFilter): Condition {
     if (value !== undefined) need(`${column} = ?`, value);
   }
   for (const [key, value] of labels) need('label_key LIKE ?', `%${labelMark(key, value)}%`);
+  const isOfName = where.length === 0;
   if (text !== undefined) {
     need(`(name_key LIKE ? ESCAPE '\\' OR id = ?)`, `%${literally(nameKeyOf(text))}%`, text);
   }
-  return { where, params };
+  return { where, params, isOfName };
 }
 
 /** Lists of nodes: filtered, sorted, in pages, and counted. */
@@ -94,7 +97,8 @@ export class NodeSearch {
   ): Promise<{ readonly nodes: FleetNode[]; readonly places: ReadonlyMap<string, NodePlace> }> {
     if (sort === 'last_seen_at' && filter.isGone !== true) throw noIndex();
     const column = SORTS[sort];
-    const { where, params } = conditionOf(filter);
+    const { where, params, isOfName } = conditionOf(filter);
+    const isPlain = where.length === 0 || (isOfName && sort === 'name');
     const beyond = order === 'asc' ? '>' : '<';
     const conditions = [...where];
     const values = [...params];
@@ -104,7 +108,7 @@ export class NodeSearch {
     }
     const direction = order === 'asc' ? 'ASC' : 'DESC';
     const rows = await this.database.read.all<{ id: string; key: string | number }>(
-      `SELECT id, ${column} AS key FROM nodes${this.#along(filter, where.length > 0 ? null : sort)}
+      `SELECT id, ${column} AS key FROM nodes${this.#along(filter, isPlain ? sort : null)}
        WHERE ${conditions.length === 0 ? '1 = 1' : conditions.join(' AND ')}
        ORDER BY ${column} ${direction}, id ${direction} LIMIT ?`,
       [...values, limit],
@@ -129,7 +133,10 @@ export class NodeSearch {
     return row?.n ?? 0;
   }
 
-  /** SQLite knows nothing of how the values lie: told which index, it never walks the wide rows. */
+  /**
+   * SQLite knows nothing of how the values lie: told which index, it never walks the wide rows. A text is looked for in the
+   * order of names, which ends with the page.
+   */
   #along({ isGone }: NodeFilter, onlySort: NodeSort | null): string {
     if (this.database.kind !== 'sqlite') return '';
     if (isGone === true) return ' INDEXED BY nodes_offline';

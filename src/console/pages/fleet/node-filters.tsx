@@ -1,5 +1,5 @@
 import { FilterX, SlidersHorizontal } from 'lucide-react';
-import { useEffect, useMemo, useState, type ReactNode } from 'react';
+import { memo, useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
 import { useApi } from '../../app/api.js';
 import { useFilters } from '../../app/filters.js';
 import { useGroups } from '../../app/session.js';
@@ -20,8 +20,8 @@ export const NODE_FILTERS = [
 ] as const;
 type Filters = ReturnType<typeof useFilters<(typeof NODE_FILTERS)[number]>>;
 
-/** After the last letter, before the manager is asked. */
-const TYPING_MS = 40;
+/** Letters that come sooner after one another are asked for together: faster than people type. */
+const TYPING_MS = 60;
 const LABEL = /^[^=]{1,63}=.{0,128}$/su;
 /** As many as the route takes. */
 const LABELS_MAX = 8;
@@ -50,54 +50,59 @@ export function wishesOf(values: Filters['values']): NodeWishes {
 }
 
 const ANY = 'any';
-const STATUS = ['online', 'offline', 'pending', 'revoked'];
-const UPGRADE = [
+const named = (pairs: readonly (readonly [string, string])[]): readonly Choice[] =>
+  pairs.map(([value, label]) => ({ value, label }));
+const STATUS = named(['online', 'offline', 'pending', 'revoked'].map((one) => [one, one]));
+const UPGRADE = named([
   ['upgrading', 'Upgrading'],
   ['updated', 'Updated'],
   ['failed', 'Upgrade failed'],
   ['none', 'Never upgraded'],
-] as const;
-const UPGRADER = [
+]);
+const UPGRADER = named([
   ['agent', 'Agent, by socket'],
   ['poll', 'Agent, by polls'],
   ['kubernetes', 'Kubernetes operator'],
   ['none', 'Nobody'],
-] as const;
-const named = (pairs: readonly (readonly [string, string])[]): readonly Choice[] =>
-  pairs.map(([value, label]) => ({ value, label }));
+]);
 
-const OneOf = ({
-  label,
-  value,
-  choices,
-  onChange,
-}: {
+interface OneOfProps {
   readonly label: string;
+  readonly name: (typeof NODE_FILTERS)[number];
   readonly value: string | undefined;
   readonly choices: readonly Choice[];
-  readonly onChange: (value: string | null) => void;
-}): ReactNode => {
+  readonly set: Filters['set'];
+}
+
+/** Drawn again only when its own value or choices changed: letters come fast, and a select is much to draw. */
+const OneOf = memo(function OneOf({ label, name, value, choices, set }: OneOfProps): ReactNode {
   const shown =
     value === undefined || choices.some((one) => one.value === value)
       ? choices
       : [...choices, { value, label: value }];
+  const change = (next: string): void => {
+    // A version is one of a product.
+    const also = name === 'product' ? { version: null } : {};
+    set({ ...also, [name]: next === ANY ? null : next });
+  };
   return (
     <Select
       label={label}
       value={value ?? ANY}
-      onChange={(next) => onChange(next === ANY ? null : next)}
+      onChange={change}
       choices={[{ value: ANY, label: 'Any' }, ...shown]}
     />
   );
-};
+});
 
-/** Text that is passed on when the typing pauses. */
+/** Text that is passed on at once, but for letters that come faster than `TYPING_MS`: the last one of those counts. */
 function useTyped(
   value: string,
   pass: (text: string) => void,
 ): readonly [string, (text: string) => void] {
   const [typed, setTyped] = useState(value);
   const [passed, setPassed] = useState(value);
+  const typedAt = useRef(0);
   if (value !== passed) {
     // Changed from elsewhere: a view was opened, or the filters were cleared.
     setPassed(value);
@@ -105,10 +110,15 @@ function useTyped(
   }
   useEffect(() => {
     if (typed === value) return;
-    const timer = setTimeout(() => {
-      setPassed(typed);
-      pass(typed);
-    }, TYPING_MS);
+    const sinceMs = performance.now() - typedAt.current;
+    typedAt.current = performance.now();
+    const timer = setTimeout(
+      () => {
+        setPassed(typed);
+        pass(typed);
+      },
+      sinceMs < TYPING_MS ? TYPING_MS : 0,
+    );
     return () => clearTimeout(timer);
   }, [typed]);
   return [typed, setTyped];
@@ -116,34 +126,32 @@ function useTyped(
 
 const SELDOM = ['product', 'version', 'upgrader', 'outdated', 'label'] as const;
 
+/** The typed text is its own: letters draw nothing but this field. */
+const Search = memo(function Search({
+  value,
+  set,
+}: {
+  readonly value: string;
+  readonly set: Filters['set'];
+}): ReactNode {
+  const [text, setText] = useTyped(value, (next) => set({ text: next }));
+  return (
+    <SearchField label="Search nodes" placeholder="Name or id" value={text} onChange={setText} />
+  );
+});
+
 /** What narrows the list; all of it stands in the address. */
 export const NodeFilters = ({ filters }: { readonly filters: Filters }): ReactNode => {
   const { values, set, clear, isFiltered } = filters;
   const { groups } = useGroups();
   const choices = useMemo(() => groupChoices(groups), [groups]);
   const [isWide, setWide] = useState(SELDOM.some((key) => values[key] !== undefined));
-  const [text, setText] = useTyped(values.text ?? '', (next) => set({ text: next }));
   return (
     <div className="toolbar node-toolbar" role="search" aria-label="Filters">
-      <SearchField label="Search nodes" placeholder="Name or id" value={text} onChange={setText} />
-      <OneOf
-        label="Group"
-        value={values.group}
-        choices={choices}
-        onChange={(group) => set({ group })}
-      />
-      <OneOf
-        label="Status"
-        value={values.status}
-        choices={STATUS.map((value) => ({ value, label: value }))}
-        onChange={(status) => set({ status })}
-      />
-      <OneOf
-        label="Upgrade"
-        value={values.upgrade}
-        choices={named(UPGRADE)}
-        onChange={(upgrade) => set({ upgrade })}
-      />
+      <Search value={values.text ?? ''} set={set} />
+      <OneOf label="Group" name="group" value={values.group} choices={choices} set={set} />
+      <OneOf label="Status" name="status" value={values.status} choices={STATUS} set={set} />
+      <OneOf label="Upgrade" name="upgrade" value={values.upgrade} choices={UPGRADE} set={set} />
       {isWide ? <SeldomFilters filters={filters} /> : null}
       <Button
         kind="quiet"
@@ -163,34 +171,25 @@ export const NodeFilters = ({ filters }: { readonly filters: Filters }): ReactNo
 };
 
 const SeldomFilters = ({ filters: { values, set } }: { readonly filters: Filters }): ReactNode => {
-  const summary = useApi('fleet.summary', { query: {} });
-  const products = summary.data?.products ?? [];
-  const versions = new Set(
-    products
-      .filter(({ product }) => values.product === undefined || product === values.product)
-      .flatMap((one) => one.versions.flatMap(({ version }) => version ?? [])),
+  const { data } = useApi('fleet.summary', { query: {} });
+  const products = useMemo(
+    () => named((data?.products ?? []).map(({ product }) => [product, product])),
+    [data],
   );
+  const versions = useMemo(() => {
+    const fitting = (data?.products ?? []).filter(
+      ({ product }) => values.product === undefined || product === values.product,
+    );
+    const found = fitting.flatMap((one) => one.versions.flatMap(({ version }) => version ?? []));
+    return named([...new Set(found)].map((version) => [version, version]));
+  }, [data, values.product]);
   const [label, setLabel] = useTyped(values.label ?? '', (next) => set({ label: next }));
+  const { product, version, upgrader } = values;
   return (
     <>
-      <OneOf
-        label="Product"
-        value={values.product}
-        choices={products.map(({ product }) => ({ value: product, label: product }))}
-        onChange={(product) => set({ product, version: null })}
-      />
-      <OneOf
-        label="Version"
-        value={values.version}
-        choices={[...versions].map((value) => ({ value, label: value }))}
-        onChange={(version) => set({ version })}
-      />
-      <OneOf
-        label="Upgraded by"
-        value={values.upgrader}
-        choices={named(UPGRADER)}
-        onChange={(upgrader) => set({ upgrader })}
-      />
+      <OneOf label="Product" name="product" value={product} choices={products} set={set} />
+      <OneOf label="Version" name="version" value={version} choices={versions} set={set} />
+      <OneOf label="Upgraded by" name="upgrader" value={upgrader} choices={UPGRADER} set={set} />
       <TextField
         label="Labels"
         placeholder="site=fra rack=r1"

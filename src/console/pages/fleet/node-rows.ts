@@ -24,7 +24,6 @@ export function useNodeRows(wishes: NodeWishes): Listed<FleetNode> & {
   /** The count changed or an event came since the rows were read. */
   readonly isOld: boolean;
 } {
-  const counted = useApi('nodes.list', { query: { ...wishes, limit: 1, total: 'true' } });
   const rows = useInfiniteQuery({
     // Not under `nodes`: a flood of events must not ask for all pages again each second.
     queryKey: ['node-rows', wishes],
@@ -37,6 +36,8 @@ export function useNodeRows(wishes: NodeWishes): Listed<FleetNode> & {
     getNextPageParam: (last) => last.next_cursor,
     placeholderData: (last) => last,
   });
+  // After the rows, in the order in which the manager is asked: whoever filters waits for rows.
+  const counted = useApi('nodes.list', { query: { ...wishes, limit: 1, total: 'true' } });
   const pages = rows.data?.pages.length ?? 0;
   const heardAt = counted.dataUpdatedAt;
   const isOld = pages > LIVE_PAGES_MAX && heardAt > rows.dataUpdatedAt + 1_000;

@@ -1,6 +1,6 @@
 import { Bookmark, BookmarkPlus, Trash2 } from 'lucide-react';
-import { useState, type ReactNode, type SubmitEvent } from 'react';
-import { useLocation, useNavigate } from 'react-router';
+import { memo, useState, type ReactNode, type SubmitEvent } from 'react';
+import { useNavigate } from 'react-router';
 import { Button, Dialog, Menu, say, TextField } from '../../ui/index.js';
 
 interface View {
@@ -28,8 +28,7 @@ function read(): readonly View[] {
 }
 
 /** Filters under a name, kept in this browser. */
-export const SavedViews = (): ReactNode => {
-  const { search } = useLocation();
+export const SavedViews = memo(function SavedViews(): ReactNode {
   const navigate = useNavigate();
   const [views, setViews] = useState(read);
   const [open, setOpen] = useState<'none' | 'save' | 'edit'>('none');
@@ -74,6 +73,7 @@ export const SavedViews = (): ReactNode => {
           onClose={() => setOpen('none')}
           onSave={(name) => {
             const others = views.filter((one) => one.name !== name);
+            const { search } = location;
             keep([...others, { name, search: search === '' ? '?' : search }]);
             say(`Saved as ${name}`);
           }}
@@ -84,7 +84,7 @@ export const SavedViews = (): ReactNode => {
       ) : null}
     </>
   );
-};
+});
 
 const SaveView = ({
   taken,
