@@ -29,6 +29,12 @@ const UPLOAD_CHUNK_BYTES = 1024 * 1024;
 /** Where each route is. */
 const ADDRESSES = addressesOf(ROUTES);
 
+/** What people change by what it is now. */
+type Edited = 'plans' | 'schedules';
+type EditBody<S extends Edited> = NonNullable<Given<`${S}.change`>['body']>;
+/** Others who are faster so often are a program that does not stop. */
+const EDIT_TRIES_MAX = 5;
+
 /** The HTTP interface of a manager, as typed as the table that it is made from. */
 export interface Client {
   /**
@@ -36,6 +42,15 @@ export interface Client {
    * problem document, `manager_unreachable`, or `manager_answer_invalid`. Never tries again.
    */
   call<N extends RouteName>(name: N, ...given: CallArguments<N>): Promise<Answer<N>>;
+  /**
+   * Changes a thing by what it is now, and only as long as it is that: when another was faster, it is read
+   * and changed anew. Throws `precondition_failed` when others were faster each time.
+   */
+  edit<S extends Edited>(
+    subject: S,
+    id: string,
+    bodyOf: (thing: Answer<`${S}.show`>) => Promise<EditBody<S>>,
+  ): Promise<Answer<`${S}.change`>>;
   /** The same for a route that answers bytes: handed on as they come, as many as there are. */
   download<N extends RouteName>(
     name: N,
@@ -76,6 +91,19 @@ export function makeClient(options: {
       return api.call(name, asked).catch((error: unknown) => {
         throw inOurWords(manager, error);
       });
+    },
+    edit: async (subject, id, bodyOf) => {
+      const params = { id };
+      for (let tries = 1; ; tries += 1) {
+        try {
+          const { answer, etag } = await api.tagged(`${subject}.show`, { params } as never);
+          const given = { params, body: await bodyOf(answer) } as never;
+          return await api.call(`${subject}.change`, given, { headers: { 'if-match': etag } });
+        } catch (error) {
+          const told = inOurWords(manager, error);
+          if (told.code !== 'precondition_failed' || tries === EDIT_TRIES_MAX) throw told;
+        }
+      }
     },
     download: (name, given, take) =>
       received(manager, (signal) => api.open(name, given, { signal }), take),

@@ -46,6 +46,12 @@ export interface Client {
    * came is no answer of a manager, and the reason of `signal` when that ended it. Never tries again.
    */
   call<N extends RouteName>(name: N, given: Given<N>, options?: CallOptions): Promise<Answer<N>>;
+  /** The same with the tag of what was answered (`ETag`): the condition under which it is changed. */
+  tagged<N extends RouteName>(
+    name: N,
+    given: Given<N>,
+    options?: CallOptions,
+  ): Promise<{ readonly answer: Answer<N>; readonly etag: string }>;
   /** The same for an answer of bytes: the response itself, still to be read. */
   open<N extends RouteName>(name: N, given: Given<N>, options?: CallOptions): Promise<Response>;
   /** Where a route is to be found, with its parameters put in. */
@@ -97,21 +103,24 @@ export function makeClient(options: ClientOptions): Client {
     }
     return response;
   };
+  const tagged: Client['tagged'] = async (name, given, more = {}) => {
+    const url = addressOf(manager, routes[name], given);
+    const limit = AbortSignal.timeout(options.timeoutMs ?? ANSWER_TIMEOUT_MS);
+    const signal = more.signal === undefined ? limit : AbortSignal.any([limit, more.signal]);
+    const response = await open(routes[name], url, bodyOf(given), more, signal);
+    const etag = response.headers.get('etag') ?? '';
+    if (response.status === 204) return { answer: undefined as never, etag };
+    const text = await textOf(url, response, more.signal);
+    return { answer: read(name, jsonIn(url, response.status, text)) as never, etag };
+  };
   return {
     addressOf: (name, given) => addressOf(manager, routes[name], given),
     open: async (name, given, more = {}) => {
       const url = addressOf(manager, routes[name], given);
       return open(routes[name], url, bodyOf(given), more, more.signal);
     },
-    call: async (name, given, more = {}) => {
-      const url = addressOf(manager, routes[name], given);
-      const limit = AbortSignal.timeout(options.timeoutMs ?? ANSWER_TIMEOUT_MS);
-      const signal = more.signal === undefined ? limit : AbortSignal.any([limit, more.signal]);
-      const response = await open(routes[name], url, bodyOf(given), more, signal);
-      if (response.status === 204) return undefined as never;
-      const text = await textOf(url, response, more.signal);
-      return read(name, jsonIn(url, response.status, text)) as never;
-    },
+    call: async (name, given, more) => (await tagged(name, given, more)).answer,
+    tagged,
   };
 }
 

@@ -55,6 +55,18 @@ describe('plans and schedules', { timeout: 60_000 }, () => {
     expect([beside.code, beside.err]).toEqual([1, expect.stringContaining('leave it out')]);
   });
 
+  it('lose nothing when several change one at once', async () => {
+    await done('plans', 'create', 'shared', '--strategy', 'staged');
+    await Promise.all([
+      done('plans', 'update', 'shared', '--spread-seconds', '60'),
+      done('plans', 'update', 'shared', '--settle-seconds', '7'),
+      done('plans', 'update', 'shared', '--max-unavailable', '20%'),
+    ]);
+    const plan = JSON.parse(await done('plans', 'show', 'shared', '-o', 'json')) as object;
+    const terms = { spread_seconds: 60, settle_seconds: 7, max_unavailable: '20%' };
+    expect(plan).toMatchObject({ revision: 4, terms });
+  });
+
   it('take rings and waves from a file, and tell what is wrong with it', async () => {
     const file = join(dir.path, 'plan.yaml');
     writeFileSync(file, 'strategy: custom\nwaves: [{ count: 1 }, { rest: true }]\n');

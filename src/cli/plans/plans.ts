@@ -129,18 +129,18 @@ export const updatePlan: Command = {
   notes: ['A file replaces all terms; options alone change those that they name.'],
   run: async (given, terminal) => {
     const client = await connect(given, terminal);
-    const plan = await planNamed(client, given.operand(0), given.optional('group'));
-    const wanted = await readTerms(given, plan.terms);
-    const isChanged = JSON.stringify(wanted) !== JSON.stringify(plan.terms);
-    const body = present({
-      name: given.optional('name'),
-      note: given.optional('note'),
-      terms: isChanged ? wanted : undefined,
-    });
-    if (Object.keys(body).length === 0) {
+    const { id } = await planNamed(client, given.operand(0), given.optional('group'));
+    const changed = await client.edit('plans', id, async (plan) => {
+      const wanted = await readTerms(given, plan.terms);
+      const isChanged = JSON.stringify(wanted) !== JSON.stringify(plan.terms);
+      const body = present({
+        name: given.optional('name'),
+        note: given.optional('note'),
+        terms: isChanged ? wanted : undefined,
+      });
+      if (Object.keys(body).length > 0) return body;
       throw usageError('`plans update` needs something to change');
-    }
-    const changed = await client.call('plans.change', { params: { id: plan.id }, body });
+    });
     show(given, terminal, changed, planText);
   },
 };

@@ -219,18 +219,20 @@ export const updateSchedule: Command = {
   ],
   run: async (given, terminal) => {
     const client = await connect(given, terminal);
-    const before = await scheduleNamed(client, given.operand(0), given.optional('group'));
+    const named = await scheduleNamed(client, given.operand(0), given.optional('group'));
     const plan = given.optional('plan');
-    const body = present({
-      name: given.optional('name'),
-      plan_id: plan === undefined ? undefined : (await planNamed(client, plan, before.group_id)).id,
-      window: windowAfter(given, before.window),
-      when_busy: given.read('when-busy', oneOf(BUSY)),
-    });
-    if (Object.keys(body).length === 0) {
+    const changed = await client.edit('schedules', named.id, async (before) => {
+      const plan_id =
+        plan === undefined ? undefined : (await planNamed(client, plan, before.group_id)).id;
+      const body = present({
+        name: given.optional('name'),
+        plan_id,
+        window: windowAfter(given, before.window),
+        when_busy: given.read('when-busy', oneOf(BUSY)),
+      });
+      if (Object.keys(body).length > 0) return body;
       throw usageError('`schedules update` needs something to change');
-    }
-    const changed = await client.call('schedules.change', { params: { id: before.id }, body });
+    });
     show(given, terminal, changed, scheduleText);
   },
 };

@@ -19,9 +19,8 @@ export function useRead<N extends Edited>(name: N, id: string): UseQueryResult<R
   return useQuery({
     queryKey: keyOf(name, { ...given, etag: true }),
     queryFn: async ({ signal }): Promise<Read<Answer<N>>> => {
-      const response = await api.open(name, given as Given<N>, { signal });
-      const thing = (await response.json()) as Answer<N>;
-      return { thing, etag: response.headers.get('etag') ?? '' };
+      const { answer, etag } = await api.tagged(name, given as Given<N>, { signal });
+      return { thing: answer, etag };
     },
     staleTime: 0,
     gcTime: 0,
