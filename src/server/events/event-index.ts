@@ -19,8 +19,8 @@ export const MARK = {
   severity: 's:',
 } as const;
 
-/** Marks in one statement. */
-const ROWS_PER_INSERT = 32;
+/** In one statement; the log waits for whoever notes. */
+const ROWS_PER_INSERT = 128;
 
 interface Count {
   readonly event: NewEvent;
@@ -114,34 +114,47 @@ export async function noteEvents(
       [block, first, last],
     );
   }
-  for (const { event, bucket, count } of notes.counts.values()) {
-    await tx.run(
-      `INSERT INTO event_counts (bucket, group_id, category, type, severity, count)
-       VALUES (?, ?, ?, ?, ?, ?)
-       ON CONFLICT (bucket, group_id, category, type, severity)
-       DO UPDATE SET count = event_counts.count + excluded.count`,
-      [bucket, event.groupId, event.category, event.type, event.severity, count],
-    );
+  await insertCounts(tx, [...notes.counts.values()]);
+}
+
+const rowsOf = (count: number, row: string): string =>
+  Array.from({ length: count }, () => row).join(', ');
+
+/** As many rows as there are, up to a power of two: few texts of SQL, each prepared once and kept. */
+function* inSome<Row>(rows: readonly Row[]): Generator<readonly Row[]> {
+  for (let done = 0; done < rows.length;) {
+    const left = rows.length - done;
+    const count = Math.min(ROWS_PER_INSERT, 2 ** Math.floor(Math.log2(left)));
+    yield rows.slice(done, done + count);
+    done += count;
   }
 }
 
-const ONE_MARK = '(?, ?)';
-const MANY_MARKS = Array.from({ length: ROWS_PER_INSERT }, () => ONE_MARK).join(', ');
-const insertOf = (rows: string): string =>
-  `INSERT INTO event_marks (key, block) VALUES ${rows} ON CONFLICT (key, block) DO NOTHING`;
-const INSERT_ONE = insertOf(ONE_MARK);
-const INSERT_MANY = insertOf(MANY_MARKS);
-
-/** Two texts of SQL, whatever the number: each text is prepared once and kept. */
 async function insertMarks(tx: Tx, marks: ReadonlyMap<string, number>): Promise<void> {
   // In one order everywhere, so that two transactions cannot wait for each other.
   const rows = [...marks]
     .map(([key, block]): [string, number] => [key.slice(0, key.lastIndexOf(' ')), block])
     .sort(([a], [b]) => (a < b ? -1 : 1));
-  let done = 0;
-  for (; rows.length - done >= ROWS_PER_INSERT; done += ROWS_PER_INSERT) {
-    const params: SqlValue[] = rows.slice(done, done + ROWS_PER_INSERT).flat();
-    await tx.run(INSERT_MANY, params);
+  for (const some of inSome(rows)) {
+    await tx.run(
+      `INSERT INTO event_marks (key, block) VALUES ${rowsOf(some.length, '(?, ?)')}
+       ON CONFLICT (key, block) DO NOTHING`,
+      some.flat(),
+    );
   }
-  for (const row of rows.slice(done)) await tx.run(INSERT_ONE, row);
+}
+
+async function insertCounts(tx: Tx, counts: readonly Count[]): Promise<void> {
+  for (const some of inSome(counts)) {
+    await tx.run(
+      `INSERT INTO event_counts (bucket, group_id, category, type, severity, count)
+       VALUES ${rowsOf(some.length, '(?, ?, ?, ?, ?, ?)')}
+       ON CONFLICT (bucket, group_id, category, type, severity)
+       DO UPDATE SET count = event_counts.count + excluded.count`,
+      some.flatMap(({ event, bucket, count }): SqlValue[] => [
+        ...[bucket, event.groupId, event.category, event.type],
+        ...[event.severity, count],
+      ]),
+    );
+  }
 }

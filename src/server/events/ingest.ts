@@ -17,6 +17,7 @@ import {
   type Config,
   Database,
   LOGGER,
+  type Sql,
   type Tx,
 } from '../platform/index.js';
 import { meters, traced } from '../platform/telemetry/index.js';
@@ -100,9 +101,12 @@ export class Ingest implements EventHandler {
    * events: that gap is recorded as an event of its own, once, and closed.
    */
   async resume(node: NodeIdentity, spool: Hello['spool']): Promise<number> {
+    const lostUntil = spool.first_seq - 1;
+    // What an older link of the node delivers at this moment comes again, and is known then.
+    const known = await throughOf(this.database.read, node.nodeId, spool.id);
+    if (known !== null && lostUntil <= known) return known;
     return this.database.transaction(async (tx) => {
       const through = await holdThrough(tx, node.nodeId, spool.id);
-      const lostUntil = spool.first_seq - 1;
       if (lostUntil <= through) return through;
       await saveThrough(tx, node.nodeId, spool.id, lostUntil);
       tx.afterCommit(() => {
@@ -281,6 +285,15 @@ function takeFresh(batch: Events, through: number): Taken {
   }
   const fresh = batch.events.filter((event) => event.seq > through);
   return { result: { through: fresh.at(-1)?.seq ?? through, error: null }, fresh };
+}
+
+/** The highest durable sequence of a spool; null when nothing came of it yet. */
+async function throughOf(sql: Sql, nodeId: string, spoolId: string): Promise<number | null> {
+  const row = await sql.get<{ through: number }>(
+    'SELECT through FROM event_spools WHERE node_id = ? AND spool_id = ?',
+    [nodeId, spoolId],
+  );
+  return row?.through ?? null;
 }
 
 /**

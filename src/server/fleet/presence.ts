@@ -96,7 +96,7 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
     const now = this.clock.now();
     const { elsewhere } = this.links;
     // Ten thousand may come in one minute, when the network is back.
-    await this.database.together(async (tx) => {
+    await this.#together(node.nodeId, async (tx) => {
       // A manager that stood still must not take a node away from where it is by now.
       const managerId = await elsewhere.require(tx);
       const was = await holdLink(tx, this.database.kind, node.nodeId);
@@ -130,7 +130,7 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
 
   async left(node: NodeIdentity, sessionId: string, reason: string): Promise<void> {
     await this.book.flush();
-    await this.database.together(async (tx) => {
+    await this.#together(node.nodeId, async (tx) => {
       // A newer link may have come while this waited for its turn: then nobody left.
       if (this.links.online(node.nodeId)) return;
       const now = this.clock.now();
@@ -160,6 +160,11 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
   async forgotten(quietMs: number): Promise<void> {
     const seenBefore = this.clock.now() - quietMs;
     await this.database.transaction((tx) => forgottenOffline(tx, seenBefore));
+  }
+
+  /** Comings and goings share transactions: each for itself would wait for the one counter of events, and for the disk. */
+  #together(nodeId: string, work: (tx: Tx) => Promise<void>): Promise<void> {
+    return this.database.together(work, { line: 'presence', row: nodeId });
   }
 
   #left(

@@ -35,10 +35,10 @@ import {
   commandedNodes,
   findCommands,
   openCommands,
-  rolloutsOfCommands,
   setCommandStatus,
   type StoredCommand,
 } from './commands.store.js';
+import { CommandRollouts } from './command-rollouts.js';
 import { RolloutUnits, type OpenRollout, type RolloutUnit } from './rollout-units.js';
 import {
   activeOf,
@@ -91,6 +91,8 @@ type Progress = Extract<Report, { kind: 'progress' }>;
  */
 @Injectable()
 export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySource {
+  readonly #rollouts = new CommandRollouts();
+
   constructor(
     private readonly database: Database,
     private readonly units: RolloutUnits,
@@ -100,7 +102,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
 
   /** Holds them, too: whoever holds a node's row and then waits for a rollout waits for whoever does the reverse. */
   async rolloutsOf(tx: Tx, commandIds: readonly string[]): Promise<ReadonlyMap<string, string>> {
-    const byCommand = await rolloutsOfCommands(tx, commandIds);
+    const byCommand = await this.#rollouts.of(tx, commandIds);
     await this.#hold(tx, byCommand.values());
     return byCommand;
   }
@@ -141,7 +143,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   async reported(node: NodeIdentity, hello: Hello): Promise<void> {
     const reports = hello.services.flatMap(reportsOf);
     const { read } = this.database;
-    const told = await rolloutsOfCommands(
+    const told = await this.#rollouts.of(
       read,
       reports.map(({ commandId }) => commandId),
     );
@@ -296,7 +298,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   }
 
   async #rolloutOf(commandId: string): Promise<string[]> {
-    return [...(await rolloutsOfCommands(this.database.read, [commandId])).values()];
+    return [...(await this.#rollouts.of(this.database.read, [commandId])).values()];
   }
 
   /** Works about one rollout share commits and what was read for them; of several none, since each would hold up all. */
@@ -310,7 +312,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
         await this.#hold(tx, about);
         return work(tx, this.#unitOf(tx));
       },
-      more.length === 0 ? only : undefined,
+      only === undefined || more.length > 0 ? undefined : { line: only },
     );
   }
 

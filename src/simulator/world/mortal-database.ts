@@ -5,6 +5,7 @@ import {
   JointCommits,
   openDatabase,
   type Database,
+  type Locks,
   type Sql,
   type SqlValue,
   type Tx,
@@ -161,11 +162,11 @@ export class MortalDatabase {
   }
 
   /** As the product shares commits; what dies in one of them is tried alone, and dies there too. */
-  async together<T>(work: (tx: Tx) => Promise<T>, row?: string): Promise<T> {
+  async together<T>(work: (tx: Tx) => Promise<T>, locks?: Locks): Promise<T> {
     this.#alive();
     this.running += 1;
     try {
-      return await this.#joint.transaction(work, row);
+      return await this.#joint.transaction(work, locks);
     } finally {
       this.running -= 1;
     }

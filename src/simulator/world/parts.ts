@@ -22,7 +22,7 @@ export {
   type SqlValue,
   type Tx,
 } from '../../server/platform/index.js';
-export { JointCommits } from '../../server/platform/database/index.js';
+export { JointCommits, type Locks } from '../../server/platform/database/index.js';
 export type { Wakeups } from '../../server/platform/queue/index.js';
 export type { Blobs } from '../../server/releases/store/blobs.port.js';
 export { DiskBlobs } from '../../server/releases/store/disk-blobs.js';

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { FleetError, invariant } from '../../../core/kernel/index.js';
 import { meters, traced } from '../telemetry/index.js';
 import type { Engine, EngineTx } from './engine.js';
-import { JointCommits } from './joint-commits.js';
+import { JointCommits, type Locks } from './joint-commits.js';
 import type { Sql, SqlValue, Tx } from './sql.js';
 
 /** A serialization failure or deadlock is tried again this often; more would hide a hot row. */
@@ -54,9 +54,9 @@ export class Database {
     }
   }
 
-  /** As `transaction`; small works of many callers share a commit, those of one `row` also on PostgreSQL: see `JointCommits`. */
-  together<T>(work: (tx: Tx) => Promise<T>, row?: string): Promise<T> {
-    return this.#joint.transaction(work, row);
+  /** As `transaction`; small works of many callers share a commit, those of one line also on PostgreSQL: see `JointCommits`. */
+  together<T>(work: (tx: Tx) => Promise<T>, locks?: Locks): Promise<T> {
+    return this.#joint.transaction(work, locks);
   }
 
   /** How long the transaction has waited that waits longest for its turn: on SQLite for those before it, else for a connection. */

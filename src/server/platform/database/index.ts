@@ -1,5 +1,5 @@
 export { Database } from './database.js';
-export { JointCommits } from './joint-commits.js';
+export { JointCommits, type Locks } from './joint-commits.js';
 export { newestFirst, questionMarks, type PageOfGroups } from './newest.js';
 export { holdDataDir, openDatabase, prepareDataDir } from './open.js';
 export type { Sql, SqlValue, Tx } from './sql.js';

@@ -67,12 +67,44 @@ describeOnBothDatabases('works that share commits', (open, kind) => {
       return transaction(work);
     };
     const add = (row: string) =>
-      together.transaction((tx) => tx.run('INSERT INTO said (word) VALUES (?)', [row]), row);
+      together.transaction((tx) => tx.run('INSERT INTO said (word) VALUES (?)', [row]), {
+        line: row,
+      });
     await Promise.all(['a', 'b', 'a', 'b', 'a'].map(add));
     // Those of another row are not held up.
     expect(transactions).toBe(kind === 'sqlite' ? 1 : 2);
     await add('a');
     expect(transactions).toBe(kind === 'sqlite' ? 2 : 3);
+  });
+
+  it('lock rows in one order, so that two processes with the same rows do not wait for each other', async () => {
+    const { database, together } = await openTable();
+    const rows = ['a', 'b', 'c', 'd', 'e', 'f'];
+    for (const row of rows) {
+      await database.transaction((tx) => tx.run('INSERT INTO said (word) VALUES (?)', [row]));
+    }
+    const other = new JointCommits(database);
+    const touch = (line: JointCommits, ran: string[]) => (row: string, at: number) =>
+      line.transaction(
+        async (tx) => {
+          ran.push(`${row}${at}`);
+          await tx.run('UPDATE said SET word = word WHERE word = ?', [row]);
+        },
+        { line: 'words', row },
+      );
+    const [twice, back]: [string[], string[]] = [[], []];
+    await Promise.all([
+      ...[...rows, ...rows].map(touch(together, twice)),
+      ...rows.toReversed().map(touch(other, back)),
+    ]);
+    const calledFirst = ['a0', 'b1', 'c2', 'd3', 'e4', 'f5'];
+    const calledLast = ['a6', 'b7', 'c8', 'd9', 'e10', 'f11'];
+    if (kind === 'sqlite') {
+      expect(twice).toEqual([...calledFirst, ...calledLast]);
+      return;
+    }
+    expect(twice).toEqual(calledFirst.flatMap((one, at) => [one, calledLast[at]]));
+    expect(back).toEqual(['a5', 'b4', 'c3', 'd2', 'e1', 'f0']);
   });
 
   it('go on after the database was closed: each is refused', async () => {

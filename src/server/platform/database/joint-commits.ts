@@ -13,6 +13,7 @@ interface Transactions {
 
 interface Waiting {
   readonly sinceMs: number;
+  readonly order: string;
   readonly run: (tx: Tx) => Promise<void>;
   readonly done: () => void;
   readonly failed: (error: unknown) => void;
@@ -23,6 +24,14 @@ interface Waiting {
 interface Line {
   waiting: Waiting[];
   isBusy: boolean;
+}
+
+/** What a work will lock, for those that have to share a transaction because of it. */
+export interface Locks {
+  /** Works that name the same one share transactions, on every database: a row that all of them lock, or a kind of them. */
+  readonly line: string;
+  /** The row that is this work's own: works of one transaction run in this order, those of the same row as they were called. */
+  readonly row?: string;
 }
 
 /** Where all works wait that share commits by the process. */
@@ -37,7 +46,8 @@ const ONE_LINE = '';
  *
  * On PostgreSQL transactions run side by side and share commits by themselves; but those that lock one row wait for
  * each other, a connection each, and some hundred nodes that ask at once would take all connections there are. Whoever
- * names that row shares a transaction with the others that name it; who names none has a transaction of its own.
+ * names a line shares a transaction with the others that name it; who names none has a transaction of its own. Works
+ * that lock a row each do so in the order of these rows, so that two managers do not wait for each other.
  */
 export class JointCommits {
   readonly #database: Transactions;
@@ -47,20 +57,18 @@ export class JointCommits {
     this.#database = database;
   }
 
-  /**
-   * As `Database.transaction`. Of one line in the order of the calls, as long as nothing throws. `row` is what the
-   * work will lock, by any name.
-   */
-  transaction<T>(work: (tx: Tx) => Promise<T>, row?: string): Promise<T> {
+  /** As `Database.transaction`. Of one line and row in the order of the calls, as long as nothing throws. */
+  transaction<T>(work: (tx: Tx) => Promise<T>, locks?: Locks): Promise<T> {
     const isPostgres = this.#database.kind === 'postgres';
-    if (isPostgres && row === undefined) return this.#database.transaction(work);
-    const name = isPostgres && row !== undefined ? row : ONE_LINE;
+    if (isPostgres && locks === undefined) return this.#database.transaction(work);
+    const name = isPostgres && locks !== undefined ? locks.line : ONE_LINE;
     const line = this.#lines.get(name) ?? { waiting: [], isBusy: false };
     this.#lines.set(name, line);
     return new Promise<T>((resolve, reject) => {
       let result: T;
       line.waiting.push({
         sinceMs: performance.now(),
+        order: isPostgres ? (locks?.row ?? '') : '',
         run: async (tx) => {
           result = await work(tx);
         },
@@ -86,7 +94,9 @@ export class JointCommits {
     while (line.waiting.length > 0) {
       // What came in the same turn of the event loop goes together.
       await new Promise((resolve) => setImmediate(resolve));
-      const group = line.waiting.slice(0, WORKS_PER_COMMIT_MAX);
+      const group = line.waiting
+        .slice(0, WORKS_PER_COMMIT_MAX)
+        .sort((a, b) => (a.order < b.order ? -1 : a.order > b.order ? 1 : 0));
       line.waiting = line.waiting.slice(WORKS_PER_COMMIT_MAX);
       await this.#commit(group);
     }

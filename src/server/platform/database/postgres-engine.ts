@@ -6,7 +6,9 @@ import { loginOf, type PostgresAddress } from './postgres-address.js';
 import type { Sql, SqlValue } from './sql.js';
 
 /** Several managers may share one server with the usual limit of 100 connections. */
-const POOL_SIZE = 10;
+const POOL_SIZE = 12;
+/** The rest is for reads: transactions wait for each other's rows, and what only reads must not wait with them. */
+const TRANSACTIONS_MAX = 8;
 const CONNECT_TIMEOUT_MS = 5_000;
 /** Any number, as long as every Bellwether takes the same: one migrates, the others wait. */
 export const MIGRATION_LOCK = 7_301_958;
@@ -70,21 +72,25 @@ export const sqlOf = (client: Queryable): Sql => {
   };
 };
 
-/** Rows in one statement: three texts, whatever the number, each prepared once and kept. */
-const ROWS_PER_INSERT = [100, 10, 1] as const;
+/** PostgreSQL takes 65 535 values in a statement. */
+const VALUES_PER_INSERT = 8_192;
 
+/** As few statements as may be: each is a way to the server and back, mostly while others wait for what is locked. */
 async function insertRows(
   sql: Sql,
   into: string,
   rows: readonly (readonly SqlValue[])[],
 ): Promise<void> {
-  const one = `(${(rows[0] ?? []).map(() => '?').join(', ')})`;
-  let done = 0;
-  for (const count of ROWS_PER_INSERT) {
-    const text = `INSERT INTO ${into} VALUES ${Array.from({ length: count }, () => one).join(', ')}`;
-    for (; rows.length - done >= count; done += count) {
-      await sql.run(text, rows.slice(done, done + count).flat());
-    }
+  const [first] = rows;
+  if (first === undefined) return;
+  const one = `(${first.map(() => '?').join(', ')})`;
+  const most = Math.max(1, Math.floor(VALUES_PER_INSERT / first.length));
+  for (let done = 0; done < rows.length; done += most) {
+    const some = rows.slice(done, done + most);
+    await sql.run(
+      `INSERT INTO ${into} VALUES ${Array.from(some, () => one).join(', ')}`,
+      some.flat(),
+    );
   }
 }
 
@@ -173,11 +179,33 @@ const OUTAGE = /^((08|53|57|58)...|25006|ECONN.*|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_A
 /** The driver gives these without a code. */
 const LOST = /Connection terminated|timeout exceeded when trying to connect|not queryable/;
 
+/** So many at once; the others in the order in which they came. */
+class Turns {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(most: number) {
+    this.#free = most;
+  }
+
+  async take(): Promise<void> {
+    if (this.#free > 0) this.#free -= 1;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  giveBack(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#free += 1;
+    else next();
+  }
+}
+
 class PostgresEngine implements Engine {
   readonly kind = 'postgres';
   readonly read: Sql;
   readonly #source: DataSource;
   readonly #pool: pg.Pool;
+  readonly #turns = new Turns(TRANSACTIONS_MAX);
 
   constructor(source: DataSource, pool: pg.Pool) {
     this.#source = source;
@@ -186,11 +214,25 @@ class PostgresEngine implements Engine {
   }
 
   async begin(): Promise<EngineTx> {
-    const { client, giveBack } = await borrow(this.#pool);
+    await this.#turns.take();
+    try {
+      return await this.#begin(() => this.#turns.giveBack());
+    } catch (error) {
+      this.#turns.giveBack();
+      throw error;
+    }
+  }
+
+  async #begin(ended: () => void): Promise<EngineTx> {
+    const { client, giveBack: release } = await borrow(this.#pool);
+    const giveBack = (state: 'sound' | 'broken'): void => {
+      release(state);
+      ended();
+    };
     try {
       await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
     } catch (error) {
-      giveBack('broken');
+      release('broken');
       throw error;
     }
     const sql = sqlOf(client);
