@@ -12,7 +12,11 @@ export default defineConfig({
     // What is waited for comes some time; how soon is nothing that a busy machine could promise.
     expect: { poll: { timeout: 15_000 } },
     hookTimeout: 120_000,
-    globalSetup: ['test/support/postgres.ts', 'test/support/redis.ts'],
+    globalSetup: [
+      'test/support/run/folder.ts',
+      'test/support/postgres.ts',
+      'test/support/redis.ts',
+    ],
     reporters: ['default', './test/support/closing-line.ts'],
   },
 });

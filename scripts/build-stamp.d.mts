@@ -1,0 +1,2 @@
+/** Whether `dist` holds what the sources of this moment give. */
+export function isBuilt(): boolean;
