@@ -4,7 +4,7 @@ import { GROUP_ROLES, type Grant, type GroupRole } from '../../src/core/access/i
 import { FleetError } from '../../src/core/kernel/index.js';
 import { Transfers } from '../../src/server/fleet/index.js';
 import { Database, type Caller } from '../../src/server/platform/index.js';
-import { makePostgresDatabase } from '../support/databases.js';
+import { makeMigratedPostgres } from '../support/databases.js';
 import { startTestManager, type TestManager } from '../support/manager.js';
 import { join, type Browser } from '../support/people/browser.js';
 
@@ -34,7 +34,7 @@ describe.each(['sqlite', 'postgres'] as const)('bulk and people (%s)', (kind) =>
   const groups: string[] = [];
   const nodes: string[] = [];
   beforeAll(async () => {
-    const made = kind === 'postgres' ? await makePostgresDatabase() : null;
+    const made = kind === 'postgres' ? await makeMigratedPostgres() : null;
     drop = made?.drop ?? null;
     manager = await startTestManager(made === null ? {} : { DATABASE_URL: made.url });
     for (const [index, parent] of PARENTS.entries()) {

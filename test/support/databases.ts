@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { pino } from 'pino';
-import { afterEach, describe, inject } from 'vitest';
+import { afterEach, describe } from 'vitest';
 import { openDatabase, type Database } from '../../src/server/platform/database/index.js';
+import { migratedTemplate, onServer, putMigratedSqlite, urlOfDatabase } from './run/migrated.js';
 
 /** Opens a fresh, migrated database of its own; closed and removed after the test. */
 export type OpenTestDatabase = () => Promise<Database>;
@@ -13,24 +14,31 @@ export const silentLog = pino({ level: 'silent' });
 
 let count = 0;
 
-async function onServer(sql: string): Promise<void> {
-  const client = new pg.Client({ connectionString: inject('postgresUrl') });
-  await client.connect();
-  try {
-    await client.query(sql);
-  } finally {
-    await client.end();
-  }
+export interface TestPostgres {
+  readonly url: string;
+  drop(): Promise<void>;
 }
 
 /** An empty database on the PostgreSQL of this run. */
-export async function makePostgresDatabase(): Promise<{ url: string; drop(): Promise<void> }> {
+export function makePostgresDatabase(): Promise<TestPostgres> {
+  return create(null);
+}
+
+/** One that a manager has already brought to the newest schema, for specs that are not about that. */
+export async function makeMigratedPostgres(): Promise<TestPostgres> {
+  return create(await migratedTemplate());
+}
+
+async function create(template: string | null): Promise<TestPostgres> {
   count += 1;
   const name = `test_${process.pid}_${Date.now().toString(36)}_${count}`;
-  await onServer(`CREATE DATABASE ${name}`);
-  const url = new URL(inject('postgresUrl'));
-  url.pathname = `/${name}`;
-  return { url: url.href, drop: () => onServer(`DROP DATABASE ${name} WITH (FORCE)`) };
+  await onServer(`CREATE DATABASE ${name}${template === null ? '' : ` TEMPLATE ${template}`}`);
+  return {
+    url: urlOfDatabase(name),
+    drop: async () => {
+      await onServer(`DROP DATABASE ${name} WITH (FORCE)`);
+    },
+  };
 }
 
 /** One statement on a database, past everything of ours. */
@@ -68,10 +76,10 @@ export function describeOnBothDatabases(
         cleanUps.push(() => dir.remove());
         let url: string | null = null;
         if (kind === 'postgres') {
-          const made = await makePostgresDatabase();
+          const made = await makeMigratedPostgres();
           cleanUps.push(() => made.drop());
           url = made.url;
-        }
+        } else await putMigratedSqlite(dir.path);
         const database = await openDatabase({ url, dataDir: dir.path, log: silentLog });
         cleanUps.push(() => database.close());
         return database;

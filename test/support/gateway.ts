@@ -25,6 +25,7 @@ import { loadConfig, openDatabase, PlatformModule } from '../../src/server/platf
 import { makeTempDir, silentLog } from './databases.js';
 import { freePort } from './fleet.js';
 import { aHello } from './node-link.js';
+import { putMigratedSqlite } from './run/migrated.js';
 import { secretsUnder } from './secrets.js';
 
 export const NODE_ID = 'nod_000000000001';
@@ -84,6 +85,7 @@ export async function startGateway(): Promise<TestGateway> {
     BELLWETHER_PORT: String(port),
     BELLWETHER_HEARTBEAT_MS: String(HEARTBEAT_MS),
   });
+  await putMigratedSqlite(dir.path);
   const database = await openDatabase({ url: null, dataDir: dir.path, log: silentLog });
   const clock = { now: () => below.clockMs ?? Date.now() };
   const platform = { config, database, secrets: secretsUnder(), clock, log: silentLog };

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Random } from '../../src/core/kernel/index.js';
-import { makePostgresDatabase, makeTempDir } from './databases.js';
+import { makeMigratedPostgres, makeTempDir } from './databases.js';
 import { eventually, freePort, type ManagerApi } from './fleet.js';
 import { callRoute } from './manager.js';
 import { shareData } from './several/managers.js';
@@ -81,7 +81,7 @@ export async function startManagerCrew(plan: {
   readonly publicUrl?: string;
 }): Promise<ManagerCrew> {
   const dir = makeTempDir();
-  const database = plan.database === 'postgres' ? await makePostgresDatabase() : null;
+  const database = plan.database === 'postgres' ? await makeMigratedPostgres() : null;
   const urls: string[] = [];
   const managers: Mortal[] = [];
   let admin = '';

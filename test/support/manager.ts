@@ -16,6 +16,7 @@ import {
 import { startManager, type Manager } from '../../src/server/manager.js';
 import { loadConfig, newId } from '../../src/server/platform/index.js';
 import { makeTempDir, silentLog } from './databases.js';
+import { putMigratedSqlite } from './run/migrated.js';
 
 /** A clock that stands still until it is told to move; starts at the real time, for node tokens. */
 export interface TestClock {
@@ -154,6 +155,7 @@ export async function startUnsetTestManager(
   more: { readonly consoleDir?: string } = {},
 ): Promise<RunningManager> {
   const dir = makeTempDir();
+  if (!('DATABASE_URL' in env || 'BELLWETHER_DATA_DIR' in env)) await putMigratedSqlite(dir.path);
   const clock = makeClock();
   const config = loadConfig({ BELLWETHER_DATA_DIR: dir.path, BELLWETHER_PORT: '0', ...env });
   const manager = await startManager({ config, log: silentLog, clock, ...more });

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeEvent, NodeEventType, UpgradeBinary } from '../../src/protocol/node/index.js';
 import { Database } from '../../src/server/platform/database/index.js';
-import { makePostgresDatabase, makeTempDir } from './databases.js';
+import { makeMigratedPostgres, makeTempDir } from './databases.js';
 import { makeSigningKey, publish } from './fleet.js';
 import { aHost, startTestManager, type TestManager } from './manager.js';
 import { aService, connectNode, type NodeLink } from './node-link.js';
@@ -93,7 +93,7 @@ export async function startRolloutManager(options: {
   readonly env?: Readonly<Record<string, string>>;
 }): Promise<RolloutManager> {
   const { kind = 'sqlite', versions = ['1.0.0', '1.1.0'], env = {} } = options;
-  const postgres = kind === 'postgres' ? await makePostgresDatabase() : null;
+  const postgres = kind === 'postgres' ? await makeMigratedPostgres() : null;
   const manager = await startTestManager({
     ...env,
     ...(postgres === null ? {} : { DATABASE_URL: postgres.url }),

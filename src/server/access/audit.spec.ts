@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { makePostgresDatabase } from '../../../test/support/databases.js';
+import { makeMigratedPostgres } from '../../../test/support/databases.js';
 import { requestOf, startTestManager, type TestManager } from '../../../test/support/manager.js';
 import {
   ExportVerifier,
@@ -24,7 +24,7 @@ describe.each(['sqlite', 'postgres'])('the audit log over HTTP (%s)', (kind) => 
   const start = async (): Promise<TestManager> => {
     const env: Record<string, string> = {};
     if (kind === 'postgres') {
-      const { url, drop } = await makePostgresDatabase();
+      const { url, drop } = await makeMigratedPostgres();
       cleanUps.push(drop);
       env['DATABASE_URL'] = url;
     }

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makePostgresDatabase, makeTempDir, silentLog } from '../../../test/support/databases.js';
+import { makeMigratedPostgres, makeTempDir, silentLog } from '../../../test/support/databases.js';
 import {
   requestOf,
   startTestManager,
@@ -35,7 +35,7 @@ describe.each(['sqlite', 'postgres'] as const)('requests on a condition (%s)', (
   const urls: string[] = [];
   let turn = 0;
   beforeAll(async () => {
-    const postgres = kind === 'postgres' ? await makePostgresDatabase() : null;
+    const postgres = kind === 'postgres' ? await makeMigratedPostgres() : null;
     drop = async () => postgres?.drop();
     manager = await startTestManager(
       postgres === null ? {} : { DATABASE_URL: postgres.url, ...SAME_KEY },

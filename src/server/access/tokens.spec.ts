@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { describeOnBothDatabases, makePostgresDatabase } from '../../../test/support/databases.js';
+import { describeOnBothDatabases, makeMigratedPostgres } from '../../../test/support/databases.js';
 import { startTestManager, type TestManager } from '../../../test/support/manager.js';
 import { join } from '../../../test/support/people/browser.js';
 import { DAY_MS, MINUTE_MS } from '../../core/kernel/index.js';
@@ -16,7 +16,7 @@ describeOnBothDatabases('tokens', (_, kind) => {
   let own: string;
   let drop = async (): Promise<void> => undefined;
   beforeAll(async () => {
-    const postgres = kind === 'postgres' ? await makePostgresDatabase() : null;
+    const postgres = kind === 'postgres' ? await makeMigratedPostgres() : null;
     if (postgres !== null) drop = () => postgres.drop();
     manager = await startTestManager(postgres === null ? {} : { DATABASE_URL: postgres.url });
     own = await manager.group('own');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
   describeOnBothDatabases,
-  makePostgresDatabase,
+  makeMigratedPostgres,
   silentLog,
 } from '../../../test/support/databases.js';
 import { aMasterKey, secretsUnder } from '../../../test/support/secrets.js';
@@ -298,7 +298,7 @@ describeOnBothDatabases('retention', (openTestDatabase) => {
 
 describe('several writers', () => {
   it('of two managers on one PostgreSQL give one gapless log with one tree', async () => {
-    const { url, drop } = await makePostgresDatabase();
+    const { url, drop } = await makeMigratedPostgres();
     const open = () => openDatabase({ url, dataDir: tempDir(), log: silentLog });
     const databases = [await open(), await open()];
     const dataDir = tempDir();

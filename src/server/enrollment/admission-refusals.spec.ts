@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
-import { makePostgresDatabase } from '../../../test/support/databases.js';
+import { makeMigratedPostgres } from '../../../test/support/databases.js';
 import { enrollBody, startTestManager, type TestManager } from '../../../test/support/manager.js';
 import { DAY_MS, HOUR_MS } from '../../core/kernel/index.js';
 import type { NodeEvent } from '../../protocol/node/index.js';
@@ -18,7 +18,7 @@ describe.each(['sqlite', 'postgres'])('refusals at the door of a cluster (%s)', 
   const start = async () => {
     const own: Record<string, string> = {};
     if (kind === 'postgres') {
-      const { url, drop } = await makePostgresDatabase();
+      const { url, drop } = await makeMigratedPostgres();
       cleanUps.push(drop);
       own['DATABASE_URL'] = url;
     }

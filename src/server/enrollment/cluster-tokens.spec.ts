@@ -1,6 +1,6 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
-import { makePostgresDatabase } from '../../../test/support/databases.js';
+import { makeMigratedPostgres } from '../../../test/support/databases.js';
 import { eventually } from '../../../test/support/fleet.js';
 import { enrollBody, startTestManager, type TestManager } from '../../../test/support/manager.js';
 import { aHello, connectNode } from '../../../test/support/node-link.js';
@@ -19,7 +19,7 @@ describe.each(['sqlite', 'postgres'])('tokens of clusters (%s)', (kind) => {
   const start = async (): Promise<TestManager> => {
     const env: Record<string, string> = {};
     if (kind === 'postgres') {
-      const { url, drop } = await makePostgresDatabase();
+      const { url, drop } = await makeMigratedPostgres();
       cleanUps.push(drop);
       env['DATABASE_URL'] = url;
     }

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { afterEach, expect, it, describe } from 'vitest';
-import { makePostgresDatabase } from '../../../test/support/databases.js';
+import { makeMigratedPostgres } from '../../../test/support/databases.js';
 import { enrollBody, startTestManager, type TestManager } from '../../../test/support/manager.js';
 import { MINUTE_MS } from '../../core/kernel/index.js';
 import type { EnrollRequest } from '../../protocol/node/index.js';
@@ -16,7 +16,7 @@ describe.each(['sqlite', 'postgres'])('enrollment (%s)', (kind) => {
   const start = async (): Promise<TestManager> => {
     const env: Record<string, string> = {};
     if (kind === 'postgres') {
-      const { url, drop } = await makePostgresDatabase();
+      const { url, drop } = await makeMigratedPostgres();
       cleanUps.push(drop);
       env['DATABASE_URL'] = url;
     }

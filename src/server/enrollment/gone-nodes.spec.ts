@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
-import { makePostgresDatabase } from '../../../test/support/databases.js';
+import { makeMigratedPostgres } from '../../../test/support/databases.js';
 import { enrollBody, startTestManager, type TestManager } from '../../../test/support/manager.js';
 import { aHello, connectNode, type NodeLink } from '../../../test/support/node-link.js';
 import { startManagers } from '../../../test/support/several/managers.js';
@@ -52,7 +52,7 @@ describe.each(['sqlite', 'postgres'])('nodes of clusters that are gone (%s)', (k
   const start = async (env: Record<string, string> = DAYS): Promise<TestManager> => {
     const own: Record<string, string> = { ...env };
     if (kind === 'postgres') {
-      const { url, drop } = await makePostgresDatabase();
+      const { url, drop } = await makeMigratedPostgres();
       cleanUps.push(drop);
       own['DATABASE_URL'] = url;
     }

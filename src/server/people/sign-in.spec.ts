@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { makePostgresDatabase } from '../../../test/support/databases.js';
+import { makeMigratedPostgres } from '../../../test/support/databases.js';
 import { startTestManager, type TestManager } from '../../../test/support/manager.js';
 import { join, makeBrowser, PASSWORD, type Browser } from '../../../test/support/people/browser.js';
 import { MINUTE_MS, SECOND_MS } from '../../core/kernel/index.js';
@@ -18,7 +18,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     let manager: TestManager;
     let drop: (() => Promise<void>) | null = null;
     beforeEach(async () => {
-      const made = kind === 'postgres' ? await makePostgresDatabase() : null;
+      const made = kind === 'postgres' ? await makeMigratedPostgres() : null;
       drop = made?.drop ?? null;
       manager = await startTestManager(made === null ? {} : { DATABASE_URL: made.url });
     });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { documentDigest } from '../../core/release/index.js';
-import { makePostgresDatabase } from '../../../test/support/databases.js';
+import { makeMigratedPostgres } from '../../../test/support/databases.js';
 import { connectNode } from '../../../test/support/node-link.js';
 import { makeSigningKey, signDocument } from '../../../test/support/release-source.js';
 import {
@@ -47,7 +47,7 @@ describe.each(['sqlite', 'postgres'])('signed documents (%s)', (kind) => {
   const env: Record<string, string> = {};
   beforeAll(async () => {
     if (kind === 'postgres') {
-      const made = await makePostgresDatabase();
+      const made = await makeMigratedPostgres();
       [drop, env['DATABASE_URL']] = [made.drop, made.url];
     }
     manager = await startTestManager(env);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { aManifest, sha256Of, signedManifest } from '../../../test/support/catalog.js';
-import { makePostgresDatabase } from '../../../test/support/databases.js';
+import { makeMigratedPostgres } from '../../../test/support/databases.js';
 import {
   startTestManager,
   type TestManager,
@@ -21,7 +21,7 @@ describe.each(['sqlite', 'postgres'])('which releases name an image (%s)', (kind
   beforeAll(async () => {
     const env: Record<string, string> = {};
     if (kind === 'postgres') {
-      const made = await makePostgresDatabase();
+      const made = await makeMigratedPostgres();
       [drop, env['DATABASE_URL']] = [made.drop, made.url];
     }
     manager = await startTestManager(env);

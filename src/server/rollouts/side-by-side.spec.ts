@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import {
-  makePostgresDatabase,
+  makeMigratedPostgres,
   makeTempDir,
   queryOn,
   silentLog,
@@ -17,7 +17,7 @@ afterEach(async () => {
 
 /** Managers of one PostgreSQL, each with its own connections. */
 async function twoManagers() {
-  const made = await makePostgresDatabase();
+  const made = await makeMigratedPostgres();
   cleanUps.push(() => made.drop());
   const managers: TestRollouts[] = [];
   for (let index = 0; index < 2; index += 1) {

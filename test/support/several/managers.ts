@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { startManager } from '../../../src/server/manager.js';
 import { loadConfig } from '../../../src/server/platform/index.js';
 import { Members } from '../../../src/server/platform/members/index.js';
-import { makePostgresDatabase, makeTempDir, silentLog } from '../databases.js';
+import { makeMigratedPostgres, makeTempDir, silentLog } from '../databases.js';
 import { callRoute, startTestManager, type TestManager } from '../manager.js';
 import { freshPrefix, redisUrl } from '../redis.js';
 
@@ -38,7 +38,7 @@ export async function startManagers(
   count: number,
   given: Readonly<Record<string, string>> = {},
 ): Promise<SeveralManagers> {
-  const postgres = await makePostgresDatabase();
+  const postgres = await makeMigratedPostgres();
   const dir = makeTempDir();
   const env = {
     DATABASE_URL: postgres.url,
