@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import LongOnesEarly from './test/support/run/long-ones-early.js';
 
 export default defineConfig({
   // Decorators of Nest, with the types that its injection reads.
@@ -12,6 +13,7 @@ export default defineConfig({
     // What is waited for comes some time; how soon is nothing that a busy machine could promise.
     expect: { poll: { timeout: 15_000 } },
     hookTimeout: 120_000,
+    sequence: { sequencer: LongOnesEarly },
     globalSetup: [
       'test/support/run/folder.ts',
       'test/support/postgres.ts',
