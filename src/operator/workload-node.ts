@@ -15,9 +15,7 @@ import { isErrorCode } from '../protocol/index.js';
 import { Command, type Host, type NodeMessage } from '../protocol/node/index.js';
 import {
   AGENT_VERSION,
-  HttpFetcher,
   Link,
-  MANAGER_ONLY,
   Spool,
   toSpoolEvent,
   type Clock,
@@ -28,6 +26,7 @@ import {
 import type { Applier } from './apply.js';
 import type { OperatorConfig } from './config.js';
 import { Credentials, type NodeIdentity } from './credentials.js';
+import { fetcherOf } from './fetcher.js';
 import type { Cluster } from './kube/cluster.js';
 import { markOf, nodeNameOf } from './names.js';
 import { StateStore } from './state-store.js';
@@ -232,25 +231,14 @@ export class WorkloadNode {
   }
 
   async #openUpdater(identity: NodeIdentity, spool: Spool): Promise<WorkloadUpdater> {
-    const { config, cluster, policy, clock, log, reach } = this.#around;
+    const { config, cluster, policy, clock, log } = this.#around;
     return WorkloadUpdater.open({
       of: this.#of,
       service: this.#service,
       cluster,
       store: this.#store,
       policy,
-      fetcher: new HttpFetcher({
-        manager: config.manager,
-        nodeId: identity.nodeId,
-        key: identity.key,
-        allowPlaintext: config.allowPlaintext,
-        delivery: async () => {
-          const read = await policy.read();
-          return read.ok ? read.value : MANAGER_ONLY;
-        },
-        reach,
-        now: clock.now,
-      }),
+      fetcher: fetcherOf(this.#around, identity),
       clock,
       log,
       workload: () => this.#view,

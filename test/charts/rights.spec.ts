@@ -11,6 +11,7 @@ import {
   START_IMAGE,
   type OperatorBench,
 } from '../support/kube/operator-bench.js';
+import { allEndAs, rollOut } from '../support/kube/rollouts.js';
 import { startTestManager, type TestManager } from '../support/manager.js';
 import { rightsOf, rightsUsed, singly } from './rights.js';
 
@@ -45,14 +46,8 @@ describe('an operator with the rights of its chart', { timeout: 4 * WAIT_MS }, (
       const { items } = (await manager.call('nodes.list')).body;
       expect(items.filter(({ status }) => status === 'online')).toHaveLength(count);
     }, WAIT_MS);
-  const rollOut = async (version: string, end: object): Promise<void> => {
-    const body = { product: 'edge', version, strategy: 'immediate' } as never;
-    const { body: made } = await manager.call('rollouts.create', { body });
-    await eventually(async () => {
-      const { body: targets } = await manager.call('rollouts.targets', { params: { id: made.id } });
-      expect(targets.items).toMatchObject([end, end]);
-    }, WAIT_MS);
-  };
+  const bothEndAs = async (version: string, end: object): Promise<void> =>
+    allEndAs(manager, await rollOut(manager, version), [end, end]);
   const used = ({ cluster }: OperatorBench): string[] => rightsUsed(cluster.server, 'operator');
 
   it('upgrades, puts back and clears away: each right is needed, and no other', async () => {
@@ -61,9 +56,9 @@ describe('an operator with the rights of its chart', { timeout: 4 * WAIT_MS }, (
     await online(2);
     cluster.images.set(imageOf('1.1.0'), 'good');
     await publishImage(manager, '1.1.0', 2);
-    await rollOut('1.1.0', { state: 'succeeded' });
+    await bothEndAs('1.1.0', { state: 'succeeded' });
     await publishImage(manager, '1.2.0', 3);
-    await rollOut('1.2.0', { state: 'rolled_back', error_code: 'upgrade_image_pull_failed' });
+    await bothEndAs('1.2.0', { state: 'rolled_back', error_code: 'upgrade_image_pull_failed' });
     for (const kind of ['daemonsets', 'statefulsets'] as const) {
       cluster.workload({
         kind: kind === 'daemonsets' ? 'DaemonSet' : 'StatefulSet',
@@ -75,8 +70,7 @@ describe('an operator with the rights of its chart', { timeout: 4 * WAIT_MS }, (
     await online(4);
     cluster.images.set(imageOf('1.3.0'), 'good');
     await publishImage(manager, '1.3.0', 4);
-    const body = { product: 'edge', version: '1.3.0', strategy: 'immediate' } as never;
-    await manager.call('rollouts.create', { body });
+    await rollOut(manager, '1.3.0');
     await eventually(async () => {
       for (const kind of ['daemonsets', 'statefulsets']) {
         expect(cluster.imageOf(kind, 'shop', kind)).toBe(imageOf('1.3.0'));
@@ -96,7 +90,7 @@ describe('an operator with the rights of its chart', { timeout: 4 * WAIT_MS }, (
     await online(2);
     cluster.images.set(imageOf('1.1.0'), 'good');
     await publishImage(manager, '1.1.0', 2);
-    await rollOut('1.1.0', { state: 'staged', error_code: 'helm_upgrade_required' });
+    await bothEndAs('1.1.0', { state: 'staged', error_code: 'helm_upgrade_required' });
     cluster.setImage('deployments', 'shop', 'edge', imageOf('1.1.0'));
     cluster.server.objects.remove('deployments', 'shop', 'gate');
     await online(1);

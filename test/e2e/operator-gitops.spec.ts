@@ -12,6 +12,7 @@ import {
   START_IMAGE,
   type OperatorBench,
 } from '../support/kube/operator-bench.js';
+import { allEndAs, endsAs, rollOut } from '../support/kube/rollouts.js';
 import { startTestManager, type TestManager } from '../support/manager.js';
 
 const WAIT_MS = 60_000;
@@ -74,17 +75,6 @@ describe('an operator that writes for GitOps', { timeout: 4 * WAIT_MS }, () => {
     );
     return { cluster, repository, git, written, first, env };
   };
-  const rollOut = async (version: string): Promise<string> => {
-    const body = { product: 'edge', version, strategy: 'immediate' } as never;
-    const made = await manager.call('rollouts.create', { body });
-    expect([made.status, made.body]).toMatchObject([202, {}]);
-    return made.body.id;
-  };
-  const endsAs = (id: string, state: object) =>
-    eventually(async () => {
-      const { body } = await manager.call('rollouts.targets', { params: { id } });
-      expect(body.items[0]).toMatchObject(state);
-    }, WAIT_MS);
   const holds = (file: string, text: string) =>
     eventually(() => {
       expect(existsSync(file) ? readFileSync(file, 'utf8') : '').toContain(text);
@@ -97,7 +87,7 @@ describe('an operator that writes for GitOps', { timeout: 4 * WAIT_MS }, () => {
     const { cluster, repository, git, written } = await start('patch');
     await publishImage(manager, '1.1.0', 2);
     cluster.images.set(imageOf('1.1.0'), 'good');
-    const good = await rollOut('1.1.0');
+    const good = await rollOut(manager, '1.1.0');
     await holds(written, digestOf('1.1.0'));
     git('apply', '--check', written);
     git('am', '--quiet', written);
@@ -112,14 +102,14 @@ describe('an operator that writes for GitOps', { timeout: 4 * WAIT_MS }, () => {
     expect(values).toContain('# the version');
     expect(values).toContain('x'.repeat(120));
     cluster.setImage('deployments', 'shop', 'edge', imageOf('1.1.0'));
-    await endsAs(good, { state: 'succeeded' });
+    await endsAs(manager, good, { state: 'succeeded' });
 
     await publishImage(manager, '1.2.0', 3);
-    const bad = await rollOut('1.2.0');
+    const bad = await rollOut(manager, '1.2.0');
     await holds(written, digestOf('1.2.0'));
     git('am', '--quiet', written);
     cluster.setImage('deployments', 'shop', 'edge', imageOf('1.2.0'));
-    await endsAs(bad, { state: 'rolled_back', error_code: 'upgrade_image_pull_failed' });
+    await endsAs(manager, bad, { state: 'rolled_back', error_code: 'upgrade_image_pull_failed' });
     await holds(written, 'back to 1.1.0');
     git('am', '--quiet', written);
     // To the character: where a value is there already, nothing else is touched.
@@ -129,7 +119,7 @@ describe('an operator that writes for GitOps', { timeout: 4 * WAIT_MS }, () => {
   it('as the values of a chart', async () => {
     const { cluster, written } = await start('file');
     await publishImage(manager, '1.1.0', 2);
-    await rollOut('1.1.0');
+    await rollOut(manager, '1.1.0');
     await holds(written, digestOf('1.1.0'));
     const text = readFileSync(written, 'utf8');
     expect(parse(text)).toEqual({
@@ -149,9 +139,9 @@ describe('an operator that writes for GitOps', { timeout: 4 * WAIT_MS }, () => {
   it('takes a patch away that nobody took, when its time is up', async () => {
     const { written } = await start('patch', { BELLWETHER_SYNC_DEADLINE_SECONDS: '2' });
     await publishImage(manager, '1.1.0', 2);
-    const id = await rollOut('1.1.0');
+    const id = await rollOut(manager, '1.1.0');
     await holds(written, digestOf('1.1.0'));
-    await endsAs(id, { state: 'rolled_back' });
+    await endsAs(manager, id, { state: 'rolled_back' });
     expect(existsSync(written)).toBe(false);
   });
 
@@ -191,11 +181,6 @@ gate:
         bench?.cluster.setImage('deployments', 'shop', name, imageOf('1.1.0'));
       }
     };
-    const allEndAs = (id: string, state: object) =>
-      eventually(async () => {
-        const { body } = await manager.call('rollouts.targets', { params: { id } });
-        expect(body.items).toMatchObject([state, state]);
-      }, WAIT_MS);
     const bothIn = (file: string) =>
       eventually(() => {
         const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
@@ -205,17 +190,17 @@ gate:
 
     it('both land, neither undoes the other: as a file', async () => {
       const { written, repository, git } = await shared('file');
-      const id = await rollOut('1.1.0');
+      const id = await rollOut(manager, '1.1.0');
       await bothIn(written);
       writeFileSync(join(repository, VALUES), readFileSync(written));
       git('commit', '--quiet', '--all', '-m', 'by another hand');
       sync();
-      await allEndAs(id, { state: 'succeeded' });
+      await allEndAs(manager, id, [{ state: 'succeeded' }, { state: 'succeeded' }]);
     });
 
     it('and what people change meanwhile stays as they changed it', async () => {
       const { written, repository, git } = await shared('file');
-      await rollOut('1.1.0');
+      await rollOut(manager, '1.1.0');
       await bothIn(written);
       writeFileSync(join(repository, VALUES), `${SHARED}replicas: 5 # by a person\n`);
       git('commit', '--quiet', '--all', '-m', 'more of them');
@@ -225,7 +210,7 @@ gate:
 
     it('both land, neither undoes the other: as patches, one after the other', async () => {
       const { repository, git, written } = await shared('patch');
-      const id = await rollOut('1.1.0');
+      const id = await rollOut(manager, '1.1.0');
       const patches = [written, written.replace('edge', 'gate')];
       for (const patch of patches) await holds(patch, digestOf('1.1.0'));
       // Lines that stand side by side: the second does not fit before it is made anew upon the first.
@@ -252,21 +237,21 @@ gate:
         return Promise.resolve();
       }, WAIT_MS);
       sync();
-      await allEndAs(id, { state: 'succeeded' });
+      await allEndAs(manager, id, [{ state: 'succeeded' }, { state: 'succeeded' }]);
     });
 
     it('an operator that takes over writes what waits anew, and goes on waiting', async () => {
       const { written, first, env } = await shared('file');
-      const id = await rollOut('1.1.0');
+      const id = await rollOut(manager, '1.1.0');
       await bothIn(written);
-      await allEndAs(id, { state: 'probation' });
+      await allEndAs(manager, id, [{ state: 'probation' }, { state: 'probation' }]);
       await first.stop();
       // As an emptyDir goes with its pod.
       rmSync(dirname(dirname(dirname(written))), { recursive: true });
       await bench?.operator('operator-2', env);
       await bothIn(written);
       sync();
-      await allEndAs(id, { state: 'succeeded' });
+      await allEndAs(manager, id, [{ state: 'succeeded' }, { state: 'succeeded' }]);
     });
   });
 
@@ -281,8 +266,8 @@ gate:
     next.metadata.annotations = { ...next.metadata.annotations, [key]: value };
     cluster.server.objects.replace('deployments', next, { status: false });
     await publishImage(manager, '1.1.0', 2);
-    const id = await rollOut('1.1.0');
-    await endsAs(id, { state: 'failed', error_code: 'workload_unsupported' });
+    const id = await rollOut(manager, '1.1.0');
+    await endsAs(manager, id, { state: 'failed', error_code: 'workload_unsupported' });
     expect(existsSync(written)).toBe(false);
   });
 });

@@ -9,6 +9,7 @@ import {
   START_IMAGE,
   type OperatorBench,
 } from '../support/kube/operator-bench.js';
+import { endsAs, rollOut } from '../support/kube/rollouts.js';
 import { startTestManager, type TestManager } from '../support/manager.js';
 
 const WAIT_MS = 60_000;
@@ -35,17 +36,6 @@ describe('an operator', { timeout: 4 * WAIT_MS }, () => {
       expect([node === undefined, others]).toEqual([false, []]);
       return node!;
     }, WAIT_MS);
-  const rollOut = async (version: string): Promise<string> => {
-    const body = { product: 'edge', version, strategy: 'immediate' } as never;
-    const made = await manager.call('rollouts.create', { body });
-    expect([made.status, made.body]).toMatchObject([202, {}]);
-    return made.body.id;
-  };
-  const endsAs = (id: string, state: object) =>
-    eventually(async () => {
-      const { body } = await manager.call('rollouts.targets', { params: { id } });
-      expect(body.items[0]).toMatchObject(state);
-    }, WAIT_MS);
 
   it('that writes for GitOps leaves the cluster to another hand, and counts what that brings', async () => {
     const { cluster, dir, operator } = await start();
@@ -61,19 +51,19 @@ describe('an operator', { timeout: 4 * WAIT_MS }, () => {
 
     await publishImage(manager, '1.1.0', 2);
     cluster.images.set(imageOf('1.1.0'), 'good');
-    const good = await rollOut('1.1.0');
+    const good = await rollOut(manager, '1.1.0');
     await written(imageOf('1.1.0'));
-    await endsAs(good, { state: 'probation' });
+    await endsAs(manager, good, { state: 'probation' });
     expect(cluster.imageOf('deployments', 'shop', 'edge')).toBe(START_IMAGE);
     sync(imageOf('1.1.0'));
-    await endsAs(good, { state: 'succeeded' });
+    await endsAs(manager, good, { state: 'succeeded' });
 
     // An image that nobody can pull: the file names the one before again.
     await publishImage(manager, '1.2.0', 3);
-    const bad = await rollOut('1.2.0');
+    const bad = await rollOut(manager, '1.2.0');
     await written(imageOf('1.2.0'));
     sync(imageOf('1.2.0'));
-    await endsAs(bad, { state: 'rolled_back', error_code: 'upgrade_image_pull_failed' });
+    await endsAs(manager, bad, { state: 'rolled_back', error_code: 'upgrade_image_pull_failed' });
     await written(imageOf('1.1.0'));
     const changed = cluster.server.seen.filter(
       ({ verb, plural }) => verb === 'patch' && plural === 'deployments',
@@ -89,7 +79,7 @@ describe('an operator', { timeout: 4 * WAIT_MS }, () => {
     await online();
     await publishImage(manager, '1.1.0', 2);
     cluster.images.set(imageOf('1.1.0'), 'good');
-    await endsAs(await rollOut('1.1.0'), { state: 'skipped' });
+    await endsAs(manager, await rollOut(manager, '1.1.0'), { state: 'skipped' });
     expect(cluster.imageOf('deployments', 'shop', 'edge')).toBe(START_IMAGE);
   });
 
@@ -121,10 +111,10 @@ describe('an operator', { timeout: 4 * WAIT_MS }, () => {
     const { id: node } = await online();
     await publishImage(manager, '1.1.0', 2);
     cluster.images.set(imageOf('1.1.0'), 'never-ready');
-    const id = await rollOut('1.1.0');
-    await endsAs(id, { state: 'probation' });
+    const id = await rollOut(manager, '1.1.0');
+    await endsAs(manager, id, { state: 'probation' });
     cluster.server.objects.remove('deployments', 'shop', 'edge');
-    await endsAs(id, { state: 'rolled_back', error_code: 'workload_gone' });
+    await endsAs(manager, id, { state: 'rolled_back', error_code: 'workload_gone' });
     await eventually(async () => {
       const { body } = await manager.call('nodes.show', { params: { id: node } });
       expect(body.status).toBe('revoked');

@@ -8,6 +8,7 @@ import {
   START_IMAGE,
   type OperatorBench,
 } from '../support/kube/operator-bench.js';
+import { allEndAs, endsAs, rollOut } from '../support/kube/rollouts.js';
 import { startTestManager, type TestManager } from '../support/manager.js';
 
 const WAIT_MS = 60_000;
@@ -35,18 +36,6 @@ describe('the operator of a cluster', { timeout: 4 * WAIT_MS }, () => {
       expect(all).toHaveLength(count);
       return all;
     }, WAIT_MS);
-  const rollOut = async (version: string, more: object = {}): Promise<string> => {
-    const body = { product: 'edge', version, strategy: 'immediate', ...more } as never;
-    const made = await manager.call('rollouts.create', { body });
-    expect([made.status, made.body]).toMatchObject([202, {}]);
-    return made.body.id;
-  };
-  const target = async (id: string) => {
-    const { body } = await manager.call('rollouts.targets', { params: { id } });
-    return body.items[0];
-  };
-  const endsAs = (id: string, state: object) =>
-    eventually(async () => expect(await target(id)).toMatchObject(state), WAIT_MS);
 
   it('brings a release to workloads of each kind, by digest', async () => {
     manager = await startTestManager();
@@ -68,11 +57,9 @@ describe('the operator of a cluster', { timeout: 4 * WAIT_MS }, () => {
     });
     await publishImage(manager, '1.1.0', 2);
     cluster.images.set(imageOf('1.1.0'), 'good');
-    const id = await rollOut('1.1.0');
-    await eventually(async () => {
-      const { body } = await manager.call('rollouts.targets', { params: { id } });
-      expect(body.items.map(({ state }) => state)).toEqual(['succeeded', 'succeeded', 'succeeded']);
-    }, WAIT_MS);
+    const id = await rollOut(manager, '1.1.0');
+    const succeeded = { state: 'succeeded' };
+    await allEndAs(manager, id, [succeeded, succeeded, succeeded]);
     expect(cluster.imageOf('daemonsets', 'shop', 'edge-daemonset')).toBe(imageOf('1.1.0'));
     expect(cluster.imageOf('deployments', 'shop', 'other')).toBe(START_IMAGE);
   });
@@ -90,8 +77,8 @@ describe('the operator of a cluster', { timeout: 4 * WAIT_MS }, () => {
     await online(1);
     await publishImage(manager, '1.1.0', 2);
     cluster.images.set(imageOf('1.1.0'), behaviour);
-    const id = await rollOut('1.1.0');
-    await endsAs(id, { state: 'rolled_back', error_code: code });
+    const id = await rollOut(manager, '1.1.0');
+    await endsAs(manager, id, { state: 'rolled_back', error_code: code });
     expect(cluster.imageOf('deployments', 'shop', 'edge')).toBe(START_IMAGE);
   });
 
@@ -108,8 +95,8 @@ describe('the operator of a cluster', { timeout: 4 * WAIT_MS }, () => {
     await online(1);
     await publishImage(manager, '1.1.0', 2);
     cluster.images.set(imageOf('1.1.0'), 'good');
-    const id = await rollOut('1.1.0');
-    await endsAs(id, { state: 'staged', error_code: 'helm_upgrade_required' });
+    const id = await rollOut(manager, '1.1.0');
+    await endsAs(manager, id, { state: 'staged', error_code: 'helm_upgrade_required' });
     const [node] = await online(1);
     await eventually(async () => {
       const { body } = await manager.call('nodes.show', { params: { id: node!.id } });
@@ -126,7 +113,7 @@ describe('the operator of a cluster', { timeout: 4 * WAIT_MS }, () => {
       cluster.server.seen.some(({ verb, plural }) => verb === 'patch' && plural === 'deployments'),
     ).toBe(false);
     cluster.setImage('deployments', 'shop', 'edge', imageOf('1.1.0'));
-    await endsAs(id, { state: 'succeeded' });
+    await endsAs(manager, id, { state: 'succeeded' });
   });
 
   it('survives its own end, and two of them do nothing twice', async () => {
@@ -138,11 +125,11 @@ describe('the operator of a cluster', { timeout: 4 * WAIT_MS }, () => {
     await online(1);
     await publishImage(manager, '1.1.0', 2);
     cluster.images.set(imageOf('1.1.0'), 'never-ready');
-    const id = await rollOut('1.1.0');
-    await endsAs(id, { state: 'probation' });
+    const id = await rollOut(manager, '1.1.0');
+    await endsAs(manager, id, { state: 'probation' });
     await first.stop();
     cluster.images.set(imageOf('1.1.0'), 'good');
-    await endsAs(id, { state: 'succeeded' });
+    await endsAs(manager, id, { state: 'succeeded' });
     const changes = cluster.server.seen.filter(
       ({ verb, plural, dryRun }) => verb === 'patch' && plural === 'deployments' && !dryRun,
     );
@@ -158,7 +145,7 @@ describe('the operator of a cluster', { timeout: 4 * WAIT_MS }, () => {
     await operator();
     await online(1);
     await publishImage(manager, '1.1.0', 2);
-    await endsAs(await rollOut('1.1.0'), {
+    await endsAs(manager, await rollOut(manager, '1.1.0'), {
       state: 'failed',
       error_code: 'upgrade_version_too_old',
     });
@@ -167,7 +154,10 @@ describe('the operator of a cluster', { timeout: 4 * WAIT_MS }, () => {
       verb === 'patch'
         ? new StatusError(403, 'Forbidden', 'cannot patch resource "deployments"')
         : null;
-    await endsAs(await rollOut('1.1.0'), { state: 'failed', error_code: 'kubernetes_forbidden' });
+    await endsAs(manager, await rollOut(manager, '1.1.0'), {
+      state: 'failed',
+      error_code: 'kubernetes_forbidden',
+    });
     expect(cluster.imageOf('deployments', 'shop', 'edge')).toBe(START_IMAGE);
   });
 
@@ -179,8 +169,8 @@ describe('the operator of a cluster', { timeout: 4 * WAIT_MS }, () => {
     await online(1);
     await publishImage(manager, '1.1.0', 2);
     cluster.images.set(imageOf('1.1.0'), 'never-ready');
-    const id = await rollOut('1.1.0');
-    await endsAs(id, { state: 'probation' });
+    const id = await rollOut(manager, '1.1.0');
+    await endsAs(manager, id, { state: 'probation' });
     cluster.server.trouble = ({ user }) =>
       user === '' ? null : new StatusError(503, 'Unavailable', 'away');
     cluster.server.objects.compact();
@@ -188,7 +178,7 @@ describe('the operator of a cluster', { timeout: 4 * WAIT_MS }, () => {
     await new Promise((resolve) => setTimeout(resolve, 2_000));
     cluster.images.set(imageOf('1.1.0'), 'good');
     cluster.server.trouble = () => null;
-    await endsAs(id, { state: 'succeeded' });
+    await endsAs(manager, id, { state: 'succeeded' });
   });
 
   it('a deleted workload leaves the fleet; a token of another cluster and a full one enroll nobody', async () => {
@@ -231,7 +221,7 @@ describe('the operator of a cluster', { timeout: 4 * WAIT_MS }, () => {
     }
     await online(3 * count);
     await publishImage(manager, '1.1.0', 2);
-    const id = await rollOut('1.1.0', { strategy: 'canary', canary_percent: 2 });
+    const id = await rollOut(manager, '1.1.0', { strategy: 'canary', canary_percent: 2 });
     await eventually(async () => {
       const { body } = await manager.call('rollouts.show', { params: { id } });
       expect(body.status).toBe('paused');

@@ -14,6 +14,7 @@ import {
 } from '../support/kube/operator-bench.js';
 import { configure, startWebhook } from '../support/kube/webhook-bench.js';
 import { makeSigningKey, signaturesBy } from '../support/release-source.js';
+import { allEndAs, rollOut } from '../support/kube/rollouts.js';
 import { startTestManager, type TestManager } from '../support/manager.js';
 
 const WAIT_MS = 60_000;
@@ -165,20 +166,8 @@ describe('the admission webhook of a cluster', { timeout: 3 * WAIT_MS }, () => {
     bench.cluster.images.set(imageOf('1.1.0'), 'good');
     const { items } = (await manager.call('nodes.list', { query: { limit: 200 } })).body;
     const node = items.find(({ name }) => name === 'prod-1/shop/deployment/first');
-    const body = {
-      product: 'edge',
-      version: '1.1.0',
-      strategy: 'immediate',
-      scope: { node_ids: [node?.id] },
-    } as never;
-    const made = await manager.call('rollouts.create', { body });
-    expect(made).toMatchObject({ status: 202 });
-    await eventually(async () => {
-      const { body: targets } = await manager.call('rollouts.targets', {
-        params: { id: made.body.id },
-      });
-      expect(targets.items).toMatchObject([{ state: 'succeeded' }]);
-    }, WAIT_MS);
+    const id = await rollOut(manager, '1.1.0', { scope: { node_ids: [node?.id] } });
+    await allEndAs(manager, id, [{ state: 'succeeded' }]);
     expect(bench.cluster.imageOf('deployments', 'shop', 'first')).toBe(imageOf('1.1.0'));
   });
 

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { FleetError } from '../../core/kernel/index.js';
 import type { WorkloadName } from '../../core/workload/index.js';
 import { IMAGES_PATH, makeNodeToken, ReleasesOfImage } from '../../protocol/node/index.js';
-import { agentFor, ask, bytesOf, HttpFetcher, MANAGER_ONLY } from '../../agent/parts/index.js';
+import { agentFor, ask, bytesOf, type HttpFetcher } from '../../agent/parts/index.js';
 import { Credentials, type NodeIdentity } from '../credentials.js';
+import { fetcherOf } from '../fetcher.js';
 import { markOf } from '../names.js';
 import type { Surroundings } from '../workload-node.js';
 
@@ -41,19 +42,7 @@ export class Callers {
       throw new FleetError('admission_undecided', message);
     }
     this.#last = identity;
-    const { config, policy, reach, clock } = this.#around;
-    const fetcher = new HttpFetcher({
-      manager: config.manager,
-      ...identity,
-      allowPlaintext: config.allowPlaintext,
-      delivery: async () => {
-        const read = await policy.read();
-        return read.ok ? read.value : MANAGER_ONLY;
-      },
-      reach,
-      now: clock.now,
-      answerTimeoutMs: ANSWER_MS,
-    });
+    const fetcher = fetcherOf(this.#around, identity, { answerTimeoutMs: ANSWER_MS });
     return { identity, fetcher };
   }
 
