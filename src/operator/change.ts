@@ -1,8 +1,13 @@
 import { FleetError } from '../core/kernel/index.js';
 import type { Job } from '../core/update/index.js';
-import { obstacleTo, type ImageChange, type WorkloadView } from '../core/workload/index.js';
+import {
+  isSameImage,
+  obstacleTo,
+  type ImageChange,
+  type WorkloadView,
+} from '../core/workload/index.js';
 import { judgeStaged, type Channels } from '../agent/parts/index.js';
-import type { NodeState, Swap } from './state-store.js';
+import type { Return, Swap } from './state-store.js';
 import { imageIn } from './translate.js';
 import type { WorkloadUpdaterOptions } from './workload-updater-options.js';
 
@@ -46,42 +51,57 @@ export async function refusalNow(
   return judgeStaged(read.value, job, { indexes: channels.trusted, nowMs: clock.now() });
 }
 
+/** Whether the job's image could be put there, without doing it. Throws what `mustBeThere` and appliers throw. */
+export async function rehearse(
+  options: WorkloadUpdaterOptions,
+  job: Job,
+  image: string | null,
+): Promise<void> {
+  const { mode } = options.optIn();
+  if (mode === 'signal') return;
+  const workload = await mustBeThere(options);
+  await options.applier(mode).rehearse(workload, changeTo(options, job, image, workload));
+}
+
 /**
- * The image that was there before, unless somebody else has put another one there meanwhile. False
- * where this process may not act. Throws KubeError; FleetError while the workload is to be left alone.
+ * The image that was there before, unless somebody else has put another one there meanwhile; with what
+ * another hand has yet to do. Null where this process may not act. Throws KubeError; FleetError while the
+ * workload is to be left alone.
  */
 export async function putBack(
   options: WorkloadUpdaterOptions,
   swap: Swap | null,
   backTo: string | null = null,
-): Promise<boolean> {
+): Promise<{ readonly returning: Return | null } | null> {
   const { isSkipped, mode } = options.optIn();
   const workload = await options.fresh();
-  if (workload === null || swap === null || workload.uid !== swap.uid) return true;
-  if (imageIn(workload, swap.container) !== swap.to && mode !== 'gitops') return true;
+  if (workload === null || swap === null || workload.uid !== swap.uid) return { returning: null };
+  const now = imageIn(workload, swap.container);
+  if (now !== swap.to && mode !== 'gitops') return { returning: null };
   if (isSkipped) throw new FleetError(SKIPPED.code, SKIPPED.message);
-  if (!options.mayAct()) return false;
-  const { uid, resourceVersion } = workload;
-  const { container, from } = swap;
-  const change = { container, image: from, version: null, previousImage: null, backTo };
-  await options.applier(mode).apply(workload, { ...change, uid, resourceVersion });
-  return true;
+  if (!options.mayAct()) return null;
+  const returning = { ...swap, backTo, isOut: isSameImage(now, swap.to) };
+  await options.applier(mode).apply(workload, changeBack(workload, returning));
+  return { returning: mode === 'gitops' && swap.from !== swap.to ? returning : null };
 }
 
-/**
- * For GitOps, what another process wrote and nobody has brought into the cluster yet: its files may have gone with its pod.
- * Throws what writing throws.
- */
-export async function writeAgain(
-  options: WorkloadUpdaterOptions,
-  job: Job,
-  { swap, image }: Pick<NodeState, 'swap' | 'image'>,
-): Promise<void> {
-  const { optIn, applier, mayAct, fresh } = options;
-  if (optIn().mode !== 'gitops' || swap === null || !mayAct()) return;
-  const workload = await fresh();
-  if (workload === null || imageIn(workload, swap.container) !== swap.from) return;
-  await applier('gitops').apply(workload, changeTo(options, job, image, workload));
+export function changeBack(
+  { uid, resourceVersion }: WorkloadView,
+  { container, from, backTo }: Omit<Return, 'isOut'>,
+): ImageChange {
+  const what = { container, image: from, version: null, previousImage: null, backTo };
+  return { ...what, uid, resourceVersion };
+}
+
+/** What is still waited for, by the workload as it is; null when it was taken, or is nothing to wait for any more. */
+export function stillReturning(workload: WorkloadView, returning: Return): Return | null {
+  if (workload.uid !== returning.uid) return null;
+  const now = imageIn(workload, returning.container);
+  if (isSameImage(now, returning.to)) {
+    return returning.isOut ? returning : { ...returning, isOut: true };
+  }
+  // Where it was never out, nothing in the cluster tells when the repository has taken it back.
+  return isSameImage(now, returning.from) && !returning.isOut ? returning : null;
 }
 
 /** Whether a process before this one brought the job's image to where it belongs, by the image that is there now. */

@@ -16,15 +16,34 @@ export const Swap = z.object({
 });
 export type Swap = z.infer<typeof Swap>;
 
+/** For GitOps: what was written to take a change back, until another hand has brought that into the cluster. */
+export const Return = Swap.extend({
+  /** The version that is gone back to, as far as it is known. */
+  backTo: z.string().nullable(),
+  /** The cluster was seen with the image that has to go. */
+  isOut: z.boolean(),
+});
+export type Return = z.infer<typeof Return>;
+
 export const NodeState = z.object({
   update: UpdateState,
   /** The image by digest that the job is to bring, once it was judged. */
   image: z.string().nullable(),
   swap: Swap.nullable(),
+  /** Outlives its job: whoever takes over has to write it again. */
+  returning: Return.nullable().default(null),
   /** Hex of digests that stood in signed manifests, with the version of each: the newest sixteen. */
   digests: z.array(z.tuple([z.string(), z.string()])).max(16),
 });
 export type NodeState = z.infer<typeof NodeState>;
+
+export const freshNode = (update: UpdateState): NodeState => ({
+  update,
+  image: null,
+  swap: null,
+  returning: null,
+  digests: [],
+});
 
 const PART = { 'bellwether.dev/part': 'state' };
 const nameFor = (of: WorkloadName): string => `bellwether-state-${markOf(of)}`;

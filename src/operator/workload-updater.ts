@@ -19,11 +19,12 @@ import type { ErrorCode } from '../protocol/index.js';
 import type { ServiceReport, UpgradeBinary, Withdraw } from '../protocol/node/index.js';
 import { Channels, failureOf, inputOf, soonerOf, type Answer } from '../agent/parts/index.js';
 import { imageIn, kubeFacts, reportFrom, runsNow } from './translate.js';
-import { changeTo, mustBeThere, putBack, refusalNow, wasApplied, writeAgain } from './change.js';
+import { changeTo, mustBeThere, putBack, refusalNow, rehearse, wasApplied } from './change.js';
 import { chooseImage } from './judge.js';
 import { isStatus, isUnanswered } from './kube/client.js';
 import { look } from './look.js';
-import type { NodeState } from './state-store.js';
+import { freshNode, type NodeState } from './state-store.js';
+import { Unsynced } from './unsynced.js';
 import type { WorkloadUpdaterOptions } from './workload-updater-options.js';
 
 const RETRY_MS = 1_000;
@@ -49,11 +50,11 @@ export class WorkloadUpdater {
   #kick: () => void = () => undefined;
   #loop: Promise<void> = Promise.resolve();
   #working: AbortController | null = null;
-  /** The command whose change this process has applied; another one's files may have gone with its pod. */
-  #writtenFor: string | null = null;
+  readonly #unsynced: Unsynced;
 
   private constructor(options: WorkloadUpdaterOptions, state: NodeState) {
     this.#options = options;
+    this.#unsynced = new Unsynced(options);
     this.#kept = state;
     this.#saved = state;
     this.#machine = { state: state.update, watch: FRESH_WATCH };
@@ -77,8 +78,7 @@ export class WorkloadUpdater {
     const { product, variant } = options.optIn();
     const kept = await options.store.read();
     const fresh = freshState({ service: options.service, product, variant });
-    const state = kept ?? { update: fresh, image: null, swap: null, digests: [] };
-    const updater = new WorkloadUpdater(options, state);
+    const updater = new WorkloadUpdater(options, kept ?? freshNode(fresh));
     await updater.#begin();
     return updater;
   }
@@ -197,7 +197,9 @@ export class WorkloadUpdater {
   }
 
   async #save(): Promise<void> {
-    if (this.#kept.update !== this.#saved.update || this.#kept.image !== this.#saved.image) {
+    const [kept, saved] = [this.#kept, this.#saved];
+    const isSaved = kept.update === saved.update && kept.image === saved.image;
+    if (!isSaved || kept.returning !== saved.returning) {
       await this.#options.store.write(this.#kept);
       this.#saved = this.#kept;
     }
@@ -235,7 +237,8 @@ export class WorkloadUpdater {
     await this.#forgetTold();
     await this.#seeOthers();
     if (job?.phase === 'staged') await this.#judgeAgain(job, 'refused');
-    await this.#take({ type: 'tick' });
+    const returning = await this.#unsynced.back(this.#kept.returning);
+    await this.#take({ type: 'tick' }, null, { returning });
     return this.#do(nextAction(this.#machine, this.#facts()));
   }
 
@@ -327,13 +330,7 @@ export class WorkloadUpdater {
 
   /** Told before a permit is asked for: a right that is missing, a webhook that says no. */
   async #rehearse(job: Job): Promise<void> {
-    const { mode } = this.#options.optIn();
-    if (mode !== 'signal') {
-      const workload = await mustBeThere(this.#options);
-      await this.#options
-        .applier(mode)
-        .rehearse(workload, changeTo(this.#options, job, this.#kept.image, workload));
-    }
+    await rehearse(this.#options, job, this.#kept.image);
     await this.#take({ type: 'extracted' }, job);
   }
 
@@ -354,7 +351,7 @@ export class WorkloadUpdater {
       const before = this.#kept.swap;
       // A patch whose answer was lost may have been carried out.
       if (before?.command_id === job.command_id && change.previousImage === to) {
-        await this.#take({ type: 'swapped' }, job);
+        await this.#take({ type: 'swapped' }, job, { returning: null });
         return 0;
       }
       const swap = { command_id: job.command_id, uid, container, from: change.previousImage, to };
@@ -364,9 +361,9 @@ export class WorkloadUpdater {
       const isLate = this.#machine.watch.permitUntilMs < leaseNowMs(this.#facts());
       if (isLate || !this.#options.mayAct() || this.#stopping.signal.aborted) return 250;
       await this.#options.applier(this.#options.optIn().mode).apply(workload, change);
-      this.#writtenFor = job.command_id;
+      this.#unsynced.wrote(job);
       this.#progress = FRESH_PROGRESS;
-      await this.#take({ type: 'swapped' }, job);
+      await this.#take({ type: 'swapped' }, job, { returning: null });
     } catch (error) {
       // Somebody was faster, or nobody answered: looked at anew while the permit lasts.
       if (isStatus(error, 409)) return 50;
@@ -380,10 +377,7 @@ export class WorkloadUpdater {
 
   async #watch(job: Job): Promise<number> {
     const { clock, lookMs } = this.#options;
-    if (this.#writtenFor !== job.command_id) {
-      await writeAgain(this.#options, job, this.#kept);
-      this.#writtenFor = job.command_id;
-    }
+    await this.#unsynced.forward(job, this.#kept);
     const seen = await look(this.#options, {
       swap: this.#kept.swap,
       progress: this.#progress,
@@ -406,8 +400,10 @@ export class WorkloadUpdater {
   /** The image that was there before, unless somebody else has put another one there meanwhile. */
   async #goBack(job: Job): Promise<number> {
     try {
-      if (!(await putBack(this.#options, this.#kept.swap, job.from?.version))) return 250;
-      await this.#take({ type: 'rolled_back' }, job);
+      const done = await putBack(this.#options, this.#kept.swap, job.from?.version);
+      if (done === null) return 250;
+      this.#unsynced.wroteBack(done.returning);
+      await this.#take({ type: 'rolled_back' }, job, done);
       return 0;
     } catch (error) {
       if (isStatus(error, 409)) return 50;

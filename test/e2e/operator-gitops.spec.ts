@@ -255,6 +255,131 @@ gate:
     });
   });
 
+  describe('that is replaced by another, and its volume is empty', () => {
+    const replaced = async ({ first, env, written }: Awaited<ReturnType<typeof start>>) => {
+      await first.stop();
+      // As an emptyDir goes with its pod.
+      rmSync(join(bench!.dir, 'gitops'), { recursive: true });
+      expect(existsSync(written)).toBe(false);
+      return bench!.operator('operator-2', env);
+    };
+    const sync = (image: string): void => {
+      bench!.cluster.setImage('deployments', 'shop', 'edge', image);
+    };
+    /** Into the repository, as another hand does it. */
+    const commit = ({ git, written, repository }: Awaited<ReturnType<typeof start>>): void => {
+      if (written.endsWith('.patch')) git('am', '--quiet', written);
+      else writeFileSync(join(repository, VALUES), readFileSync(written));
+      if (!written.endsWith('.patch')) git('commit', '--quiet', '--all', '-m', 'by another hand');
+    };
+    /** What the operator goes on waiting for, as it stands in the cluster. */
+    const waitsFor = (returning: object | null) =>
+      eventually(() => {
+        const [state] = bench!.cluster.server.objects
+          .list('configmaps', 'bellwether')
+          .flatMap(({ data }) => (data as { state?: string } | undefined)?.state ?? []);
+        const kept = JSON.parse(state ?? '{}') as { returning?: object | null };
+        if (returning === null) expect(kept.returning).toBeNull();
+        else expect(kept.returning).toMatchObject(returning);
+        return Promise.resolve();
+      }, WAIT_MS);
+
+    it.each(['file', 'patch'])('goes on going forward: as a %s', async (output) => {
+      const begun = await start(output);
+      await publishImage(manager, '1.1.0', 2);
+      bench!.cluster.images.set(imageOf('1.1.0'), 'good');
+      const id = await rollOut(manager, '1.1.0');
+      await holds(begun.written, digestOf('1.1.0'));
+      await endsAs(manager, id, { state: 'probation' });
+      await replaced(begun);
+      await holds(begun.written, digestOf('1.1.0'));
+      commit(begun);
+      sync(imageOf('1.1.0'));
+      await endsAs(manager, id, { state: 'succeeded' });
+      await waitsFor(null);
+    });
+
+    it.each(['file', 'patch'])(
+      'goes on going back, until that was taken: as a %s',
+      async (output) => {
+        const begun = await start(output);
+        const { written } = begun;
+        await publishImage(manager, '1.1.0', 2);
+        bench!.cluster.images.set(imageOf('1.1.0'), 'good');
+        const good = await rollOut(manager, '1.1.0');
+        await holds(written, digestOf('1.1.0'));
+        commit(begun);
+        sync(imageOf('1.1.0'));
+        await endsAs(manager, good, { state: 'succeeded' });
+        await publishImage(manager, '1.2.0', 3);
+        const bad = await rollOut(manager, '1.2.0');
+        await holds(
+          written,
+          `+    digest: "${digestOf('1.2.0')}`.slice(output === 'patch' ? 0 : 1),
+        );
+        commit(begun);
+        sync(imageOf('1.2.0'));
+        await endsAs(manager, bad, {
+          state: 'rolled_back',
+          error_code: 'upgrade_image_pull_failed',
+        });
+        await waitsFor({ from: imageOf('1.1.0'), to: imageOf('1.2.0'), isOut: true });
+        const back = readFileSync(written, 'utf8').replace(/^Date: .*/m, '');
+
+        const second = await replaced(begun);
+        await eventually(() => {
+          const text = existsSync(written) ? readFileSync(written, 'utf8') : '';
+          expect(text.replace(/^Date: .*/m, '')).toBe(back);
+          return Promise.resolve();
+        }, WAIT_MS);
+        await waitsFor({ from: imageOf('1.1.0'), to: imageOf('1.2.0') });
+        commit(begun);
+        sync(imageOf('1.1.0'));
+        await waitsFor(null);
+
+        // A third finds nothing to write.
+        await second.stop();
+        rmSync(join(bench!.dir, 'gitops'), { recursive: true });
+        await bench!.operator('operator-3', begun.env);
+        await publishImage(manager, '1.3.0', 4);
+        bench!.cluster.images.set(imageOf('1.3.0'), 'good');
+        const after = await rollOut(manager, '1.3.0');
+        await holds(written, digestOf('1.3.0'));
+        commit(begun);
+        sync(imageOf('1.3.0'));
+        await endsAs(manager, after, { state: 'succeeded' });
+      },
+    );
+
+    it('takes back also what the cluster never took, until it did both or another upgrade is written', async () => {
+      const begun = await start('file', { BELLWETHER_SYNC_DEADLINE_SECONDS: '2' });
+      const { written } = begun;
+      await publishImage(manager, '1.1.0', 2);
+      const id = await rollOut(manager, '1.1.0');
+      await holds(written, digestOf('1.1.0'));
+      await endsAs(manager, id, { state: 'rolled_back' });
+      await waitsFor({ from: START_IMAGE, to: imageOf('1.1.0'), isOut: false });
+      const second = await replaced(begun);
+      await holds(written, 'tag: "1.0.0"');
+      expect(readFileSync(written, 'utf8')).toBe(BEFORE);
+      // Late, and then the way back.
+      sync(imageOf('1.1.0'));
+      await waitsFor({ isOut: true });
+      sync(START_IMAGE);
+      await waitsFor(null);
+      await second.stop();
+
+      await bench!.operator('operator-3', begun.env);
+      const again = await rollOut(manager, '1.1.0');
+      await endsAs(manager, again, { state: 'rolled_back' });
+      await waitsFor({ isOut: false });
+      await publishImage(manager, '1.2.0', 3);
+      await rollOut(manager, '1.2.0');
+      await holds(written, digestOf('1.2.0'));
+      await waitsFor(null);
+    });
+  });
+
   it.each([
     ['bellwether.dev/gitops-path', '../../etc/cron.d/x'],
     ['bellwether.dev/gitops-path', '.github/workflows/release.yml'],

@@ -31,3 +31,9 @@ export const pinnedImage = ({
 
 /** Whether the same text means the same image tomorrow. */
 export const isPinned = (text: string): boolean => (readImage(text)?.digest ?? null) !== null;
+
+/** The same text, or the same digest, whatever stands before it. */
+export const isSameImage = (one: string, other: string): boolean => {
+  const digest = readImage(one)?.digest ?? null;
+  return one === other || (digest !== null && digest === readImage(other)?.digest);
+};

@@ -8,7 +8,7 @@ export {
 } from './admission.js';
 export { helmCommand } from './helm-command.js';
 export { helmValues, type HelmValue } from './helm-values.js';
-export { isPinned, pinnedImage, readImage, type ImageRef } from './image-ref.js';
+export { isPinned, isSameImage, pinnedImage, readImage, type ImageRef } from './image-ref.js';
 export { leaseStep, mayLead, type LeaseMemory, type LeaseStep, type LeaseView } from './lease.js';
 export { FEW, keptForMs, type LeavingTimes } from './leaving.js';
 export { ANNOTATIONS, MODES, obstacleTo, readOptIn, type Mode, type OptIn } from './opt-in.js';

@@ -7,6 +7,7 @@ import {
   helmCommand,
   imagePatch,
   isPinned,
+  isSameImage,
   keyOf,
   leaseStep,
   mayLead,
@@ -32,6 +33,16 @@ describe('an image', () => {
   ])('%s is taken apart', (text, reference, tag, digest) => {
     expect(readImage(text)).toEqual({ reference, tag, digest });
     expect(isPinned(text)).toBe(digest !== null);
+  });
+
+  it.each([
+    ['nginx:1.27', 'nginx:1.27', true],
+    [`r.example/edge:1.4.0@${DIGEST}`, `r.example/edge@${DIGEST}`, true],
+    [`mirror.example/edge@${DIGEST}`, `r.example/edge@${DIGEST}`, true],
+    ['nginx:1.27', 'nginx:1.28', false],
+    ['nginx', `nginx@${DIGEST}`, false],
+  ])('%s and %s are the same: %s', (one, other, isSame) => {
+    expect([isSameImage(one, other), isSameImage(other, one)]).toEqual([isSame, isSame]);
   });
 
   it.each(['', ' ', 'a b', 'edge:', 'edge@', `edge@${DIGEST.slice(0, -1)}`, 'edge@md5:00', '@'])(
