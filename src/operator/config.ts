@@ -5,17 +5,34 @@ import { z } from 'zod';
 import { FleetError } from '../core/kernel/index.js';
 import { MODES, readLabelRules, type LabelRule, type Mode } from '../core/workload/index.js';
 import { ClusterName } from '../protocol/node/index.js';
+import { NAME_WORDS } from './names.js';
 
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 /** Patches for kustomize, or values of charts. */
 export const GITOPS_FORMATS = ['kustomize', 'values'] as const;
 /** The file as it shall be, or a patch that makes it so. */
 export const GITOPS_OUTPUTS = ['file', 'patch'] as const;
+/** As names of nodes take it; the rest is put in the place of `{…}`. */
+const NODE_NAME = /^[A-Za-z0-9{][A-Za-z0-9._/:@{} -]{0,127}$/;
 const Seconds = z.coerce.number().int().min(1).max(86_400);
 
 const Env = z.object({
   BELLWETHER_MANAGER_URL: z.url().max(2_048),
   BELLWETHER_CLUSTER_NAME: ClusterName,
+  /** Which installation its nodes are of; becomes a label of theirs. */
+  BELLWETHER_INSTALL_ID: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/)
+    .optional(),
+  BELLWETHER_NODE_NAME: z
+    .string()
+    .regex(NODE_NAME)
+    .refine((text) => text.includes('{workload}'), 'it needs {workload}: names are given once')
+    .refine(
+      (text) => !/[{}]/.test(text.replaceAll(NAME_WORDS, '')),
+      'there are {cluster} and {workload}',
+    )
+    .default('{cluster}/{workload}'),
   BELLWETHER_MODE: z.enum(MODES).default('operator'),
   BELLWETHER_NAMESPACE: z.string().min(1).max(63).optional(),
   /** Empty: all namespaces. */
@@ -61,6 +78,10 @@ export interface DeploymentName {
 export interface OperatorConfig {
   readonly manager: string;
   readonly clusterName: string;
+  /** Which installation its nodes are of; null: it is not told. */
+  readonly installId: string | null;
+  /** What a node is called when it enrolls; `{cluster}` and `{workload}` are put in. */
+  readonly nodeName: string;
   readonly mode: Mode;
   /** Where its own Secrets, ConfigMaps and Lease are. */
   readonly namespace: string;
@@ -131,6 +152,8 @@ export async function readOperatorConfig(
   return {
     manager: manager.origin,
     clusterName: given.BELLWETHER_CLUSTER_NAME,
+    installId: given.BELLWETHER_INSTALL_ID ?? null,
+    nodeName: given.BELLWETHER_NODE_NAME,
     mode: given.BELLWETHER_MODE,
     namespace,
     watchNamespace: watched === '' ? null : watched,

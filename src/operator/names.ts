@@ -7,9 +7,17 @@ export const markOf = (of: WorkloadName): string =>
 
 const NODE_NAME_MAX = 128;
 
-/** How the manager shows it: unique in its cluster, and the same after every start. */
-export const nodeNameOf = (cluster: string, of: WorkloadName): string => {
-  const name = `${cluster}/${keyOf(of)}`;
+/** What can be put into the name of a node. */
+export const NAME_WORDS = /\{(cluster|workload)\}/g;
+
+/**
+ * How the manager shows it: unique in its cluster where the template has `{workload}` in it, and the same
+ * after every start.
+ */
+export const nodeNameOf = (template: string, cluster: string, of: WorkloadName): string => {
+  const name = template.replace(NAME_WORDS, (_, word: string) =>
+    word === 'cluster' ? cluster : keyOf(of),
+  );
   return name.length <= NODE_NAME_MAX ? name : `${name.slice(0, 107)}-${markOf(of)}`;
 };
 

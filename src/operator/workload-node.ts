@@ -105,7 +105,7 @@ export class WorkloadNode {
     const { config, log, clock } = this.#around;
     await this.#lookAround();
     await this.#store.claim();
-    const name = nodeNameOf(config.clusterName, this.#of);
+    const name = nodeNameOf(config.nodeName, config.clusterName, this.#of);
     const identity = await this.#credentials.enrolled(name, this.#host());
     const folder = join(config.dataDir, markOf(this.#of), 'spool');
     const spool = await Spool.open(folder, { bytesMax: SPOOL_BYTES_MAX, log });
@@ -201,8 +201,9 @@ export class WorkloadNode {
     if (view === null) return;
     try {
       const pods = await cluster.pods(view);
+      const install = { cluster: config.clusterName, install: config.installId };
       const around = { machines: machines(), rules: config.labelRules };
-      this.#labels = topologyOf(config.clusterName, view, pods, around);
+      this.#labels = topologyOf(install, view, pods, around);
       this.#arch = archOf(view, pods, machines());
     } catch (error) {
       log('pods cannot be listed', { workload: keyOf(view), error: String(error) });

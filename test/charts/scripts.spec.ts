@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -16,7 +17,7 @@ import { makeTempDir } from '../support/databases.js';
 import { freePort } from '../support/fleet.js';
 import { startTestManager, type TestManager } from '../support/manager.js';
 import { ROOT } from '../walls/tree.js';
-import { manifestIn, manifestsOf } from './cases.js';
+import { manifestIn, manifestsOf, type Manifest } from './cases.js';
 
 interface Done {
   readonly code: number;
@@ -29,6 +30,27 @@ const run = (file: string, args: readonly string[], env: Readonly<Record<string,
       resolve({ code: failure === null ? 0 : Number(failure.code ?? -1), out: out + error });
     });
   });
+
+const INSTALL = createHash('sha256').update('bellwether/fleet').digest('hex').slice(0, 32);
+/** As the kubelet fills them in on that machine: `$(NAME)` is a variable that came before. */
+function variablesOf(set: Manifest): Record<string, string> {
+  const { template } = set['spec'] as {
+    template: {
+      spec: {
+        initContainers: {
+          env: { name: string; value?: string; valueFrom?: { fieldRef?: { fieldPath: string } } }[];
+        }[];
+      };
+    };
+  };
+  const filled: Record<string, string> = {};
+  for (const { name, value, valueFrom } of template.spec.initContainers[0]!.env) {
+    if (valueFrom?.fieldRef?.fieldPath === 'spec.nodeName') filled[name] = 'machine-7.internal';
+    if (value === undefined) continue;
+    filled[name] = value.replace(/\$\((\w+)\)/g, (all, other: string) => filled[other] ?? all);
+  }
+  return filled;
+}
 
 describe('what the charts run in containers', () => {
   const dir = makeTempDir();
@@ -66,13 +88,12 @@ describe('what the charts run in containers', () => {
     }
     const token = join(dir.path, 'token');
     const env = {
+      ...variablesOf(manifestIn(all, 'DaemonSet', 'fleet-bellwether-agent')),
       AGENT_DIR: agentDir,
       TOKEN_FILE: token,
       SETTINGS_DIR: settings,
       AGENT_PROGRAM: join(programs.path, 'agent', 'main.js'),
       MANAGER_URL: manager.url,
-      CLUSTER_NAME: 'prod-1',
-      MACHINE_NAME: 'machine-7.internal',
     };
     return { env, agentDir, root, token };
   };
@@ -85,7 +106,6 @@ describe('what the charts run in containers', () => {
   it('makes a machine a node, once, and anew by another token', async () => {
     const { env, agentDir, root, token } = mount();
     const enroll = () => run('sh', [join(env['SETTINGS_DIR']!, 'enroll.sh')], env);
-    const nodes = async () => (await manager.call('nodes.list')).body.items;
     const idOf = (): string =>
       (JSON.parse(readFileSync(join(agentDir, 'identity.json'), 'utf8')) as { node_id: string })
         .node_id;
@@ -97,10 +117,13 @@ describe('what the charts run in containers', () => {
     writeFileSync(token, `${await newToken()}\n`);
     expect(await enroll()).toMatchObject({ code: 0 });
     const first = idOf();
-    expect(await nodes()).toMatchObject([{ id: first, name: 'prod-1/machine/machine-7.internal' }]);
+    const found = await manager.call('nodes.list', { query: { label: [`install=${INSTALL}`] } });
+    expect(found.body.items).toMatchObject([
+      { id: first, name: 'prod-1/north/machine-7.internal' },
+    ]);
     expect(await readConfig(agentDir)).toMatchObject({
       manager: manager.url,
-      labels: { site: 'north', machine: 'machine-7.internal' },
+      labels: { site: 'north', machine: 'machine-7.internal', cluster: 'prod-1', install: INSTALL },
       services: [{ name: 'edge', driver: 'hooks' }],
     });
     expect(readFileSync(join(root, 'policy.toml'), 'utf8')).toContain('[[signers]]');
@@ -121,9 +144,12 @@ describe('what the charts run in containers', () => {
 
   it('goes on from wherever it was cut: with a key and no identity, and with an identity of before', async () => {
     const { env, agentDir, token } = mount();
-    const enroll = () => run('sh', [join(env['SETTINGS_DIR']!, 'enroll.sh')], env);
+    const { NODE_NAME: _, ...usual } = env;
+    const enroll = () => run('sh', [join(env['SETTINGS_DIR']!, 'enroll.sh')], usual);
     writeFileSync(token, await newToken());
     expect(await enroll()).toMatchObject({ code: 0 });
+    const { body } = await manager.call('nodes.list');
+    expect(body.items.map(({ name }) => name)).toContain('prod-1/machine/machine-7.internal');
     const key = readFileSync(join(agentDir, 'node.key'), 'utf8');
     const identity = readFileSync(join(agentDir, 'identity.json'), 'utf8');
     rmSync(join(agentDir, 'identity.json'));

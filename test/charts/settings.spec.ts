@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
@@ -30,6 +31,12 @@ const operatorReads = (): string => {
     .join('\n');
 };
 const hasWebhook = existsSync(join(ROOT, 'src/operator/webhook'));
+/** As `nodeNameOverride` and `installId` have it; by default the id of the release `fleet` in `bellwether`. */
+const INSTALL = createHash('sha256').update('bellwether/fleet').digest('hex').slice(0, 32);
+const namesOf = (name: string): object =>
+  name === 'everything'
+    ? { installId: 'fleet-north', nodeName: 'north/{workload}' }
+    : { installId: INSTALL, nodeName: '{cluster}/{workload}' };
 /** Of parts of the operator that the chart is ahead of. */
 const COMING = /^BELLWETHER_(WEBHOOK_.*|GITOPS_(FORMAT|OUTPUT|REPOSITORY_DIR))$/;
 
@@ -55,6 +62,7 @@ describe.each(CASES.filter(({ chart }) => chart === 'bellwether-agent'))(
         imageGraceMs: 30_000,
         syncDeadlineMs: 1_800_000,
         decommissionMs: 120_000,
+        ...namesOf(one.name),
       });
       expect(config.labelRules).toHaveLength(2);
       const job = JSON.stringify(manifestIn(all, 'Job', `${nameOf(all)}-decommission`));
@@ -67,7 +75,7 @@ describe.each(CASES.filter(({ chart }) => chart === 'bellwether-agent'))(
     it('are variables that somebody reads', () => {
       const reads = operatorReads();
       const others =
-        /^(HTTPS_PROXY|NO_PROXY|NODE_\w+|TZ|AGENT_DIR|MANAGER_URL|CLUSTER_NAME|MACHINE_NAME|PLAINTEXT)$/;
+        /^(HTTPS_PROXY|NO_PROXY|NODE_\w+|TZ|AGENT_DIR|MANAGER_URL|CLUSTER_NAME|MACHINE_NAME|INSTALL_ID|PLAINTEXT)$/;
       const names = [...Object.keys(settings ?? {}), ...variablesIn(all)];
       const unknown = names.filter(
         (name) => !others.test(name) && !reads.includes(name) && (hasWebhook || !COMING.test(name)),

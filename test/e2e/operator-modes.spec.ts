@@ -71,6 +71,26 @@ describe('an operator', { timeout: 4 * WAIT_MS }, () => {
     expect(changed).toEqual([]);
   });
 
+  it('gives its nodes names and a label by which those of one installation are found', async () => {
+    const { cluster, operator } = await start();
+    cluster.workload({ name: 'edge', image: START_IMAGE, annotations: OPT_IN });
+    const first = await operator('operator-1', {
+      BELLWETHER_INSTALL_ID: '0f1e2d',
+      BELLWETHER_NODE_NAME: 'north/{workload}',
+    });
+    const { id, name } = await online();
+    expect(name).toBe('north/shop/deployment/edge');
+    const labelled = async (label: string[]) =>
+      (await manager.call('nodes.list', { query: { label } })).body.items.map((node) => node.id);
+    expect(await labelled(['cluster=prod-1', 'install=0f1e2d'])).toEqual([id]);
+    expect(await labelled(['install=0f1e'])).toEqual([]);
+    // Another release of the chart looks after it: the same node, under the name that it enrolled with.
+    await first.stop();
+    await operator('operator-2', { BELLWETHER_INSTALL_ID: '3c4b5a' });
+    await eventually(async () => expect(await labelled(['install=3c4b5a'])).toEqual([id]), WAIT_MS);
+    expect((await online()).name).toBe('north/shop/deployment/edge');
+  });
+
   it('leaves a workload alone that is to be skipped, and says so', async () => {
     const { cluster, operator } = await start();
     const annotations = { ...OPT_IN, 'bellwether.dev/skip-reconcile': 'true' };

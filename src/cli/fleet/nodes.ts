@@ -50,14 +50,17 @@ export const listNodes: Command = {
       words: UPGRADERS,
       help: 'by who upgrades it: none (nobody: unmanaged), agent, poll, kubernetes',
     },
+    label: { value: 'K=V', help: 'only nodes with this label', isMultiple: true },
     outdated: { help: 'only those behind the newest release of their channel' },
     ...LIST_OPTIONS,
   },
   run: async (given, terminal) => {
+    const labels = [...given.list('label')];
     const filter = {
       group_id: given.optional('group'),
       status: given.read('status', oneOf(STATUSES)),
       upgrader: given.read('upgrader', oneOf(UPGRADERS)),
+      label: labels.length === 0 ? undefined : labels,
       outdated: given.isSet('outdated') ? ('true' as const) : undefined,
     };
     const client = await connect(given, terminal);

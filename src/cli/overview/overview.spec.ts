@@ -25,7 +25,10 @@ beforeAll(async () => {
     ['old-2', '1.0.0'],
     ['new-1', '1.1.0'],
   ] as const) {
-    nodes.set(name, await manager.join(group, name, { version }));
+    nodes.set(
+      name,
+      await manager.join(group, name, { version, labels: { version, ring: 'late' } }),
+    );
   }
   unmanaged = await connectNode(manager, await manager.node(group, 'unmanaged'), {
     capabilities: [],
@@ -69,6 +72,9 @@ describe('the fleet from the command line', { timeout: 60_000 }, () => {
     expect(await names('--upgrader', 'poll')).toEqual(['polling']);
     expect(await names('--upgrader', 'agent')).toEqual(['new-1', 'old-1', 'old-2']);
     expect(await names('--upgrader', 'kubernetes')).toEqual([]);
+    expect(await names('--label', 'ring=late')).toEqual(['new-1', 'old-1', 'old-2']);
+    expect(await names('--label', 'ring=late', '--label', 'version=1.1.0')).toEqual(['new-1']);
+    expect((await run(['nodes', 'list', '--label', 'ring'])).err).toContain('key=value');
     const behind = ['old-1', 'old-2', 'polling'];
     const outdated = await names('--outdated');
     expect(outdated.filter((name) => name !== 'polling')).toEqual(behind.slice(0, 2));

@@ -25,12 +25,12 @@ const oneOf = (values: readonly (string | undefined)[]): string | null => {
 };
 
 /**
- * Where a workload runs, as labels of its node: cluster, namespace, kind, workload, machine, and what
- * was chosen of the labels of its machines. A value that differs among them is `several`. Rollouts
+ * Where a workload runs, as labels of its node: cluster, install, namespace, kind, workload, machine, and
+ * what was chosen of the labels of its machines. A value that differs among them is `several`. Rollouts
  * take any of these as failure domain.
  */
 export function topologyOf(
-  cluster: string,
+  { cluster, install }: { readonly cluster: string; readonly install: string | null },
   workload: WorkloadView,
   pods: readonly PodView[],
   { machines, rules }: { readonly machines: MachineLabels; readonly rules: readonly LabelRule[] },
@@ -38,6 +38,7 @@ export function topologyOf(
   const names = machinesOf(pods);
   const labels: Record<string, string> = {
     cluster,
+    ...(install === null ? {} : { install }),
     namespace: workload.namespace,
     kind: workload.kind.toLowerCase(),
     workload: workload.name,

@@ -251,9 +251,10 @@ describe('where it runs', () => {
   ]);
   const rules = [{ from: 'zone', to: 'zone' }];
   const on = (...names: (string | null)[]) => names.map((nodeName) => ({ ...aPod({}), nodeName }));
+  const install = { cluster: 'prod-1', install: '0f1e' };
   const labels = (...names: (string | null)[]) =>
-    topologyOf('prod-1', aWorkload({}), on(...names), { machines, rules });
-  const always = { cluster: 'prod-1', namespace: 'shop', kind: 'deployment', workload: 'edge' };
+    topologyOf(install, aWorkload({}), on(...names), { machines, rules });
+  const always = { ...install, namespace: 'shop', kind: 'deployment', workload: 'edge' };
 
   it('is told by labels; what differs is `several`', () => {
     expect(labels()).toEqual(always);
@@ -265,8 +266,12 @@ describe('where it runs', () => {
 
   it('does not count pods that go', () => {
     const pods = [...on('m1'), { ...aPod({}), nodeName: 'm2', isDeleting: true }];
-    const found = topologyOf('prod-1', aWorkload({}), pods, { machines, rules });
+    const found = topologyOf({ ...install, install: null }, aWorkload({}), pods, {
+      machines,
+      rules,
+    });
     expect(found).toMatchObject({ machine: 'm1', zone: 'a' });
+    expect(found).not.toHaveProperty('install');
   });
 
   it('knows the architecture where there is one only', () => {

@@ -34,8 +34,9 @@ done
 
 if [ ! -e "$dir/identity.json" ]; then
   # A name has 128 characters at most.
-  name=$(printf '%s' "$CLUSTER_NAME/machine/$MACHINE_NAME" | cut -c 1-128)
+  name=$(printf '%s' "${NODE_NAME:-$CLUSTER_NAME/machine/$MACHINE_NAME}" | cut -c 1-128)
   # shellcheck disable=SC2086 -- one word or none
   node "$agent" enroll --dir "$dir" --manager "$MANAGER_URL" --cluster "$CLUSTER_NAME" \
-    --name "$name" --token-file "$token" --label "machine=$MACHINE_NAME" ${PLAINTEXT:-}
+    --name "$name" --token-file "$token" --label "machine=$MACHINE_NAME" \
+    --label "cluster=$CLUSTER_NAME" --label "install=$INSTALL_ID" ${PLAINTEXT:-}
 fi

@@ -48,6 +48,11 @@ app.kubernetes.io/part-of: bellwether
 {{- .Values.state.namespace | default (printf "%s-nodes" .Release.Namespace | trunc 63) -}}
 {{- end -}}
 
+{{/* Of one release of the chart: the same after every upgrade of it. */}}
+{{- define "bellwether-agent.installId" -}}
+{{- .Values.installId | default (printf "%s/%s" .Release.Namespace .Release.Name | sha256sum | trunc 32) -}}
+{{- end -}}
+
 {{- define "bellwether-agent.tokenSecret" -}}
 {{- .Values.token.existingSecret | default (printf "%s-token" (include "bellwether-agent.fullname" .)) -}}
 {{- end -}}
@@ -103,6 +108,20 @@ app.kubernetes.io/part-of: bellwether
 {{- end -}}
 {{- else if .Values.admission.enabled -}}
 {{- fail "\n\nadmission.enabled needs kind: Deployment; the webhook belongs to the operator" -}}
+{{- end -}}
+{{- with .Values.nodeNameOverride -}}
+{{- $needed := ternary "{workload}" "{machine}" $isOperator -}}
+{{- if not (contains $needed .) -}}
+{{- fail (printf "\n\nnodeNameOverride needs %s in it: a name is given once, and every %s is a node. Such as site-7/%s" $needed (trimAll "{}" $needed) $needed) -}}
+{{- end -}}
+{{- if regexMatch "[{}]" (. | replace $needed "" | replace "{cluster}" "") -}}
+{{- fail (printf "\n\nnodeNameOverride: what can be put in for kind %s is {cluster} and %s" $.Values.kind $needed) -}}
+{{- end -}}
+{{- end -}}
+{{- range list "machine" "install" -}}
+{{- if hasKey $.Values.agent.labels . -}}
+{{- fail (printf "\n\nagent.labels.%s is given by the chart itself%s" . (ternary "; set installId" "" (eq . "install"))) -}}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.priorityClass.create (hasPrefix "system-" .Values.priorityClass.name) -}}
 {{- fail "\n\npriorityClass.create: names that begin with system- belong to Kubernetes" -}}
