@@ -157,9 +157,14 @@ describe('what the charts run in containers', () => {
     expect(readFileSync(join(agentDir, 'node.key'), 'utf8')).toBe(key);
     expect(readFileSync(join(agentDir, 'identity.json'), 'utf8')).toBe(identity);
     chmodSync(join(agentDir, 'agent.toml'), 0o600);
+    const full = `${'site-'.repeat(24)}/machine-7.internal`;
+    Object.assign(usual, { NODE_NAME: full });
     writeFileSync(join(agentDir, 'enrollment-token-hash'), 'of another token');
     expect(await enroll()).toMatchObject({ code: 0 });
     expect(readFileSync(join(agentDir, 'node.key'), 'utf8')).not.toBe(key);
+    const { items } = (await manager.call('nodes.list')).body;
+    const mark = createHash('sha256').update(full).digest('hex').slice(0, 20);
+    expect(items.map(({ name }) => name)).toContain(`${full.slice(0, 107)}-${mark}`);
   });
 
   it.each([

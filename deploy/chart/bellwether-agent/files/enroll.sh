@@ -33,8 +33,11 @@ while [ -e "$settings/policy-$index.toml" ]; do
 done
 
 if [ ! -e "$dir/identity.json" ]; then
-  # A name has 128 characters at most.
-  name=$(printf '%s' "${NODE_NAME:-$CLUSTER_NAME/machine/$MACHINE_NAME}" | cut -c 1-128)
+  # A name has 128 characters at most, and is of one machine all the same.
+  name=${NODE_NAME:-$CLUSTER_NAME/machine/$MACHINE_NAME}
+  if [ "${#name}" -gt 128 ]; then
+    name=$(printf '%s' "$name" | cut -c 1-107)-$(printf '%s' "$name" | sha256sum | cut -c 1-20)
+  fi
   # shellcheck disable=SC2086 -- one word or none
   node "$agent" enroll --dir "$dir" --manager "$MANAGER_URL" --cluster "$CLUSTER_NAME" \
     --name "$name" --token-file "$token" --label "machine=$MACHINE_NAME" \
