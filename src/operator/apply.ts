@@ -1,5 +1,10 @@
 import { FleetError } from '../core/kernel/index.js';
-import { imagePatch, type ImageChange, type WorkloadView } from '../core/workload/index.js';
+import {
+  imagePatch,
+  type ImageChange,
+  type WorkloadName,
+  type WorkloadView,
+} from '../core/workload/index.js';
 import type { Cluster } from './kube/cluster.js';
 
 /** How an image gets into a cluster. */
@@ -7,6 +12,8 @@ export interface Applier {
   /** Whether it may be done, without doing it. Throws KubeError, or FleetError `upgrade_image_mutable`. */
   rehearse(of: WorkloadView, change: ImageChange): Promise<void>;
   apply(of: WorkloadView, change: ImageChange): Promise<void>;
+  /** This process looks after the workload no more. */
+  forget(of: WorkloadName): Promise<void>;
 }
 
 /** Throws `upgrade_image_mutable`. */
@@ -27,5 +34,9 @@ export class PatchApplier implements Applier {
   }
   apply(of: WorkloadView, change: ImageChange): Promise<void> {
     return this.#cluster.patchWorkload(of, patchOf(change), false);
+  }
+  /** What is patched is done. */
+  forget(): Promise<void> {
+    return Promise.resolve();
   }
 }

@@ -12,6 +12,7 @@ import {
   unifiedDiff,
   type HelmValue,
   type ImageChange,
+  type WorkloadName,
   type WorkloadView,
 } from '../core/workload/index.js';
 import { patchOf, type Applier } from './apply.js';
@@ -78,6 +79,17 @@ export class GitopsApplier implements Applier {
       const there = this.#pending.get(path) ?? new Map<string, Pending>();
       this.#pending.set(path, there.set(keyOf(of), { of, change }));
       this.#timer ??= setInterval(() => void this.#then(() => this.#look()), LOOK_MS).unref();
+    });
+  }
+
+  /** What it waits for here is looked after no more: another process may write for it now. What is written stays. */
+  forget(of: WorkloadName): Promise<void> {
+    return this.#then(() => {
+      for (const [path, waiting] of this.#pending) {
+        waiting.delete(keyOf(of));
+        if (waiting.size === 0) this.#forget(path);
+      }
+      return Promise.resolve();
     });
   }
 

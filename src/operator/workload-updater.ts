@@ -135,6 +135,7 @@ export class WorkloadUpdater {
     this.#kick();
     await Promise.all([this.#loop, this.#channels.stop()]);
     await this.#turn;
+    await this.#options.applier('gitops').forget(this.#options.of);
   }
 
   async #begin(): Promise<void> {
