@@ -7,7 +7,7 @@ import { type Caller, type Clock, CLOCK, CONFIG, type Config } from '../platform
 import { Plans, termsOf } from '../plans/index.js';
 import { Releases, type StoredRelease } from '../releases/index.js';
 import { artifactsFor, candidacyOf, type RolloutRequest } from './planning.js';
-import type { Scope } from './rollouts.store.js';
+import type { Scope } from './tables/rollouts.store.js';
 import { Scopes } from './scope.js';
 
 const APPROVALS_WHEN_LARGE = 2;

@@ -5,7 +5,7 @@ import { AuditLog } from '../audit/index.js';
 import { EventLog } from '../events/index.js';
 import type { Caller, Tx } from '../platform/index.js';
 import { lineFor, typeOf } from './rollout-lines.js';
-import type { RolloutMeta } from './rollouts.store.js';
+import type { RolloutMeta } from './tables/rollouts.store.js';
 
 /** Writes what a rollout does into the event log and the audit log, in its own transaction. */
 @Injectable()

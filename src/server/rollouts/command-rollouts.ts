@@ -1,5 +1,5 @@
 import type { Sql } from '../platform/index.js';
-import { rolloutsOfCommands } from './commands.store.js';
+import { rolloutsOfCommands } from './tables/commands.store.js';
 
 /** Some MB of ids: more than the commands that are open on one manager. */
 const KEPT_MAX = 50_000;

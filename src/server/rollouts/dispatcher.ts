@@ -6,10 +6,10 @@ import { Nodes } from '../fleet/index.js';
 import { Links } from '../gateway/index.js';
 import { BUS, Database, LOGGER, newId, type Bus, type Tx } from '../platform/index.js';
 import { commandsSent, meters } from '../platform/telemetry/index.js';
-import { findCommands, insertCommands, type StoredCommand } from './commands.store.js';
-import type { RolloutMeta } from './rollouts.store.js';
-import { chunksOf } from './statements.js';
-import type { StoredTarget } from './targets.store.js';
+import { findCommands, insertCommands, type StoredCommand } from './tables/commands.store.js';
+import type { RolloutMeta } from './tables/rollouts.store.js';
+import { chunksOf } from './tables/statements.js';
+import type { StoredTarget } from './tables/targets.store.js';
 
 /** A node that stays away for a day has to be asked anew. */
 const COMMAND_LIFETIME_MS = 24 * 3_600_000;

@@ -14,4 +14,4 @@ export {
   wasRolledOut,
   rolloutNumbers,
   type RolloutNumbers,
-} from './rollouts.store.js';
+} from './tables/rollouts.store.js';

@@ -11,7 +11,7 @@ import { SECOND_MS, seededRandom, type Random } from '../../core/kernel/index.js
 import { evolve, planRollout, rulesOf } from '../../core/rollout/index.js';
 import type { NodeEventType } from '../../protocol/node/index.js';
 import { memberOf } from './planning.js';
-import { readJournal } from './rollouts.store.js';
+import { readJournal } from './tables/rollouts.store.js';
 
 const NODES = 9;
 const STEPS = 120;

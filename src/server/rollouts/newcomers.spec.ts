@@ -6,7 +6,7 @@ import { aService } from '../../../test/support/node-link.js';
 import { ann, lookAt, rolloutsOn, type TestRollouts } from '../../../test/support/rollouts.js';
 import { HOUR_MS, instant, MINUTE_MS } from '../../core/kernel/index.js';
 import { STRICT, type PresetSpec, type RingSpec } from '../../core/rollout/index.js';
-import { listRollouts } from './rollouts.store.js';
+import { listRollouts } from './tables/rollouts.store.js';
 
 const running: TestRollouts[] = [];
 afterEach(async () => {

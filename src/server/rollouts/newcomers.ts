@@ -7,11 +7,11 @@ import { Releases, type StoredRelease } from '../releases/index.js';
 import { artifactsFor, candidacyOf, memberOf, type Candidacy } from './planning.js';
 import { LATER, Orchestrator } from './rollouts.orchestrator.js';
 import { ORCHESTRATOR, RolloutUnits } from './rollout-units.js';
-import { findRollout, openScheduled, type StoredRollout } from './rollouts.store.js';
+import { findRollout, openScheduled, type StoredRollout } from './tables/rollouts.store.js';
 import { Scopes } from './scope.js';
 import type { Task } from './chores.js';
 import { oneNode } from './one-node.js';
-import { claimTargets, insertTarget, requireStillThere } from './targets.store.js';
+import { claimTargets, insertTarget, requireStillThere } from './tables/targets.store.js';
 
 /** Nodes taken in one sweep, of each rollout. */
 const BATCH = 100;

@@ -11,8 +11,9 @@ import { LiveNodes, Nodes } from '../fleet/index.js';
 import { type Clock, CLOCK, Database } from '../platform/index.js';
 import { CircumstancesBook } from './circumstances.js';
 import type { VersionCount } from './report.view.js';
-import type { StoredRollout } from './rollouts.store.js';
-import { countDown, findTarget, servicesOfTargets, type StoredTarget } from './targets.store.js';
+import type { StoredRollout } from './tables/rollouts.store.js';
+import { countDown } from './tables/down.store.js';
+import { findTarget, servicesOfTargets, type StoredTarget } from './tables/targets.store.js';
 
 /** What is known of the nodes of a rollout at this moment, for those who look on. */
 @Injectable()

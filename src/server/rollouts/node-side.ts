@@ -31,30 +31,22 @@ import type {
 } from '../gateway/index.js';
 import { type Clock, CLOCK, CONFIG, type Config, Database, type Tx } from '../platform/index.js';
 import { meters } from '../platform/telemetry/index.js';
-import {
-  commandedNodes,
-  findCommands,
-  openCommands,
-  setCommandStatus,
-  type StoredCommand,
-} from './commands.store.js';
+import { commandedNodes, openCommands, type StoredCommand } from './tables/commands.store.js';
 import { CommandRollouts } from './command-rollouts.js';
+import { holdPermits, nodesInSwap } from './tables/down.store.js';
 import { RolloutUnits, type OpenRollout, type RolloutUnit } from './rollout-units.js';
-import {
-  activeOf,
-  countDown,
-  findTarget,
-  holdPermits,
-  isHeldByAnother,
-  nodesInSwap,
-  type StoredTarget,
-} from './targets.store.js';
+import { activeOf, isHeldByAnother, type StoredTarget } from './tables/targets.store.js';
 
 /** A node that is denied asks again at least this often: circumstances can change at any time. */
 const RETRY_MS_MAX = 60_000;
 const RETRY_MS_MIN = 500;
+/** Room comes as soon as one of those before it is through: waiting longer would make the end of a wave slow. */
+const ROOM_RETRY_MS = 1_000;
 /** Of the nodes of a rollout that wait for their permit, together: each costs some ms of what all of them wait for. */
 const ASKS_PER_SECOND = 200;
+
+/** As many as share a transaction. */
+const READ_AHEAD_MAX = 64;
 
 /** What each lifecycle event says about its target; other events say nothing. */
 const STATE_OF: Partial<Record<NodeEventType, TargetState>> = {
@@ -92,6 +84,8 @@ type Progress = Extract<Report, { kind: 'progress' }>;
 @Injectable()
 export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySource {
   readonly #rollouts = new CommandRollouts();
+  /** What works are about that wait for their turn, by rollout and in their order: whoever comes first reads for the next ones. */
+  readonly #asked = new Map<string, Set<string>>();
 
   constructor(
     private readonly database: Database,
@@ -109,9 +103,13 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
 
   async observe(tx: Tx, news: readonly NodeNews[]): Promise<void> {
     const unit = this.#unitOf(tx);
-    for (const { node, events } of news) {
-      const reports = events.flatMap((event) => reportOf(event) ?? []);
-      await this.#reports(tx, unit, node, reports);
+    const said = news.map(({ node, events }) => ({
+      node,
+      reports: events.flatMap((event) => reportOf(event) ?? []),
+    }));
+    await unit.expect(said.flatMap(({ reports }) => reports.map(({ commandId }) => commandId)));
+    for (const { node, reports } of said) {
+      await this.#reports(unit, node, reports);
     }
   }
 
@@ -151,7 +149,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     const about = [...told.values(), ...active.map(({ rolloutId }) => rolloutId)];
     if (about.length === 0) return;
     await this.#together(about, async (tx, unit) => {
-      await this.#reports(tx, unit, node, reports);
+      await this.#reports(unit, node, reports);
       await this.#hear(tx, unit, node.nodeId, () => ({ kind: 'presence', online: true }));
       await this.#hearVersions(tx, unit, node.nodeId, hello.services);
     });
@@ -172,13 +170,11 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
    */
   async permit(node: NodeIdentity, request: PermitRequest): Promise<PermitAnswer> {
     const cameMs = performance.now();
-    const about = await this.#rolloutOf(request.command_id);
-    return this.#together(about, async (tx, unit) => {
+    return this.#about(node, request.command_id, async (tx, unit, command) => {
       const now = instant(this.clock.now());
-      const [command] = await findCommands(tx, [request.command_id]);
-      if (command?.nodeId !== node.nodeId) return this.#denied('command_unknown', now);
+      if (command === null) return this.#denied('command_unknown', now);
       const rollout = await unit.open(command.rolloutId);
-      const target = rollout && (await findTarget(tx, rollout.meta.id, node.nodeId));
+      const target = rollout && (await unit.target(rollout, node.nodeId));
       if (rollout === null || target === null) return this.#denied('rollout_unknown', now);
       if (performance.now() - cameMs > this.config.permitLeaseMs / 2) {
         return this.#denied('manager_busy', now, { until: null, waiting: waitingIn(rollout) });
@@ -207,7 +203,9 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     denial: (Pick<Denial, 'until'> & { readonly waiting: number }) | null = null,
   ): PermitAnswer {
     const turnMs = (1_000 * (denial?.waiting ?? 0)) / ASKS_PER_SECOND;
-    const usualMs = Math.max(RETRY_MS_MIN, Math.floor(this.config.permitLeaseMs / 2), turnMs);
+    const isForRoom = reason === 'too_many_nodes_down';
+    const pauseMs = isForRoom ? ROOM_RETRY_MS : Math.floor(this.config.permitLeaseMs / 2);
+    const usualMs = Math.max(RETRY_MS_MIN, pauseMs, turnMs);
     const until = denial?.until ?? null;
     const untilMs = until === null ? usualMs : until - now;
     const retryAfterMs = Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, untilMs));
@@ -217,18 +215,17 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   async #facts(
     tx: Tx,
     unit: RolloutUnit,
-    { meta, state }: OpenRollout,
+    rollout: OpenRollout,
     node: NodeIdentity,
   ): Promise<PermitFacts> {
     const { now } = unit;
+    const { meta, state } = rollout;
     if (hasBudget(state)) await holdPermits(tx, this.database.kind);
     return {
       now,
       // Of the node's own group: it may be held back where the rest of the rollout is not.
       circumstances: await unit.circumstancesOf(node.groupId, meta),
-      otherNodesDown: hasBudget(state)
-        ? await countDown(tx, meta.id, { but: node.nodeId, most: downMax(state), now })
-        : 0,
+      otherNodesDown: hasBudget(state) ? await unit.down(rollout, node.nodeId, downMax(state)) : 0,
     };
   }
 
@@ -273,7 +270,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   ): Promise<void> {
     for (const { rolloutId, service } of await activeOf(tx, nodeId)) {
       const rollout = await unit.open(rolloutId);
-      const target = rollout && (await findTarget(tx, rolloutId, nodeId));
+      const target = rollout && (await unit.target(rollout, nodeId));
       if (rollout === null || target === null) continue;
       const report = reportFor(rollout, service);
       if (report === null) continue;
@@ -282,9 +279,8 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   }
 
   async #answered(node: NodeIdentity, commandId: string, report: Progress): Promise<void> {
-    await this.#together(await this.#rolloutOf(commandId), async (tx, unit) => {
-      const [command] = await findCommands(tx, [commandId]);
-      if (command?.nodeId !== node.nodeId || command.status === 'closed') return;
+    await this.#about(node, commandId, async (tx, unit, command) => {
+      if (command === null || command.status === 'closed') return;
       const { action } = command.payload;
       tx.afterCommit(() => {
         const told = report.state === 'accepted' ? 'accepted' : 'rejected';
@@ -292,13 +288,29 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
       });
       const isUpgrade = action === 'upgrade_binary';
       const goesOn = isUpgrade && report.state === 'accepted';
-      await setCommandStatus(tx, commandId, goesOn ? 'accepted' : 'closed');
-      if (isUpgrade) await this.#report(tx, unit, { node, command, report });
+      unit.answered(commandId, goesOn ? 'accepted' : 'closed');
+      if (isUpgrade) await this.#report(unit, { node, command, report });
     });
   }
 
-  async #rolloutOf(commandId: string): Promise<string[]> {
-    return [...(await this.#rollouts.of(this.database.read, [commandId])).values()];
+  /** A work about one command, given as it is in the work's transaction; null when it is not this node's. */
+  async #about<T>(
+    node: NodeIdentity,
+    commandId: string,
+    work: (tx: Tx, unit: RolloutUnit, command: StoredCommand | null) => Promise<T>,
+  ): Promise<T> {
+    const about = [...(await this.#rollouts.of(this.database.read, [commandId])).values()];
+    const asked = this.#asked.get(about[0] ?? '') ?? new Set();
+    this.#asked.set(about[0] ?? '', asked.add(commandId));
+    try {
+      return await this.#together(about, async (tx, unit) => {
+        const command = await unit.command(commandId, [...asked].slice(0, READ_AHEAD_MAX));
+        return work(tx, unit, command?.nodeId === node.nodeId ? command : null);
+      });
+    } finally {
+      asked.delete(commandId);
+      if (asked.size === 0) this.#asked.delete(about[0] ?? '');
+    }
   }
 
   /** Works about one rollout share commits and what was read for them; of several none, since each would hold up all. */
@@ -327,24 +339,18 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
 
   /** What one node says of commands. Those of another node, or of none we know, are dropped. */
   async #reports(
-    tx: Tx,
     unit: RolloutUnit,
     node: NodeIdentity,
     reports: readonly Progress[],
   ): Promise<void> {
-    const commands = await findCommands(
-      tx,
-      reports.map((report) => report.commandId),
-    );
-    const byId = new Map(commands.map((command) => [command.id, command]));
+    await unit.expect(reports.map(({ commandId }) => commandId));
     for (const report of reports) {
-      const command = byId.get(report.commandId);
-      if (command !== undefined) await this.#report(tx, unit, { node, command, report });
+      const command = await unit.command(report.commandId);
+      if (command !== null) await this.#report(unit, { node, command, report });
     }
   }
 
   async #report(
-    tx: Tx,
     unit: RolloutUnit,
     said: {
       readonly node: NodeIdentity;
@@ -355,7 +361,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     const { node, command, report } = said;
     if (command.nodeId !== node.nodeId) return;
     const rollout = await unit.open(command.rolloutId);
-    const target = rollout && (await findTarget(tx, rollout.meta.id, node.nodeId));
+    const target = rollout && (await unit.target(rollout, node.nodeId));
     if (rollout !== null && target !== null) await unit.hear(rollout, target, report);
   }
 }

@@ -25,8 +25,8 @@ import { workloadOf, type FleetNode } from '../fleet/index.js';
 import { newId, type Caller } from '../platform/index.js';
 import { invalidPlan, type Problem } from '../plans/index.js';
 import type { StoredRelease } from '../releases/index.js';
-import type { MadeBy, RolloutMeta, Scope } from './rollouts.store.js';
-import type { StoredTarget } from './targets.store.js';
+import type { MadeBy, RolloutMeta, Scope } from './tables/rollouts.store.js';
+import type { StoredTarget } from './tables/targets.store.js';
 
 /** A rollout as somebody asks for it, with what was looked up for it. */
 export interface RolloutRequest {

@@ -1,6 +1,6 @@
 import { failuresIn, type Circumstances, type WaveState } from '../../core/rollout/index.js';
 import type { Answer } from '../../protocol/api/index.js';
-import type { StoredRollout } from './rollouts.store.js';
+import type { StoredRollout } from './tables/rollouts.store.js';
 import { momentView } from './rollout.view.js';
 
 type Report = Answer<'rollouts.report'>;

@@ -9,7 +9,7 @@ import {
   type TestRollouts,
 } from '../../../test/support/rollouts.js';
 import type { UpgradeBinary } from '../../protocol/node/index.js';
-import { findRollout } from './rollouts.store.js';
+import { findRollout } from './tables/rollouts.store.js';
 
 const running: TestRollouts[] = [];
 afterEach(async () => {

@@ -7,10 +7,15 @@ import { Releases, type StoredRelease } from '../releases/index.js';
 import { artifactsFor, candidacyOf, type RolloutRequest } from './planning.js';
 import { ORCHESTRATOR } from './rollout-units.js';
 import { LATER, Orchestrator } from './rollouts.orchestrator.js';
-import { findRollout, type StoredRollout } from './rollouts.store.js';
+import { findRollout, type StoredRollout } from './tables/rollouts.store.js';
 import type { Task } from './chores.js';
 import { Scopes } from './scope.js';
-import { findTarget, lateForRevert, targetsInStates, type StoredTarget } from './targets.store.js';
+import {
+  findTarget,
+  lateForRevert,
+  targetsInStates,
+  type StoredTarget,
+} from './tables/targets.store.js';
 
 /** A node that comes out of its swap later than this after a revert is left to people. */
 const LATE_MS = 24 * HOUR_MS;

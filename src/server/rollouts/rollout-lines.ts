@@ -1,7 +1,7 @@
 import { durationInWords, toIso, type JsonValue } from '../../core/kernel/index.js';
 import type { RolloutEvent, RolloutState } from '../../core/rollout/index.js';
 import type { EventType, Severity } from '../../protocol/index.js';
-import type { RolloutMeta } from './rollouts.store.js';
+import type { RolloutMeta } from './tables/rollouts.store.js';
 
 /** One line of the event log. */
 export interface Line {

@@ -19,19 +19,24 @@ import { WAKEUPS, type Wakeups } from '../platform/queue/index.js';
 import { meters } from '../platform/telemetry/index.js';
 import { Chronicle } from './chronicle.js';
 import { CircumstancesBook, type Version } from './circumstances.js';
-import { commandSucceeded, setCommandStatus } from './commands.store.js';
+import type { StoredCommand } from './tables/commands.store.js';
 import { Dispatcher } from './dispatcher.js';
-import { appendJournal, findRollout, saveRollout, type RolloutMeta } from './rollouts.store.js';
+import {
+  appendJournal,
+  findRollout,
+  saveRollout,
+  type RolloutMeta,
+} from './tables/rollouts.store.js';
+import { Shelf } from './shelf.js';
 import {
   extendDeadlines,
   firstDeadline,
   releaseTargets,
   retryTargets,
-  saveTarget,
   targetsInStates,
   WITHDRAWABLE,
   type StoredTarget,
-} from './targets.store.js';
+} from './tables/targets.store.js';
 
 /** Whoever turns a switch wakes all rollouts; when that alarm is lost, this is how late it is seen. */
 const HELD_BACK_LOOK_MS = MINUTE_MS;
@@ -138,9 +143,11 @@ interface UnitOptions extends Rooms {
 export class RolloutUnit {
   readonly #options: UnitOptions;
   readonly #rollouts = new Map<string, OpenRollout>();
+  readonly #shelf: Shelf;
 
   constructor(options: UnitOptions) {
     this.#options = options;
+    this.#shelf = new Shelf(options.tx, options.now);
   }
 
   get now(): Instant {
@@ -175,12 +182,40 @@ export class RolloutUnit {
     return found;
   }
 
+  /** Reads together what works of this transaction will ask for. */
+  expect(commandIds: Iterable<string>): Promise<void> {
+    return this.#shelf.expect(commandIds);
+  }
+
+  /** As this transaction sees it; null when there is none. `soon` are others that will be asked for. */
+  command(id: string, soon: readonly string[] = []): Promise<StoredCommand | null> {
+    return this.#shelf.command(id, soon);
+  }
+
+  /** As this transaction sees it; null when there is none. */
+  target({ meta }: OpenRollout, nodeId: string): Promise<StoredTarget | null> {
+    return this.#shelf.target(meta.id, nodeId);
+  }
+
+  /** A node has answered a command that goes on, or is over with it. */
+  answered(commandId: string, status: 'accepted' | 'closed'): void {
+    this.#shelf.end(commandId, status);
+  }
+
+  /** How many nodes of a rollout but one are down, at most `most`. */
+  down({ meta }: OpenRollout, but: string, most: number): Promise<number> {
+    return this.#shelf.down(meta.id, { but, most });
+  }
+
   /** Takes over what was decided and carries out its effects. */
   async apply(rollout: OpenRollout, decision: Decision): Promise<void> {
     rollout.state = decision.rollout;
     rollout.isTouched ||= decision.events.length > 0;
     rollout.journal.push(...decision.events);
+    if (decision.effects.length === 0) return;
+    await this.#shelf.settle();
     for (const effect of decision.effects) await this.#carryOut(rollout, effect);
+    this.#shelf.forget();
   }
 
   /** Tells the machine one thing about one target, and takes over what it makes of it. */
@@ -192,20 +227,22 @@ export class RolloutUnit {
 
   /** A command that has ended is closed. */
   async #store(rollout: OpenRollout, target: Target): Promise<void> {
-    const { tx, now } = this.#options;
     rollout.isTouched = true;
-    await saveTarget(tx, rollout.meta.id, target, now);
+    this.#shelf.move(rollout.meta.id, target);
     const hasEnded = !isOpen(target.state) && target.state !== 'silent';
-    if (!hasEnded || target.commandId === null) return;
-    // Who came to the version by hand says nothing of how long a command takes.
-    const isOurs = target.state === 'succeeded' && target.reason !== 'arrived_by_hand';
-    if (isOurs) await commandSucceeded(tx, target.commandId, now);
-    else await setCommandStatus(tx, target.commandId, 'closed');
+    if (hasEnded && target.commandId !== null) {
+      // Who came to the version by hand says nothing of how long a command takes.
+      const isOurs = target.state === 'succeeded' && target.reason !== 'arrived_by_hand';
+      this.#shelf.end(target.commandId, isOurs ? 'succeeded' : 'closed');
+    }
+    // Of a transaction of its own, whoever began it may read the tables between two reports.
+    if (this.#options.seen === null) await this.#shelf.settle();
   }
 
   /** Writes everything that was decided, and nothing where nothing was; to be called once, last. */
   async finish(): Promise<void> {
     const { tx, caller, chronicle, wakeups } = this.#options;
+    await this.#shelf.settle();
     for (const rollout of this.#rollouts.values()) {
       if (!rollout.isTouched) continue;
       const { meta, state, journal } = rollout;

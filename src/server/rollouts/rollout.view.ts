@@ -7,8 +7,8 @@ import {
   type WaveState,
 } from '../../core/rollout/index.js';
 import type { Answer, Rollout } from '../../protocol/api/index.js';
-import type { StoredRollout } from './rollouts.store.js';
-import type { StoredTarget } from './targets.store.js';
+import type { StoredRollout } from './tables/rollouts.store.js';
+import type { StoredTarget } from './tables/targets.store.js';
 
 export const momentView = (at: Instant | null): string | null => (at === null ? null : toIso(at));
 

@@ -15,9 +15,9 @@ import {
 } from '../platform/index.js';
 import { NodeLook } from './node-look.js';
 import { reportView } from './report.view.js';
-import { listRollouts, type StoredRollout } from './rollouts.store.js';
+import { listRollouts, type StoredRollout } from './tables/rollouts.store.js';
 import { momentView, rolloutView, targetView } from './rollout.view.js';
-import { listTargets, type StoredTarget } from './targets.store.js';
+import { listTargets, type StoredTarget } from './tables/targets.store.js';
 import { Visible } from './visible.js';
 
 /** Following rollouts: what they are, where they stand, why a node is not there yet. */

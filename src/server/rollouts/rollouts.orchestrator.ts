@@ -16,8 +16,13 @@ import { traced } from '../platform/telemetry/index.js';
 import { Chronicle } from './chronicle.js';
 import { plan, type Planned, type RolloutRequest } from './planning.js';
 import { ORCHESTRATOR, RolloutUnits, type OpenRollout, type RolloutUnit } from './rollout-units.js';
-import { insertRollout, openRollouts } from './rollouts.store.js';
-import { claimTargets, findTarget, overdueTargets, requireStillThere } from './targets.store.js';
+import { insertRollout, openRollouts } from './tables/rollouts.store.js';
+import {
+  claimTargets,
+  findTarget,
+  overdueTargets,
+  requireStillThere,
+} from './tables/targets.store.js';
 
 /** Refusals of `create` that pass by themselves: another rollout has the node, or nothing may start. */
 export const LATER: readonly string[] = [

@@ -2,8 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { Groups } from '../access/index.js';
 import { Nodes, Transfers, type FleetNode, type NodeHolds } from '../fleet/index.js';
 import { questionMarks, type Cursor, type Sql } from '../platform/index.js';
-import type { Scope } from './rollouts.store.js';
-import { activeOf } from './targets.store.js';
+import type { Scope } from './tables/rollouts.store.js';
+import { activeOf } from './tables/targets.store.js';
 
 /** Whether a node of the right groups is in scope: by label, by id, and not excluded. */
 export function isInScope(scope: Scope, node: FleetNode): boolean {

@@ -5,13 +5,13 @@ import { ACK_TIMEOUT_MS } from '../../protocol/node/index.js';
 import { type Clock, CLOCK, Database, LOGGER } from '../platform/index.js';
 import { meters } from '../platform/telemetry/index.js';
 import { CHORES, type Chore } from './chores.js';
-import { unansweredCommands } from './commands.store.js';
+import { unansweredCommands } from './tables/commands.store.js';
 import { Dispatcher } from './dispatcher.js';
 import { Newcomers } from './newcomers.js';
 import { Reverts } from './reverts.js';
 import { Orchestrator } from './rollouts.orchestrator.js';
-import { dueRollouts } from './rollouts.store.js';
-import { goneTargets } from './targets.store.js';
+import { dueRollouts } from './tables/rollouts.store.js';
+import { goneTargets } from './tables/targets.store.js';
 
 /** How often the sweep looks for alarms that were lost. It bounds how late a wave can start. */
 const SWEEP_EVERY_MS = 5 * SECOND_MS;

@@ -11,12 +11,12 @@ import {
   Who,
 } from '../platform/index.js';
 import { Asks } from './asks.js';
-import { lastTookMs } from './commands.store.js';
+import { lastTookMs } from './tables/commands.store.js';
 import { NodeAsks } from './node-asks.js';
 import type { RolloutRequest } from './planning.js';
 import { previewView } from './preview.view.js';
 import { Orchestrator } from './rollouts.orchestrator.js';
-import { findRollout } from './rollouts.store.js';
+import { findRollout } from './tables/rollouts.store.js';
 import { rolloutView } from './rollout.view.js';
 
 /** What a preview goes by: so many upgrades of the product, the last ones. */

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { FleetError } from '../../core/kernel/index.js';
 import { Access, Whereabouts } from '../access/index.js';
 import { type Caller, Database } from '../platform/index.js';
-import { findRollout, type StoredRollout } from './rollouts.store.js';
+import { findRollout, type StoredRollout } from './tables/rollouts.store.js';
 
 /** Rollouts as far as a caller may see them. */
 @Injectable()

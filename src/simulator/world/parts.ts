@@ -43,7 +43,7 @@ export {
   type RolloutMeta,
   type Scope,
   type StoredRollout,
-} from '../../server/rollouts/rollouts.store.js';
+} from '../../server/rollouts/tables/rollouts.store.js';
 export { Scopes } from '../../server/rollouts/scope.js';
 export { choresOf, Sweeper } from '../../server/rollouts/sweeper.js';
 export { Backoff } from '../../agent/link/backoff.js';

@@ -1,4 +1,4 @@
-import { FleetError, instant, type Instant } from '../../core/kernel/index.js';
+import { FleetError, instant, type Instant } from '../../../core/kernel/index.js';
 import {
   canRetry,
   canWithdraw,
@@ -6,16 +6,19 @@ import {
   WAITS_FOR_HAND,
   type Target,
   type TargetState,
-} from '../../core/rollout/index.js';
-import type { FleetNode } from '../fleet/index.js';
+} from '../../../core/rollout/index.js';
+import type { FleetNode } from '../../fleet/index.js';
 import {
   questionMarks,
   type Database,
   type Sql,
   type SqlValue,
   type Tx,
-} from '../platform/index.js';
-import { chunksOf } from './statements.js';
+} from '../../platform/index.js';
+import { chunksOf, filledUp } from './statements.js';
+
+/** Each with eight values. */
+const TARGETS_PER_UPDATE = 64;
 
 export interface StoredTarget extends Target {
   readonly nodeName: string;
@@ -136,39 +139,66 @@ export async function releaseTargets(tx: Tx, rolloutId: string): Promise<void> {
   await tx.run('DELETE FROM active_targets WHERE rollout_id = ?', [rolloutId]);
 }
 
+/** Which target is meant. */
+export interface TargetKey {
+  readonly rolloutId: string;
+  readonly nodeId: string;
+}
+
+/** In no order; those that are not there are left out. */
+export async function findTargets(
+  sql: Sql,
+  keys: readonly TargetKey[],
+): Promise<{ readonly rolloutId: string; readonly target: StoredTarget }[]> {
+  const found: { readonly rolloutId: string; readonly target: StoredTarget }[] = [];
+  for (const rolloutId of new Set(keys.map((key) => key.rolloutId))) {
+    const ids = keys.flatMap((key) => (key.rolloutId === rolloutId ? [key.nodeId] : []));
+    for (const chunk of chunksOf(ids)) {
+      const filled = filledUp(chunk);
+      const rows = await sql.all<TargetRow>(
+        `SELECT ${TARGET_COLUMNS} FROM rollout_targets
+         WHERE rollout_id = ? AND node_id IN (${questionMarks(filled.length)})`,
+        [rolloutId, ...filled],
+      );
+      found.push(...rows.map((row) => ({ rolloutId, target: toTarget(row) })));
+    }
+  }
+  return found;
+}
+
 export async function findTarget(
   sql: Sql,
   rolloutId: string,
   nodeId: string,
 ): Promise<StoredTarget | null> {
-  const row = await sql.get<TargetRow>(
-    `SELECT ${TARGET_COLUMNS} FROM rollout_targets WHERE rollout_id = ? AND node_id = ?`,
-    [rolloutId, nodeId],
-  );
-  return row === undefined ? null : toTarget(row);
+  const [found] = await findTargets(sql, [{ rolloutId, nodeId }]);
+  return found?.target ?? null;
 }
 
-export async function saveTarget(
+/** Each named once. In no order: whoever writes targets holds their rollouts. */
+export async function saveTargets(
   tx: Tx,
-  rolloutId: string,
-  target: Target,
+  moved: readonly (TargetKey & { readonly target: Target })[],
   now: Instant,
 ): Promise<void> {
-  await tx.run(
-    `UPDATE rollout_targets SET state = ?, reason = ?, error_code = ?, command_id = ?, offline = ?,
-     deadline_at = ?, updated_at = ? WHERE rollout_id = ? AND node_id = ?`,
-    [
-      target.state,
-      target.reason,
-      target.errorCode,
-      target.commandId,
-      target.offline ? 1 : 0,
-      target.deadlineAt,
-      now,
-      rolloutId,
-      target.nodeId,
-    ],
-  );
+  for (const chunk of chunksOf(moved, TARGETS_PER_UPDATE)) {
+    const filled = filledUp(chunk);
+    // To PostgreSQL a value in such a list is a text.
+    await tx.run(
+      `UPDATE rollout_targets SET state = v.column3, reason = v.column4, error_code = v.column5,
+         command_id = v.column6, offline = CAST(v.column7 AS integer),
+         deadline_at = CAST(v.column8 AS bigint), updated_at = ?
+       FROM (VALUES ${Array.from(filled, () => `(${questionMarks(8)})`).join(', ')}) AS v
+       WHERE rollout_id = v.column1 AND node_id = v.column2`,
+      [
+        now,
+        ...filled.flatMap(({ rolloutId, target: t }): SqlValue[] => [
+          ...[rolloutId, t.nodeId, t.state, t.reason, t.errorCode, t.commandId],
+          ...[String(t.offline ? 1 : 0), t.deadlineAt === null ? null : String(t.deadlineAt)],
+        ]),
+      ],
+    );
+  }
 }
 
 /** Targets by wave, then node id; `after` is the last one seen. */
@@ -213,51 +243,6 @@ export async function targetsInStates(
     [rolloutId, ...states, ...(wave === null ? [] : [wave]), ...(limit === null ? [] : [limit])],
   );
   return rows.map(toTarget);
-}
-
-/**
- * How many nodes of a rollout, other than one, are down for whatever cause: away, or between permit
- * and verdict, or stuck on the way back, in any rollout. Stops counting at `most`. What a rollout that is over
- * left without a verdict counts until its deadline only: nobody would ever correct it. CROSS JOIN: few
- * are down, so SQLite must begin with those and not with the scope.
- */
-export async function countDown(
-  sql: Sql,
-  rolloutId: string,
-  options: { readonly but: string; readonly most: number; readonly now: Instant },
-): Promise<number> {
-  const row = await sql.get<{ n: number }>(
-    `SELECT COUNT(*) AS n FROM (SELECT DISTINCT node_id FROM (
-       SELECT n.id AS node_id FROM nodes n CROSS JOIN rollout_targets t
-         WHERE n.status = 'offline' AND t.rollout_id = ? AND t.node_id = n.id AND n.id <> ?
-       UNION ALL
-       SELECT d.node_id FROM rollout_targets d CROSS JOIN rollout_targets t
-         WHERE t.rollout_id = ? AND t.node_id = d.node_id
-           AND (d.state IN ('swapping', 'probation') OR d.reason IN ('lost_after_permit', 'upgrade_rollback_failed'))
-           AND d.node_id <> ?
-           AND (d.reason = 'upgrade_rollback_failed' OR d.deadline_at > ? OR EXISTS (
-             SELECT 1 FROM active_targets a WHERE a.node_id = d.node_id AND a.rollout_id = d.rollout_id))
-     ) AS each_cause LIMIT ?) AS down`,
-    [rolloutId, options.but, rolloutId, options.but, options.now, options.most],
-  );
-  return row?.n ?? 0;
-}
-
-/** Nodes that are in the middle of a swap, or on probation after one, whatever the rollout. */
-export async function nodesInSwap(sql: Sql, limit: number): Promise<string[]> {
-  const rows = await sql.all<{ node_id: string }>(
-    `SELECT DISTINCT node_id FROM rollout_targets WHERE state IN ('swapping', 'probation') LIMIT ?`,
-    [limit],
-  );
-  return rows.map(({ node_id }) => node_id);
-}
-
-/**
- * Until this transaction ends no other permit within a limit is granted, so that two of them never see
- * the same room. SQLite has one writer anyway.
- */
-export async function holdPermits(tx: Tx, database: Database['kind']): Promise<void> {
-  if (database === 'postgres') await tx.get('SELECT id FROM permit_lock WHERE id = 1 FOR UPDATE');
 }
 
 /** Upgraded targets of running rollouts whose node is away since `before` and not counted yet. */

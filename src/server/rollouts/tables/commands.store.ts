@@ -1,6 +1,6 @@
-import type { Command } from '../../protocol/node/index.js';
-import { questionMarks, type Sql, type SqlValue, type Tx } from '../platform/index.js';
-import { chunksOf } from './statements.js';
+import type { Command } from '../../../protocol/node/index.js';
+import { questionMarks, type Sql, type SqlValue, type Tx } from '../../platform/index.js';
+import { chunksOf, filledUp } from './statements.js';
 
 /**
  * `open`: not yet answered by the node; `accepted`: the node works on it; `closed`: ended or
@@ -112,9 +112,10 @@ export async function unansweredCommands(
 export async function findCommands(sql: Sql, ids: readonly string[]): Promise<StoredCommand[]> {
   const found: StoredCommand[] = [];
   for (const chunk of chunksOf(ids)) {
+    const filled = filledUp(chunk);
     const rows = await sql.all<CommandRow>(
-      `SELECT ${COLUMNS} FROM commands WHERE id IN (${questionMarks(chunk.length)})`,
-      chunk,
+      `SELECT ${COLUMNS} FROM commands WHERE id IN (${questionMarks(filled.length)})`,
+      filled,
     );
     found.push(...rows.map(toCommand));
   }
@@ -138,16 +139,31 @@ export async function rolloutsOfCommands(
 }
 
 /** Idempotent; a closed command stays closed. */
-export async function setCommandStatus(tx: Tx, id: string, status: CommandStatus): Promise<void> {
-  await tx.run(`UPDATE commands SET status = ? WHERE id = ? AND status <> 'closed'`, [status, id]);
+export async function setCommandStatus(
+  tx: Tx,
+  ids: readonly string[],
+  status: CommandStatus,
+): Promise<void> {
+  for (const chunk of chunksOf(ids)) {
+    const filled = filledUp(chunk);
+    await tx.run(
+      `UPDATE commands SET status = ?
+       WHERE id IN (${questionMarks(filled.length)}) AND status <> 'closed'`,
+      [status, ...filled],
+    );
+  }
 }
 
-/** Closes a command that did what it was for. Idempotent; one that was closed before did not. */
-export async function commandSucceeded(tx: Tx, id: string, at: number): Promise<void> {
-  await tx.run(
-    `UPDATE commands SET status = 'closed', succeeded_at = ? WHERE id = ? AND status <> 'closed'`,
-    [at, id],
-  );
+/** Closes commands that did what they were for. Idempotent; one that was closed before did not. */
+export async function commandsSucceeded(tx: Tx, ids: readonly string[], at: number): Promise<void> {
+  for (const chunk of chunksOf(ids)) {
+    const filled = filledUp(chunk);
+    await tx.run(
+      `UPDATE commands SET status = 'closed', succeeded_at = ?
+       WHERE id IN (${questionMarks(filled.length)}) AND status <> 'closed'`,
+      [at, ...filled],
+    );
+  }
 }
 
 /** How long the last upgrades of a product took that succeeded, each from its offer on, newest first. */

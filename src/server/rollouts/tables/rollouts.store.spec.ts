@@ -1,16 +1,16 @@
 import { expect, it } from 'vitest';
-import { describeOnBothDatabases } from '../../../test/support/databases.js';
-import { ENABLED, members } from '../../../test/support/rollout-fleet.js';
-import { lookAt, rowsOf } from '../../../test/support/rollouts.js';
-import { instant, type Instant } from '../../core/kernel/index.js';
+import { describeOnBothDatabases } from '../../../../test/support/databases.js';
+import { ENABLED, members } from '../../../../test/support/rollout-fleet.js';
+import { lookAt, rowsOf } from '../../../../test/support/rollouts.js';
+import { instant, type Instant } from '../../../core/kernel/index.js';
 import {
   advance,
   planRollout,
   rulesOf,
   STRICT,
   type RolloutState,
-} from '../../core/rollout/index.js';
-import type { Database } from '../platform/database/index.js';
+} from '../../../core/rollout/index.js';
+import type { Database, Tx } from '../../platform/database/index.js';
 import {
   appendJournal,
   dueRollouts,
@@ -30,7 +30,7 @@ import {
   listTargets,
   overdueTargets,
   releaseTargets,
-  saveTarget,
+  saveTargets,
   targetsInStates,
   type StoredTarget,
 } from './targets.store.js';
@@ -105,6 +105,9 @@ async function insert(database: Database, meta: RolloutMeta, nodeCount = 3) {
   await database.transaction((tx) => insertRollout(tx, meta, plan.rollout, plan.targets));
   return plan;
 }
+
+const saveTarget = (tx: Tx, rolloutId: string, target: StoredTarget, now: Instant) =>
+  saveTargets(tx, [{ rolloutId, nodeId: target.nodeId, target }], now);
 
 describeOnBothDatabases('the store of rollouts', (openTestDatabase) => {
   it('gives back what it was given, rollout and targets, also a large one', async () => {

@@ -1,4 +1,4 @@
-import { instant, type Instant } from '../../core/kernel/index.js';
+import { instant, type Instant } from '../../../core/kernel/index.js';
 import type {
   Plan,
   RolloutEvent,
@@ -7,7 +7,7 @@ import type {
   Strategy,
   TargetState,
   WaveState,
-} from '../../core/rollout/index.js';
+} from '../../../core/rollout/index.js';
 import {
   newestFirst,
   questionMarks,
@@ -15,7 +15,7 @@ import {
   type PageOfGroups,
   type Sql,
   type Tx,
-} from '../platform/index.js';
+} from '../../platform/index.js';
 import { chunksOf } from './statements.js';
 import { insertTargets, type StoredTarget } from './targets.store.js';
 

@@ -1,0 +1,126 @@
+import type { Instant } from '../../core/kernel/index.js';
+import type { Target } from '../../core/rollout/index.js';
+import type { Tx } from '../platform/index.js';
+import {
+  commandsSucceeded,
+  findCommands,
+  setCommandStatus,
+  type CommandStatus,
+  type StoredCommand,
+} from './tables/commands.store.js';
+import { nodesDown } from './tables/down.store.js';
+import {
+  findTargets,
+  saveTargets,
+  type StoredTarget,
+  type TargetKey,
+} from './tables/targets.store.js';
+
+type Ending = Exclude<CommandStatus, 'open'> | 'succeeded';
+
+const keyOf = ({ rolloutId, nodeId }: TargetKey): string => `${rolloutId} ${nodeId}`;
+
+/**
+ * Targets and commands as one transaction sees them that many works share: read for all of them at once, and
+ * written once, however often they moved. The rollouts are locked, so nobody else moves these targets.
+ * Whoever reads or writes targets by a statement of his own calls `settle` before.
+ */
+export class Shelf {
+  readonly #targets = new Map<string, StoredTarget | null>();
+  readonly #commands = new Map<string, StoredCommand | null>();
+  readonly #moved = new Map<string, TargetKey & { readonly target: Target }>();
+  readonly #ended = new Map<string, Ending>();
+  readonly #down = new Map<string, readonly string[]>();
+
+  constructor(
+    private readonly tx: Tx,
+    private readonly now: Instant,
+  ) {}
+
+  /** Reads what works will ask for; what is here already is not read again. */
+  async expect(commandIds: Iterable<string>): Promise<void> {
+    const unread = [...new Set(commandIds)].filter((id) => !this.#commands.has(id));
+    if (unread.length === 0) return;
+    for (const id of unread) this.#commands.set(id, null);
+    const found = await findCommands(this.tx, unread);
+    for (const command of found) this.#commands.set(command.id, command);
+    const keys = found.filter((command) => !this.#targets.has(keyOf(command)));
+    for (const key of keys) this.#targets.set(keyOf(key), null);
+    for (const { rolloutId, target } of await findTargets(this.tx, keys)) {
+      this.#targets.set(keyOf({ rolloutId, nodeId: target.nodeId }), target);
+    }
+  }
+
+  /** When it has to be read, `soon` are read with it. */
+  async command(id: string, soon: readonly string[]): Promise<StoredCommand | null> {
+    if (!this.#commands.has(id)) await this.expect([id, ...soon]);
+    return this.#commands.get(id) ?? null;
+  }
+
+  async target(rolloutId: string, nodeId: string): Promise<StoredTarget | null> {
+    const key = keyOf({ rolloutId, nodeId });
+    const known = this.#targets.get(key);
+    if (known !== undefined) return known;
+    const [found] = await findTargets(this.tx, [{ rolloutId, nodeId }]);
+    const target = found?.target ?? null;
+    this.#targets.set(key, target);
+    return target;
+  }
+
+  move(rolloutId: string, target: Target): void {
+    const key = keyOf({ rolloutId, nodeId: target.nodeId });
+    const before = this.#targets.get(key);
+    this.#moved.set(key, { rolloutId, nodeId: target.nodeId, target });
+    if (before === undefined || before === null) this.#targets.delete(key);
+    else this.#targets.set(key, { ...before, ...target, updatedAt: this.now });
+  }
+
+  /** As the table has it: a closed command stays closed. */
+  end(commandId: string, how: Ending): void {
+    const status = how === 'succeeded' ? 'closed' : how;
+    const known = this.#commands.get(commandId);
+    if (known?.status === 'closed') return;
+    if (known !== undefined && known !== null) this.#commands.set(commandId, { ...known, status });
+    const before = this.#ended.get(commandId);
+    if (before === undefined || before === 'accepted') this.#ended.set(commandId, how);
+  }
+
+  /** How many nodes of a rollout but one are down, at most `most`; asked again only after something moved. */
+  async down(
+    rolloutId: string,
+    { but, most }: { readonly but: string; readonly most: number },
+  ): Promise<number> {
+    await this.settle();
+    const key = `${rolloutId} ${most}`;
+    // One more than is asked for: the one that does not count may be among them.
+    const down =
+      this.#down.get(key) ??
+      (await nodesDown(this.tx, rolloutId, { most: most + 1, now: this.now }));
+    this.#down.set(key, down);
+    return Math.min(most, down.filter((nodeId) => nodeId !== but).length);
+  }
+
+  /** Writes what moved. */
+  async settle(): Promise<void> {
+    if (this.#moved.size > 0) {
+      const moved = [...this.#moved.values()];
+      this.#moved.clear();
+      this.#down.clear();
+      await saveTargets(this.tx, moved, this.now);
+    }
+    if (this.#ended.size === 0) return;
+    const ended = [...this.#ended].sort(([a], [b]) => (a < b ? -1 : 1));
+    this.#ended.clear();
+    const those = (how: Ending): string[] => ended.flatMap(([id, is]) => (is === how ? [id] : []));
+    await setCommandStatus(this.tx, those('accepted'), 'accepted');
+    await setCommandStatus(this.tx, those('closed'), 'closed');
+    await commandsSucceeded(this.tx, those('succeeded'), this.now);
+  }
+
+  /** What is here may be old: somebody else wrote to the tables in this transaction. */
+  forget(): void {
+    this.#targets.clear();
+    this.#commands.clear();
+    this.#down.clear();
+  }
+}

@@ -1,0 +1,57 @@
+import type { Instant } from '../../../core/kernel/index.js';
+import type { Database, Sql, Tx } from '../../platform/index.js';
+
+/**
+ * Nodes of a rollout that are down for whatever cause: away, or between permit and verdict, or stuck on the way
+ * back, in any rollout. At most `most`. What a rollout that is over left without a verdict counts until its
+ * deadline only: nobody would ever correct it. CROSS JOIN: few are down, so SQLite must begin with those and
+ * not with the scope.
+ */
+export async function nodesDown(
+  sql: Sql,
+  rolloutId: string,
+  options: { readonly most: number; readonly now: Instant },
+): Promise<string[]> {
+  const rows = await sql.all<{ node_id: string }>(
+    `SELECT DISTINCT node_id FROM (
+       SELECT n.id AS node_id FROM nodes n CROSS JOIN rollout_targets t
+         WHERE n.status = 'offline' AND t.rollout_id = ? AND t.node_id = n.id
+       UNION ALL
+       SELECT d.node_id FROM rollout_targets d CROSS JOIN rollout_targets t
+         WHERE t.rollout_id = ? AND t.node_id = d.node_id
+           AND (d.state IN ('swapping', 'probation') OR d.reason IN ('lost_after_permit', 'upgrade_rollback_failed'))
+           AND (d.reason = 'upgrade_rollback_failed' OR d.deadline_at > ? OR EXISTS (
+             SELECT 1 FROM active_targets a WHERE a.node_id = d.node_id AND a.rollout_id = d.rollout_id))
+     ) AS each_cause LIMIT ?`,
+    [rolloutId, rolloutId, options.now, options.most],
+  );
+  return rows.map(({ node_id }) => node_id);
+}
+
+/** How many of them there are but for one, at most `most`. */
+export async function countDown(
+  sql: Sql,
+  rolloutId: string,
+  { but, most, now }: { readonly but: string; readonly most: number; readonly now: Instant },
+): Promise<number> {
+  // One more than is asked for: the one that does not count may be among them.
+  const down = await nodesDown(sql, rolloutId, { most: most + 1, now });
+  return Math.min(most, down.filter((nodeId) => nodeId !== but).length);
+}
+
+/** Nodes that are in the middle of a swap, or on probation after one, whatever the rollout. */
+export async function nodesInSwap(sql: Sql, limit: number): Promise<string[]> {
+  const rows = await sql.all<{ node_id: string }>(
+    `SELECT DISTINCT node_id FROM rollout_targets WHERE state IN ('swapping', 'probation') LIMIT ?`,
+    [limit],
+  );
+  return rows.map(({ node_id }) => node_id);
+}
+
+/**
+ * Until this transaction ends no other permit within a limit is granted, so that two of them never see
+ * the same room. SQLite has one writer anyway.
+ */
+export async function holdPermits(tx: Tx, database: Database['kind']): Promise<void> {
+  if (database === 'postgres') await tx.get('SELECT id FROM permit_lock WHERE id = 1 FOR UPDATE');
+}
