@@ -77,7 +77,7 @@ export async function putBack(
   const workload = await options.fresh();
   if (workload === null || swap === null || workload.uid !== swap.uid) return { returning: null };
   const now = imageIn(workload, swap.container);
-  if (now !== swap.to && mode !== 'gitops') return { returning: null };
+  if (!isSameImage(now, swap.to) && mode !== 'gitops') return { returning: null };
   if (isSkipped) throw new FleetError(SKIPPED.code, SKIPPED.message);
   if (!options.mayAct()) return null;
   const returning = { ...swap, backTo, isOut: isSameImage(now, swap.to) };

@@ -1,4 +1,5 @@
 import {
+  isSameImage,
   lookedAt,
   standingOf,
   type ProgressVerdict,
@@ -30,7 +31,7 @@ export async function look(
     return { watch: progress, verdict: { says: 'condemned', code: 'workload_gone', message } };
   }
   const isSyncing =
-    options.optIn().mode === 'gitops' && imageIn(workload, swap.container) === swap.from;
+    options.optIn().mode === 'gitops' && isSameImage(imageIn(workload, swap.container), swap.from);
   const standing: Standing = isSyncing
     ? { state: 'moving', mark: 'sync', message: 'the written file has not been applied yet' }
     : standingOf(workload, await options.cluster.pods(workload), {

@@ -1,5 +1,5 @@
 import type { Job } from '../core/update/index.js';
-import { keyOf } from '../core/workload/index.js';
+import { isSameImage, keyOf } from '../core/workload/index.js';
 import { changeBack, changeTo, stillReturning } from './change.js';
 import type { NodeState, Return } from './state-store.js';
 import { imageIn } from './translate.js';
@@ -34,7 +34,7 @@ export class Unsynced {
     if (this.#written === job.command_id || swap === null || optIn().mode !== 'gitops') return;
     if (!mayAct()) return;
     const workload = await fresh();
-    if (workload !== null && imageIn(workload, swap.container) === swap.from) {
+    if (workload !== null && isSameImage(imageIn(workload, swap.container), swap.from)) {
       await applier('gitops').apply(workload, changeTo(this.#options, job, image, workload));
     }
     this.wrote(job);

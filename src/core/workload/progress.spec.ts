@@ -49,6 +49,16 @@ describe('how a rolling update stands', () => {
     expect(stand({ containers: [] })).toMatchObject({ state: 'failed', code: 'workload_changed' });
   });
 
+  it('is judged by the digest, also where a chart writes the tag beside it', () => {
+    const image = IMAGE.replace('@', ':1.4.0@');
+    const tagged = { containers: [{ name: 'main', image }] };
+    expect(stand(tagged)).toEqual({ state: 'complete' });
+    expect(stand({ ...tagged, available: 0 }, [aPod({ image, restarts: 3 })])).toMatchObject({
+      state: 'failed',
+      code: 'upgrade_crash_loop',
+    });
+  });
+
   it.each([
     ['ImagePullBackOff', 0, 'trouble', 'upgrade_image_pull_failed'],
     ['ErrImagePull', 0, 'trouble', 'upgrade_image_pull_failed'],

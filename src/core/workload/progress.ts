@@ -1,3 +1,4 @@
+import { isSameImage } from './image-ref.js';
 import type { PodView, WorkloadView } from './types.js';
 
 /** What is seen of a workload whose image was changed. */
@@ -42,7 +43,7 @@ export function standingOf(
   wanted: Wanted,
 ): Standing {
   const container = workload.containers.find(({ name }) => name === wanted.container);
-  if (container?.image !== wanted.image) {
+  if (container === undefined || !isSameImage(container.image, wanted.image)) {
     const message = `its image is ${container?.image ?? 'gone'} and not the one that was set`;
     return { state: 'failed', code: 'workload_changed', message };
   }
@@ -52,7 +53,7 @@ export function standingOf(
 function troubleIn(pods: readonly PodView[], wanted: Wanted): Standing | null {
   const found = pods.flatMap((pod) => {
     const one = pod.containers.find(({ name }) => name === wanted.container);
-    if (pod.isDeleting || one?.image !== wanted.image) return [];
+    if (pod.isDeleting || one === undefined || !isSameImage(one.image, wanted.image)) return [];
     return troubleWith(pod.name, one, wanted.restartsMax) ?? [];
   });
   return found.find(({ state }) => state === 'failed') ?? found[0] ?? null;

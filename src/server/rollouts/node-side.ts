@@ -33,7 +33,7 @@ import { type Clock, CLOCK, CONFIG, type Config, Database, type Tx } from '../pl
 import { meters } from '../platform/telemetry/index.js';
 import { commandedNodes, openCommands, type StoredCommand } from './tables/commands.store.js';
 import { CommandRollouts } from './command-rollouts.js';
-import { holdPermits, nodesInSwap } from './tables/down.store.js';
+import { nodesInSwap } from './tables/down.store.js';
 import { RolloutUnits, type OpenRollout, type RolloutUnit } from './rollout-units.js';
 import { activeOf, isHeldByAnother, type StoredTarget } from './tables/targets.store.js';
 
@@ -179,7 +179,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
       if (performance.now() - cameMs > this.config.permitLeaseMs / 2) {
         return this.#denied('manager_busy', now, { until: null, waiting: waitingIn(rollout) });
       }
-      const facts = await this.#facts(tx, unit, rollout, node);
+      const facts = await this.#facts(unit, rollout, node);
       const answer = permit(rollout.state, target, request.command_id, facts);
       if (!answer.ok) {
         await this.#stillThere(unit, rollout, target, request.command_id);
@@ -212,15 +212,9 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     return { granted: false, reason, retryAfterMs };
   }
 
-  async #facts(
-    tx: Tx,
-    unit: RolloutUnit,
-    rollout: OpenRollout,
-    node: NodeIdentity,
-  ): Promise<PermitFacts> {
+  async #facts(unit: RolloutUnit, rollout: OpenRollout, node: NodeIdentity): Promise<PermitFacts> {
     const { now } = unit;
     const { meta, state } = rollout;
-    if (hasBudget(state)) await holdPermits(tx, this.database.kind);
     return {
       now,
       // Of the node's own group: it may be held back where the rest of the rollout is not.

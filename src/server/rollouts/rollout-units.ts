@@ -147,7 +147,7 @@ export class RolloutUnit {
 
   constructor(options: UnitOptions) {
     this.#options = options;
-    this.#shelf = new Shelf(options.tx, options.now);
+    this.#shelf = new Shelf(options.tx, options.now, options.database.kind);
   }
 
   get now(): Instant {
@@ -202,7 +202,7 @@ export class RolloutUnit {
     this.#shelf.end(commandId, status);
   }
 
-  /** How many nodes of a rollout but one are down, at most `most`. */
+  /** How many nodes of a rollout but one are down, at most `most`; nobody else counts until this transaction ends. */
   down({ meta }: OpenRollout, but: string, most: number): Promise<number> {
     return this.#shelf.down(meta.id, { but, most });
   }

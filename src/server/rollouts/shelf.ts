@@ -1,6 +1,6 @@
 import type { Instant } from '../../core/kernel/index.js';
 import type { Target } from '../../core/rollout/index.js';
-import type { Tx } from '../platform/index.js';
+import type { Database, Tx } from '../platform/index.js';
 import {
   commandsSucceeded,
   findCommands,
@@ -8,7 +8,7 @@ import {
   type CommandStatus,
   type StoredCommand,
 } from './tables/commands.store.js';
-import { nodesDown } from './tables/down.store.js';
+import { holdPermits, mayBeDown, nodesDown } from './tables/down.store.js';
 import {
   findTargets,
   saveTargets,
@@ -31,10 +31,14 @@ export class Shelf {
   readonly #moved = new Map<string, TargetKey & { readonly target: Target }>();
   readonly #ended = new Map<string, Ending>();
   readonly #down = new Map<string, readonly string[]>();
+  #holdsPermits = false;
+  /** Something moved that may have changed who is down. */
+  #isDownOld = false;
 
   constructor(
     private readonly tx: Tx,
     private readonly now: Instant,
+    private readonly kind: Database['kind'],
   ) {}
 
   /** Reads what works will ask for; what is here already is not read again. */
@@ -69,9 +73,10 @@ export class Shelf {
 
   move(rolloutId: string, target: Target): void {
     const key = keyOf({ rolloutId, nodeId: target.nodeId });
-    const before = this.#targets.get(key);
+    const before = this.#targets.get(key) ?? null;
+    this.#isDownOld ||= before === null || mayBeDown(before) || mayBeDown(target);
     this.#moved.set(key, { rolloutId, nodeId: target.nodeId, target });
-    if (before === undefined || before === null) this.#targets.delete(key);
+    if (before === null) this.#targets.delete(key);
     else this.#targets.set(key, { ...before, ...target, updatedAt: this.now });
   }
 
@@ -85,12 +90,21 @@ export class Shelf {
     if (before === undefined || before === 'accepted') this.#ended.set(commandId, how);
   }
 
-  /** How many nodes of a rollout but one are down, at most `most`; asked again only after something moved. */
+  /**
+   * How many nodes of a rollout but one are down, at most `most`; until this transaction ends no other one counts, so
+   * that two never see the same room. Asked again only after something moved that may have changed it.
+   */
   async down(
     rolloutId: string,
     { but, most }: { readonly but: string; readonly most: number },
   ): Promise<number> {
-    await this.settle();
+    if (!this.#holdsPermits) await holdPermits(this.tx, this.kind);
+    this.#holdsPermits = true;
+    if (this.#isDownOld) {
+      await this.settle();
+      this.#down.clear();
+      this.#isDownOld = false;
+    }
     const key = `${rolloutId} ${most}`;
     // One more than is asked for: the one that does not count may be among them.
     const down =
@@ -105,7 +119,6 @@ export class Shelf {
     if (this.#moved.size > 0) {
       const moved = [...this.#moved.values()];
       this.#moved.clear();
-      this.#down.clear();
       await saveTargets(this.tx, moved, this.now);
     }
     if (this.#ended.size === 0) return;

@@ -1,5 +1,13 @@
 import type { Instant } from '../../../core/kernel/index.js';
+import type { Target } from '../../../core/rollout/index.js';
 import type { Database, Sql, Tx } from '../../platform/index.js';
+
+/** Whether a target may make its node count as down: what it becomes or was is news for those who count. */
+export const mayBeDown = ({ state, reason }: Pick<Target, 'state' | 'reason'>): boolean =>
+  state === 'swapping' ||
+  state === 'probation' ||
+  reason === 'lost_after_permit' ||
+  reason === 'upgrade_rollback_failed';
 
 /**
  * Nodes of a rollout that are down for whatever cause: away, or between permit and verdict, or stuck on the way
