@@ -117,11 +117,12 @@ export async function noteEvents(
   await insertCounts(tx, [...notes.counts.values()]);
 }
 
-const rowsOf = (count: number, row: string): string =>
+/** As the values of an INSERT. */
+export const rowsOf = (count: number, row: string): string =>
   Array.from({ length: count }, () => row).join(', ');
 
 /** As many rows as there are, up to a power of two: few texts of SQL, each prepared once and kept. */
-function* inSome<Row>(rows: readonly Row[]): Generator<readonly Row[]> {
+export function* inSome<Row>(rows: readonly Row[]): Generator<readonly Row[]> {
   for (let done = 0; done < rows.length;) {
     const left = rows.length - done;
     const count = Math.min(ROWS_PER_INSERT, 2 ** Math.floor(Math.log2(left)));

@@ -21,6 +21,7 @@ import {
   type Tx,
 } from '../platform/index.js';
 import { meters, traced } from '../platform/telemetry/index.js';
+import { inSome, rowsOf } from './event-index.js';
 import { EventLog } from './event-log.js';
 import type { NewEvent } from './event-rows.js';
 import { Pace } from './pace.js';
@@ -106,9 +107,10 @@ export class Ingest implements EventHandler {
     const known = await throughOf(this.database.read, node.nodeId, spool.id);
     if (known !== null && lostUntil <= known) return known;
     return this.database.transaction(async (tx) => {
-      const through = await holdThrough(tx, node.nodeId, spool.id);
+      const held = { nodeId: node.nodeId, spoolId: spool.id, through: lostUntil };
+      const through = (await holdThroughs(tx, [held])).get(keyOf(held)) ?? 0;
       if (lostUntil <= through) return through;
-      await saveThrough(tx, node.nodeId, spool.id, lostUntil);
+      await saveThroughs(tx, [held]);
       tx.afterCommit(() => {
         meters.add('bellwether_ingest_events_lost_total', lostUntil - through);
       });
@@ -190,23 +192,26 @@ export class Ingest implements EventHandler {
   }
 
   async #store(tx: Tx, group: readonly Waiting[]): Promise<IngestResult[]> {
-    const known = new Map<string, number>();
+    const known = await holdThroughs(tx, group.map(spoolOf));
+    const moved = new Map<string, Spool>();
     const results: IngestResult[] = [];
     const fresh: Fresh[] = [];
-    for (const { node, batch, isRefused } of group) {
-      const key = `${node.nodeId} ${batch.spool_id}`;
-      const through = known.get(key) ?? (await holdThrough(tx, node.nodeId, batch.spool_id));
+    for (const waiting of group) {
+      const { node, batch, isRefused } = waiting;
+      const spool = spoolOf(waiting);
+      const through = known.get(keyOf(spool)) ?? 0;
       const taken = isRefused ? tooFast(through) : takeFresh(batch, through);
       const fate = fateOf(taken, isRefused);
       tx.afterCommit(() => {
         meters.count('bellwether_ingest_batches_total', fate);
       });
-      known.set(key, taken.result.through);
+      known.set(keyOf(spool), taken.result.through);
       results.push(taken.result);
       if (taken.fresh.length === 0) continue;
-      await saveThrough(tx, node.nodeId, batch.spool_id, taken.result.through);
+      moved.set(keyOf(spool), { ...spool, through: taken.result.through });
       fresh.push({ node, events: taken.fresh });
     }
+    await saveThroughs(tx, [...moved.values()]);
     if (fresh.length === 0) return results;
     const at = this.clock.now();
     const rollouts = await this.#rolloutsOf(tx, fresh);
@@ -296,30 +301,48 @@ async function throughOf(sql: Sql, nodeId: string, spoolId: string): Promise<num
   return row?.through ?? null;
 }
 
+interface Spool {
+  readonly nodeId: string;
+  readonly spoolId: string;
+  readonly through: number;
+}
+const keyOf = ({ nodeId, spoolId }: Pick<Spool, 'nodeId' | 'spoolId'>): string =>
+  `${nodeId} ${spoolId}`;
+const spoolOf = ({ node, batch }: Waiting): Spool => ({
+  nodeId: node.nodeId,
+  spoolId: batch.spool_id,
+  through: 0,
+});
+
 /**
- * The highest durable sequence of a spool, held until the transaction ends: an older link of the
- * node, perhaps to another manager, may be delivering the same events at this moment.
+ * The highest durable sequences of spools, by `keyOf`, held until the transaction ends: an older link of a node, perhaps
+ * to another manager, may be delivering the same events at this moment.
  */
-async function holdThrough(tx: Tx, nodeId: string, spoolId: string): Promise<number> {
-  const row = await tx.get<{ through: number }>(
-    `INSERT INTO event_spools (node_id, spool_id, through) VALUES (?, ?, 0)
-     ON CONFLICT (node_id, spool_id) DO UPDATE SET through = event_spools.through
-     RETURNING through`,
-    [nodeId, spoolId],
-  );
-  return row?.through ?? 0;
+async function holdThroughs(tx: Tx, spools: readonly Spool[]): Promise<Map<string, number>> {
+  const each = [...new Map(spools.map((spool) => [keyOf(spool), spool]))];
+  const held = new Map<string, number>();
+  // In one order everywhere, so that two transactions cannot wait for each other.
+  for (const some of inSome(each.sort(([a], [b]) => (a < b ? -1 : 1)))) {
+    const rows = await tx.all<{ node_id: string; spool_id: string; through: number }>(
+      `INSERT INTO event_spools (node_id, spool_id, through) VALUES ${rowsOf(some.length, '(?, ?, 0)')}
+       ON CONFLICT (node_id, spool_id) DO UPDATE SET through = event_spools.through
+       RETURNING node_id, spool_id, through`,
+      some.flatMap(([, { nodeId, spoolId }]) => [nodeId, spoolId]),
+    );
+    for (const { node_id: nodeId, spool_id: spoolId, through } of rows) {
+      held.set(keyOf({ nodeId, spoolId }), through);
+    }
+  }
+  return held;
 }
 
-/** Of a spool that this transaction holds. */
-async function saveThrough(
-  tx: Tx,
-  nodeId: string,
-  spoolId: string,
-  through: number,
-): Promise<void> {
-  await tx.run('UPDATE event_spools SET through = ? WHERE node_id = ? AND spool_id = ?', [
-    through,
-    nodeId,
-    spoolId,
-  ]);
+/** Of spools that this transaction holds, each named once. */
+async function saveThroughs(tx: Tx, spools: readonly Spool[]): Promise<void> {
+  for (const some of inSome(spools)) {
+    await tx.run(
+      `INSERT INTO event_spools (node_id, spool_id, through) VALUES ${rowsOf(some.length, '(?, ?, ?)')}
+       ON CONFLICT (node_id, spool_id) DO UPDATE SET through = excluded.through`,
+      some.flatMap(({ nodeId, spoolId, through }) => [nodeId, spoolId, through]),
+    );
+  }
 }
