@@ -99,11 +99,17 @@ describe('an agent that is killed at each step of an update', () => {
         const odd = left.filter((name) => !/^\d+\.\d+\.\d+$/.test(name));
         expect(odd).toEqual([]);
       });
-      const { body } = await manager.call('events.list', {
-        query: { rollout_id: id, category: 'upgrade', limit: 1000 },
+      const told = async (): Promise<string[]> => {
+        const { body } = await manager.call('events.list', {
+          query: { rollout_id: id, category: 'upgrade', limit: 1000 },
+        });
+        return body.items.filter((event) => event.node_id !== null).map((event) => event.type);
+      };
+      // Its first words after a crash are how it ended, and end the rollout; the events come right behind them.
+      await eventually(async () => {
+        expect((await told()).at(-1)).toBe(isBad ? 'upgrade_rolled_back' : 'upgrade_completed');
       });
-      const types = body.items.filter((event) => event.node_id !== null).map((event) => event.type);
-      expect(types.at(-1)).toBe(isBad ? 'upgrade_rolled_back' : 'upgrade_completed');
+      const types = await told();
       // A swap that a crash undid is begun, and told, a second time; all else happens once.
       const others = types.filter((type) => type !== 'upgrade_swapping');
       expect(new Set(others).size, types.join()).toBe(others.length);
