@@ -77,7 +77,7 @@ describeOnBothDatabases('a node that waits for its permit', (openTestDatabase) =
     expect(await manager.ask(id, two)).toEqual({
       granted: false,
       reason: 'too_many_nodes_down',
-      retryAfterMs: 5_000,
+      retryAfterMs: 1_000,
     });
     await manager.tell(id, one, 'upgrade_completed');
     const freeze = (to: number) =>
