@@ -1,6 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { FleetError } from '../../core/kernel/index.js';
-import { Database, type Sql, type SqlValue, type Tx } from '../platform/database/index.js';
+import {
+  Database,
+  questionMarks,
+  type Sql,
+  type SqlValue,
+  type Tx,
+} from '../platform/database/index.js';
 import type { Cursor } from '../platform/http/index.js';
 import { CLOCK, newId, type Clock } from '../platform/index.js';
 
@@ -82,7 +88,7 @@ export class Groups {
   async withAbove(ids: readonly string[]): Promise<string[]> {
     if (ids.length === 0) return [];
     const rows = await this.database.read.all<{ path: string }>(
-      `SELECT path FROM node_groups WHERE deleted_at IS NULL AND id IN (${ids.map(() => '?').join(', ')})`,
+      `SELECT path FROM node_groups WHERE deleted_at IS NULL AND id IN (${questionMarks(ids.length)})`,
       ids,
     );
     return [...new Set(rows.flatMap(({ path }) => pathOf(path)))];

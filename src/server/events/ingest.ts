@@ -107,10 +107,10 @@ export class Ingest implements EventHandler {
     const known = await throughOf(this.database.read, node.nodeId, spool.id);
     if (known !== null && lostUntil <= known) return known;
     return this.database.transaction(async (tx) => {
-      const held = { nodeId: node.nodeId, spoolId: spool.id, through: lostUntil };
+      const held = { nodeId: node.nodeId, spoolId: spool.id };
       const through = (await holdThroughs(tx, [held])).get(keyOf(held)) ?? 0;
       if (lostUntil <= through) return through;
-      await saveThroughs(tx, [held]);
+      await saveThroughs(tx, [{ ...held, through: lostUntil }]);
       tx.afterCommit(() => {
         meters.add('bellwether_ingest_events_lost_total', lostUntil - through);
       });
@@ -193,22 +193,23 @@ export class Ingest implements EventHandler {
 
   async #store(tx: Tx, group: readonly Waiting[]): Promise<IngestResult[]> {
     const known = await holdThroughs(tx, group.map(spoolOf));
-    const moved = new Map<string, Spool>();
+    const moved = new Map<string, Spool & { readonly through: number }>();
     const results: IngestResult[] = [];
     const fresh: Fresh[] = [];
     for (const waiting of group) {
       const { node, batch, isRefused } = waiting;
       const spool = spoolOf(waiting);
-      const through = known.get(keyOf(spool)) ?? 0;
+      const key = keyOf(spool);
+      const through = known.get(key) ?? 0;
       const taken = isRefused ? tooFast(through) : takeFresh(batch, through);
       const fate = fateOf(taken, isRefused);
       tx.afterCommit(() => {
         meters.count('bellwether_ingest_batches_total', fate);
       });
-      known.set(keyOf(spool), taken.result.through);
+      known.set(key, taken.result.through);
       results.push(taken.result);
       if (taken.fresh.length === 0) continue;
-      moved.set(keyOf(spool), { ...spool, through: taken.result.through });
+      moved.set(key, { ...spool, through: taken.result.through });
       fresh.push({ node, events: taken.fresh });
     }
     await saveThroughs(tx, [...moved.values()]);
@@ -304,14 +305,11 @@ async function throughOf(sql: Sql, nodeId: string, spoolId: string): Promise<num
 interface Spool {
   readonly nodeId: string;
   readonly spoolId: string;
-  readonly through: number;
 }
-const keyOf = ({ nodeId, spoolId }: Pick<Spool, 'nodeId' | 'spoolId'>): string =>
-  `${nodeId} ${spoolId}`;
+const keyOf = ({ nodeId, spoolId }: Spool): string => `${nodeId} ${spoolId}`;
 const spoolOf = ({ node, batch }: Waiting): Spool => ({
   nodeId: node.nodeId,
   spoolId: batch.spool_id,
-  through: 0,
 });
 
 /**
@@ -337,7 +335,10 @@ async function holdThroughs(tx: Tx, spools: readonly Spool[]): Promise<Map<strin
 }
 
 /** Of spools that this transaction holds, each named once. */
-async function saveThroughs(tx: Tx, spools: readonly Spool[]): Promise<void> {
+async function saveThroughs(
+  tx: Tx,
+  spools: readonly (Spool & { readonly through: number })[],
+): Promise<void> {
   for (const some of inSome(spools)) {
     await tx.run(
       `INSERT INTO event_spools (node_id, spool_id, through) VALUES ${rowsOf(some.length, '(?, ?, ?)')}

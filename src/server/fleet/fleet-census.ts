@@ -2,9 +2,9 @@ import { Injectable } from '@nestjs/common';
 import { toIso } from '../../core/kernel/index.js';
 import { windowOf } from '../../core/release/index.js';
 import type { Answer } from '../../protocol/api/index.js';
-import { Database, type Sql } from '../platform/database/index.js';
+import { Database, filledUp, questionMarks, type Sql } from '../platform/database/index.js';
 import type { Badge, Installed, Upgrader } from './node-facts.js';
-import { filledUp, marks, type NodeStatus } from './nodes.store.js';
+import type { NodeStatus } from './nodes.store.js';
 import { SoftwareBook, textOf, type Standing } from './software-book.js';
 
 type Summary = Answer<'fleet.summary'>;
@@ -47,7 +47,7 @@ export class FleetCensus {
     if (groups !== 'all' && groups.length === 0) return [];
     const filled = groups === 'all' ? [] : filledUp(groups);
     const along = this.database.kind === 'sqlite' ? ' INDEXED BY nodes_by_facts' : '';
-    const where = groups === 'all' ? '' : ` WHERE group_id IN (${marks(filled)})`;
+    const where = groups === 'all' ? '' : ` WHERE group_id IN (${questionMarks(filled.length)})`;
     return await sql.all<CountRow>(
       `SELECT software, group_id, status, badge, upgrader, COUNT(*) AS n FROM nodes${along}${where}
        GROUP BY software, group_id, status, badge, upgrader`,

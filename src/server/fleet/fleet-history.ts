@@ -7,11 +7,16 @@ import {
 import type { Logger } from 'pino';
 import { DAY_MS, FleetError, HOUR_MS, MINUTE_MS, toIso } from '../../core/kernel/index.js';
 import { FLEET_HISTORY_DAYS, FLEET_POINTS_MAX, type Answer } from '../../protocol/api/index.js';
-import { Database, type SqlValue, type Tx } from '../platform/database/index.js';
+import {
+  Database,
+  filledUp,
+  questionMarks,
+  type SqlValue,
+  type Tx,
+} from '../platform/database/index.js';
 import { CLOCK, LOGGER, type Clock } from '../platform/index.js';
 import { fillFacts } from './facts.store.js';
 import { FleetCensus } from './fleet-census.js';
-import { filledUp, marks } from './nodes.store.js';
 import { SoftwareBook } from './software-book.js';
 
 /** Counted this often; within an hour the last count stands. */
@@ -137,7 +142,7 @@ export class FleetHistory implements OnApplicationBootstrap, BeforeApplicationSh
     }
     if (groups !== 'all') {
       const filled = filledUp(groups);
-      where.push(`group_id IN (${marks(filled)})`);
+      where.push(`group_id IN (${questionMarks(filled.length)})`);
       params.push(...filled);
     }
     return await this.database.read.all<{

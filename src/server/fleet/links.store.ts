@@ -1,5 +1,11 @@
-import type { Database, Sql, Tx } from '../platform/database/index.js';
-import { chunks, filledUp, marks, type NodeStatus } from './nodes.store.js';
+import {
+  filledUp,
+  questionMarks,
+  type Database,
+  type Sql,
+  type Tx,
+} from '../platform/database/index.js';
+import { chunks, type NodeStatus } from './nodes.store.js';
 
 /** As the row of a node speaks of its newest link, whichever manager has it. */
 export interface LinkRow {
@@ -56,7 +62,7 @@ export async function endLinksOf(
   return await tx.all<LinkRow>(
     `UPDATE nodes SET status = CASE WHEN revoked_at IS NULL THEN 'offline' ELSE status END,
        last_seen_at = ?, ${NO_LINK}
-     WHERE id IN (${marks(ids)}) AND link_manager = ? RETURNING ${LINK}`,
+     WHERE id IN (${questionMarks(ids.length)}) AND link_manager = ? RETURNING ${LINK}`,
     [now, ...ids.map(({ id }) => id), managerId],
   );
 }
@@ -79,7 +85,7 @@ export async function linksOf(sql: Sql, nodeIds: readonly string[]): Promise<Lin
   const rows: LinkRow[] = [];
   for (const some of chunks(nodeIds)) {
     const filled = filledUp(some);
-    const text = `SELECT ${LINK} FROM nodes WHERE id IN (${marks(filled)})`;
+    const text = `SELECT ${LINK} FROM nodes WHERE id IN (${questionMarks(filled.length)})`;
     rows.push(...(await sql.all<LinkRow>(text, filled)));
   }
   return rows;

@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { FleetError } from '../../core/kernel/index.js';
-import { Database, type SqlValue } from '../platform/database/index.js';
+import { Database, filledUp, questionMarks, type SqlValue } from '../platform/database/index.js';
 import { labelMark, nameKeyOf, type Badge, type Upgrader } from './node-facts.js';
-import { filledUp, marks, Nodes, type FleetNode, type NodeStatus } from './nodes.store.js';
+import { Nodes, type FleetNode, type NodeStatus } from './nodes.store.js';
 
 /** What is wanted of a list; each that is given must fit. */
 export interface NodeFilter {
@@ -61,7 +61,10 @@ function conditionOf(filter: NodeFilter): Condition {
   };
   const oneOf = (column: string, values: readonly string[]): void => {
     const filled = filledUp(values);
-    need(values.length === 0 ? '1 = 0' : `${column} IN (${marks(filled)})`, ...filled);
+    need(
+      values.length === 0 ? '1 = 0' : `${column} IN (${questionMarks(filled.length)})`,
+      ...filled,
+    );
   };
   // Word for word as in the index of these.
   if (isGone === true) need(`status = 'offline' AND last_seen_at > 0`);

@@ -1,6 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import type { Hello, Host, ServiceReport } from '../../protocol/node/index.js';
-import { Database, type Sql, type Tx } from '../platform/database/index.js';
+import {
+  Database,
+  filledUp,
+  questionMarks,
+  type Sql,
+  type Tx,
+} from '../platform/database/index.js';
 import { saveHelloFacts, saveServiceFacts } from './facts.store.js';
 import { labelKeyOf, labelsWithin, nameKeyOf, type Badge, type Upgrader } from './node-facts.js';
 
@@ -77,18 +83,6 @@ const SHOWN = `${COLUMNS}, policy_digest, link_manager`;
 /** Ids in one statement; both databases take far more. */
 const IDS_PER_STATEMENT = 500;
 
-export const marks = (values: readonly unknown[]): string => values.map(() => '?').join(', ');
-
-/** Lists of about the same length share a prepared statement: they are filled up to a power of two. */
-export function filledUp(values: readonly string[]): readonly string[] {
-  let size = 1;
-  while (size < values.length) size *= 2;
-  const last = values.at(-1);
-  return last === undefined
-    ? []
-    : [...values, ...Array.from({ length: size - values.length }, () => last)];
-}
-
 export function* chunks<T>(items: readonly T[]): Generator<readonly T[]> {
   for (let start = 0; start < items.length; start += IDS_PER_STATEMENT) {
     yield items.slice(start, start + IDS_PER_STATEMENT);
@@ -131,7 +125,7 @@ export class Nodes {
     const nodes: FleetNode[] = [];
     for (const ids of chunks(groupIds)) {
       const rows = await this.database.read.all<NodeRow>(
-        `SELECT ${SHOWN} FROM nodes WHERE group_id IN (${marks(ids)})`,
+        `SELECT ${SHOWN} FROM nodes WHERE group_id IN (${questionMarks(ids.length)})`,
         ids,
       );
       nodes.push(...rows.map(toNode));
@@ -145,7 +139,7 @@ export class Nodes {
     for (const some of chunks(ids)) {
       const filled = filledUp(some);
       const rows = await this.database.read.all<NodeRow>(
-        `SELECT ${SHOWN} FROM nodes WHERE id IN (${marks(filled)})`,
+        `SELECT ${SHOWN} FROM nodes WHERE id IN (${questionMarks(filled.length)})`,
         filled,
       );
       nodes.push(...rows.map(toNode));
@@ -340,7 +334,7 @@ export class Nodes {
     if (this.database.kind !== 'postgres') return;
     for (const ids of chunks([...new Set(nodeIds)].sort())) {
       await tx.all(
-        `SELECT id FROM nodes WHERE id IN (${marks(ids)}) ORDER BY id FOR NO KEY UPDATE`,
+        `SELECT id FROM nodes WHERE id IN (${questionMarks(ids.length)}) ORDER BY id FOR NO KEY UPDATE`,
         ids,
       );
     }
@@ -356,7 +350,7 @@ export class Nodes {
     await this.hold(tx, nodeIds);
     for (const ids of chunks([...new Set(nodeIds)])) {
       const rows = await tx.all<{ id: string; generation: number; link_manager: string | null }>(
-        `UPDATE nodes SET generation = generation + 1 WHERE id IN (${marks(ids)})
+        `UPDATE nodes SET generation = generation + 1 WHERE id IN (${questionMarks(ids.length)})
          RETURNING id, generation, link_manager`,
         ids,
       );

@@ -29,7 +29,15 @@ import type {
   UrgencySource,
   UrgentNodes,
 } from '../gateway/index.js';
-import { type Clock, CLOCK, CONFIG, type Config, Database, type Tx } from '../platform/index.js';
+import {
+  type Clock,
+  CLOCK,
+  CONFIG,
+  type Config,
+  Database,
+  type Tx,
+  WORKS_PER_COMMIT_MAX,
+} from '../platform/index.js';
 import { meters } from '../platform/telemetry/index.js';
 import { commandedNodes, openCommands, type StoredCommand } from './tables/commands.store.js';
 import { CommandRollouts } from './command-rollouts.js';
@@ -44,9 +52,6 @@ const RETRY_MS_MIN = 500;
 const ROOM_RETRY_MS = 1_000;
 /** Of the nodes of a rollout that wait for their permit, together: each costs some ms of what all of them wait for. */
 const ASKS_PER_SECOND = 200;
-
-/** As many as share a transaction. */
-const READ_AHEAD_MAX = 64;
 
 /** What each lifecycle event says about its target; other events say nothing. */
 const STATE_OF: Partial<Record<NodeEventType, TargetState>> = {
@@ -294,16 +299,17 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     work: (tx: Tx, unit: RolloutUnit, command: StoredCommand | null) => Promise<T>,
   ): Promise<T> {
     const about = [...(await this.#rollouts.of(this.database.read, [commandId])).values()];
-    const asked = this.#asked.get(about[0] ?? '') ?? new Set();
-    this.#asked.set(about[0] ?? '', asked.add(commandId));
+    const [line = ''] = about;
+    const asked = this.#asked.get(line) ?? new Set();
+    this.#asked.set(line, asked.add(commandId));
     try {
       return await this.#together(about, async (tx, unit) => {
-        const command = await unit.command(commandId, [...asked].slice(0, READ_AHEAD_MAX));
+        const command = await unit.command(commandId, [...asked].slice(0, WORKS_PER_COMMIT_MAX));
         return work(tx, unit, command?.nodeId === node.nodeId ? command : null);
       });
     } finally {
       asked.delete(commandId);
-      if (asked.size === 0) this.#asked.delete(about[0] ?? '');
+      if (asked.size === 0) this.#asked.delete(line);
     }
   }
 

@@ -151,7 +151,6 @@ describeOnBothDatabases('what one node says', (openTestDatabase) => {
     });
     const asked = await perNode((nodeId) => manager.ask(id, nodeId));
     const denied = await perNode((nodeId) => manager.ask(id, nodeId));
-    // One statement of each is the look at the command before the transaction; alone each takes six and more.
     // Alone each takes four and more. The look at the command before the transaction is one of these, once.
     expect(Math.max(acked, asked, denied)).toBeLessThan(2);
     const { state } = await lookAt(database, id);

@@ -8,7 +8,7 @@ import {
   type CommandStatus,
   type StoredCommand,
 } from './tables/commands.store.js';
-import { holdPermits, mayBeDown, nodesDown } from './tables/down.store.js';
+import { countBut, holdPermits, mayBeDown, nodesDown } from './tables/down.store.js';
 import {
   findTargets,
   saveTargets,
@@ -106,12 +106,11 @@ export class Shelf {
       this.#isDownOld = false;
     }
     const key = `${rolloutId} ${most}`;
-    // One more than is asked for: the one that does not count may be among them.
     const down =
       this.#down.get(key) ??
       (await nodesDown(this.tx, rolloutId, { most: most + 1, now: this.now }));
     this.#down.set(key, down);
-    return Math.min(most, down.filter((nodeId) => nodeId !== but).length);
+    return countBut(down, but, most);
   }
 
   /** Writes what moved. */

@@ -1,6 +1,7 @@
 export { Database } from './database.js';
-export { JointCommits, type Locks } from './joint-commits.js';
-export { newestFirst, questionMarks, type PageOfGroups } from './newest.js';
+export { JointCommits, WORKS_PER_COMMIT_MAX, type Locks } from './joint-commits.js';
+export { filledUp, questionMarks } from './lists.js';
+export { newestFirst, type PageOfGroups } from './newest.js';
 export { holdDataDir, openDatabase, prepareDataDir } from './open.js';
 export type { Sql, SqlValue, Tx } from './sql.js';
 export { postgresAddress, type PostgresAddress } from './postgres-address.js';

@@ -3,7 +3,7 @@ import type { Engine } from './engine.js';
 import type { Tx } from './sql.js';
 
 /** Works of one commit: some ten ms in one go, and one wait for the disk. */
-const WORKS_PER_COMMIT_MAX = 64;
+export const WORKS_PER_COMMIT_MAX = 64;
 
 /** What is needed of `Database`. */
 interface Transactions {

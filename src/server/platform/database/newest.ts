@@ -1,7 +1,5 @@
+import { questionMarks } from './lists.js';
 import type { Sql, SqlValue } from './sql.js';
-
-/** For a list of values in a statement; bounded by whoever has them, as SQL takes some ten thousand at most. */
-export const questionMarks = (count: number): string => Array(count).fill('?').join(', ');
 
 /** A page of what belongs to groups. */
 export interface PageOfGroups {

@@ -4,6 +4,7 @@ import { MIGRATIONS } from '../../../../migrations/index.js';
 import { errorCode, type Engine, type EngineTx } from './engine.js';
 import { loginOf, type PostgresAddress } from './postgres-address.js';
 import type { Sql, SqlValue } from './sql.js';
+import { Turns } from './turns.js';
 
 /** Several managers may share one server with the usual limit of 100 connections. */
 const POOL_SIZE = 12;
@@ -179,27 +180,6 @@ const OUTAGE = /^((08|53|57|58)...|25006|ECONN.*|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_A
 /** The driver gives these without a code. */
 const LOST = /Connection terminated|timeout exceeded when trying to connect|not queryable/;
 
-/** So many at once; the others in the order in which they came. */
-class Turns {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(most: number) {
-    this.#free = most;
-  }
-
-  async take(): Promise<void> {
-    if (this.#free > 0) this.#free -= 1;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-  }
-
-  giveBack(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#free += 1;
-    else next();
-  }
-}
-
 class PostgresEngine implements Engine {
   readonly kind = 'postgres';
   readonly read: Sql;
@@ -214,11 +194,11 @@ class PostgresEngine implements Engine {
   }
 
   async begin(): Promise<EngineTx> {
-    await this.#turns.take();
+    const done = await this.#turns.take();
     try {
-      return await this.#begin(() => this.#turns.giveBack());
+      return await this.#begin(done);
     } catch (error) {
-      this.#turns.giveBack();
+      done();
       throw error;
     }
   }

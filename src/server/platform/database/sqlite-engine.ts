@@ -4,6 +4,7 @@ import { DataSource } from 'typeorm';
 import { MIGRATIONS } from '../../../../migrations/index.js';
 import { errorCode, type Engine, type EngineTx } from './engine.js';
 import type { Sql, SqlValue } from './sql.js';
+import { Turns } from './turns.js';
 import { RowInserts } from './sqlite-rows.js';
 
 /** How long a statement waits for a lock: only a backup tool could hold one, briefly. */
@@ -77,22 +78,6 @@ const bound = (params: readonly SqlValue[]): unknown[] =>
       : value,
   );
 
-/** One at a time, first come first served. */
-class Turns {
-  #tail: Promise<void> = Promise.resolve();
-
-  /** Resolves when it is the caller's turn, with the function that ends it. */
-  async take(): Promise<() => void> {
-    const before = this.#tail;
-    let end = (): void => undefined;
-    this.#tail = new Promise((resolve) => {
-      end = resolve;
-    });
-    await before;
-    return end;
-  }
-}
-
 /**
  * Takes the data directory for this process, or throws the SQLITE_BUSY of another one. The lock is
  * an open exclusive transaction on an empty file: the kernel frees it when the process dies, in
@@ -152,7 +137,8 @@ class SqliteEngine implements Engine {
   readonly #raw: BetterSqlite3;
   readonly #rawReader: BetterSqlite3;
   readonly #writer: SqliteConnection;
-  readonly #turns = new Turns();
+  /** One writer. */
+  readonly #turns = new Turns(1);
 
   constructor(source: DataSource, writer: BetterSqlite3, reader: BetterSqlite3) {
     this.#source = source;

@@ -1,6 +1,6 @@
 import type { Command } from '../../../protocol/node/index.js';
-import { questionMarks, type Sql, type SqlValue, type Tx } from '../../platform/index.js';
-import { chunksOf, filledUp } from './statements.js';
+import { filledUp, questionMarks, type Sql, type SqlValue, type Tx } from '../../platform/index.js';
+import { chunksOf } from './statements.js';
 
 /**
  * `open`: not yet answered by the node; `accepted`: the node works on it; `closed`: ended or
@@ -129,9 +129,10 @@ export async function rolloutsOfCommands(
 ): Promise<ReadonlyMap<string, string>> {
   const found = new Map<string, string>();
   for (const chunk of chunksOf(ids)) {
+    const filled = filledUp(chunk);
     const rows = await sql.all<{ id: string; rollout_id: string }>(
-      `SELECT id, rollout_id FROM commands WHERE id IN (${questionMarks(chunk.length)})`,
-      chunk,
+      `SELECT id, rollout_id FROM commands WHERE id IN (${questionMarks(filled.length)})`,
+      filled,
     );
     for (const { id, rollout_id: rolloutId } of rows) found.set(id, rolloutId);
   }

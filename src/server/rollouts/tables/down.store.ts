@@ -36,15 +36,17 @@ export async function nodesDown(
   return rows.map(({ node_id }) => node_id);
 }
 
-/** How many of them there are but for one, at most `most`. */
+/** How many of them there are but for one, at most `most`. Of `down` one more is needed: that one may be among them. */
+export const countBut = (down: readonly string[], but: string, most: number): number =>
+  Math.min(most, down.filter((nodeId) => nodeId !== but).length);
+
+/** The same, asked of the table. */
 export async function countDown(
   sql: Sql,
   rolloutId: string,
   { but, most, now }: { readonly but: string; readonly most: number; readonly now: Instant },
 ): Promise<number> {
-  // One more than is asked for: the one that does not count may be among them.
-  const down = await nodesDown(sql, rolloutId, { most: most + 1, now });
-  return Math.min(most, down.filter((nodeId) => nodeId !== but).length);
+  return countBut(await nodesDown(sql, rolloutId, { most: most + 1, now }), but, most);
 }
 
 /** Nodes that are in the middle of a swap, or on probation after one, whatever the rollout. */

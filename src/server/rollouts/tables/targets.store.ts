@@ -9,13 +9,14 @@ import {
 } from '../../../core/rollout/index.js';
 import type { FleetNode } from '../../fleet/index.js';
 import {
+  filledUp,
   questionMarks,
   type Database,
   type Sql,
   type SqlValue,
   type Tx,
 } from '../../platform/index.js';
-import { chunksOf, filledUp } from './statements.js';
+import { chunksOf } from './statements.js';
 
 /** Each with eight values. */
 const TARGETS_PER_UPDATE = 64;
