@@ -54,7 +54,12 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
       name: 'a gate is ignored',
       mutate: misread((state) => withWaves(state, (wave) => ({ ...wave, opens: [] }))),
     },
-    foundBy: ['no_wave_opens_past_a_closed_gate', 'no_permit_outside_the_window'],
+    // An approval that no gate asks for is waited for, and never comes.
+    foundBy: [
+      'no_wave_opens_past_a_closed_gate',
+      'no_permit_outside_the_window',
+      'when_faults_stop_it_ends',
+    ],
   },
   {
     mutant: {

@@ -11,10 +11,12 @@ import {
   makeNodeToken,
   rawPublicKey,
   type EnrollRequest,
+  type Hello,
   type Host,
 } from '../../src/protocol/node/index.js';
+import { writeArrivals } from '../../src/server/fleet/arrivals.store.js';
 import { startManager, type Manager } from '../../src/server/manager.js';
-import { loadConfig, newId } from '../../src/server/platform/index.js';
+import { loadConfig, newId, type Database, type Tx } from '../../src/server/platform/index.js';
 import { makeTempDir, silentLog } from './databases.js';
 import { putMigratedSqlite } from './run/migrated.js';
 
@@ -235,3 +237,23 @@ export async function startTestManager(
   );
   return asTestManager(running, (await expectOk(reply)).secret);
 }
+
+/** A node comes and says this, without a manager that holds its link. True when it was not here. */
+export async function comes(
+  tx: Tx,
+  { kind }: Pick<Database, 'kind'>,
+  nodeId: string,
+  said: {
+    readonly hello: Hello;
+    readonly now: number;
+    readonly transport?: 'socket' | 'poll';
+  },
+): Promise<boolean> {
+  const { hello, now, transport = 'socket' } = said;
+  const was = await writeArrivals(tx, kind, [{ nodeId, hello, transport, link: null }], now);
+  return was.get(nodeId)?.isOnline === false;
+}
+
+/** It is away since then, as its row tells. */
+export const isGone = (tx: Tx, nodeId: string, since: number): Promise<number> =>
+  tx.run(`UPDATE nodes SET status = 'offline', last_seen_at = ? WHERE id = ?`, [since, nodeId]);

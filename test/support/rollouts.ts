@@ -37,7 +37,7 @@ import { Scopes } from '../../src/server/rollouts/scope.js';
 import { choresOf, Sweeper } from '../../src/server/rollouts/sweeper.js';
 import { findTarget, listTargets } from '../../src/server/rollouts/tables/targets.store.js';
 import { makeTempDir, silentLog } from './databases.js';
-import { aHost, makeClock, type TestClock } from './manager.js';
+import { aHost, makeClock, type TestClock, comes, isGone } from './manager.js';
 import { aHello } from './node-link.js';
 
 export const ann: Caller = {
@@ -289,8 +289,8 @@ export function rolloutsOn(
       if (node === null) throw new Error(`no node ${nodeId}`);
       const hello = aHello({ host: node.host, services: [...(services ?? node.services)] });
       await database.transaction(async (tx) => {
-        if (online) await nodes.recordHello(tx, nodeId, hello, { now: clock.now() });
-        await nodes.setPresence(tx, nodeId, online, clock.now());
+        if (online) await comes(tx, database, nodeId, { hello, now: clock.now() });
+        else await isGone(tx, nodeId, clock.now());
       });
       if (online) await nodeSide.reported(identity(nodeId), hello);
     },
@@ -306,8 +306,7 @@ export function rolloutsOn(
           const now = clock.now();
           const publicKey = 'k'.repeat(43);
           await nodes.create(tx, { id, name: `edge ${id}`, groupId, publicKey, host, now });
-          await nodes.recordHello(tx, id, hello, { now });
-          await nodes.setPresence(tx, id, true, now);
+          await comes(tx, database, id, { hello, now });
           groupOf.set(id, groupId);
         }
       });

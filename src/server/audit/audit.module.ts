@@ -28,8 +28,11 @@ import { Segments } from './segments.js';
 })
 export class AuditModule {
   constructor(links: Links, checkpoints: Checkpoints, database: Database) {
-    links.useCheckpoints({
-      newest: async () => (await checkpoints.newest(database.read))?.note ?? null,
+    // One look for all nodes that come together.
+    const looks = database.batched<null, string | null>(async (asked) => {
+      const newest = await checkpoints.newest(database.read);
+      return asked.map(() => newest?.note ?? null);
     });
+    links.useCheckpoints({ newest: () => looks.ask(null) });
   }
 }

@@ -11,11 +11,13 @@ import {
 } from '../../protocol/node/index.js';
 import type { EventHandler, IngestResult, NodeIdentity } from '../gateway/index.js';
 import {
+  type Asked,
   type Clock,
   CLOCK,
   CONFIG,
   type Config,
   Database,
+  filledUp,
   LOGGER,
   type Sql,
   type Tx,
@@ -78,6 +80,8 @@ interface Fresh {
 @Injectable()
 export class Ingest implements EventHandler {
   readonly #waiting: WaitingBatches;
+  /** Where spools go on whose nodes come back together. */
+  readonly #resumed: Asked<Spool, number | null>;
   readonly #observers: NodeEventObserver[] = [];
   #busy = false;
   /** Ends the pause of the loop early. */
@@ -90,6 +94,7 @@ export class Ingest implements EventHandler {
     @Inject(LOGGER) private readonly logger: Logger,
     @Inject(CONFIG) config: Pick<Config, 'nodeEventsPerSecond'>,
   ) {
+    this.#resumed = database.batched((spools) => throughsOf(database.read, spools));
     this.#waiting = new WaitingBatches(new Pace(config.nodeEventsPerSecond));
   }
 
@@ -104,8 +109,8 @@ export class Ingest implements EventHandler {
   async resume(node: NodeIdentity, spool: Hello['spool']): Promise<number> {
     const lostUntil = spool.first_seq - 1;
     // What an older link of the node delivers at this moment comes again, and is known then.
-    const known = await throughOf(this.database.read, node.nodeId, spool.id);
-    if (known !== null && lostUntil <= known) return known;
+    const known = await this.#resumed.ask({ nodeId: node.nodeId, spoolId: spool.id });
+    if (lostUntil <= (known ?? 0)) return known ?? 0;
     return this.database.transaction(async (tx) => {
       const held = { nodeId: node.nodeId, spoolId: spool.id };
       const through = (await holdThroughs(tx, [held])).get(keyOf(held)) ?? 0;
@@ -293,15 +298,6 @@ function takeFresh(batch: Events, through: number): Taken {
   return { result: { through: fresh.at(-1)?.seq ?? through, error: null }, fresh };
 }
 
-/** The highest durable sequence of a spool; null when nothing came of it yet. */
-async function throughOf(sql: Sql, nodeId: string, spoolId: string): Promise<number | null> {
-  const row = await sql.get<{ through: number }>(
-    'SELECT through FROM event_spools WHERE node_id = ? AND spool_id = ?',
-    [nodeId, spoolId],
-  );
-  return row?.through ?? null;
-}
-
 interface Spool {
   readonly nodeId: string;
   readonly spoolId: string;
@@ -311,6 +307,23 @@ const spoolOf = ({ node, batch }: Waiting): Spool => ({
   nodeId: node.nodeId,
   spoolId: batch.spool_id,
 });
+
+/** The highest durable sequences of spools; null where nothing came of one yet. */
+async function throughsOf(sql: Sql, spools: readonly Spool[]): Promise<(number | null)[]> {
+  const filled = filledUp(spools);
+  const rows = await sql.all<{ node_id: string; spool_id: string; through: number }>(
+    `SELECT node_id, spool_id, through FROM event_spools
+     WHERE (node_id, spool_id) IN (VALUES ${rowsOf(filled.length, '(?, ?)')})`,
+    filled.flatMap(({ nodeId, spoolId }) => [nodeId, spoolId]),
+  );
+  const known = new Map(
+    rows.map(({ node_id: nodeId, spool_id: spoolId, through }) => [
+      keyOf({ nodeId, spoolId }),
+      through,
+    ]),
+  );
+  return spools.map((spool) => known.get(keyOf(spool)) ?? null);
+}
 
 /**
  * The highest durable sequences of spools, by `keyOf`, held until the transaction ends: an older link of a node, perhaps

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { describeOnBothDatabases, silentLog } from '../../../test/support/databases.js';
-import { aHost } from '../../../test/support/manager.js';
+import { aHost, comes } from '../../../test/support/manager.js';
 import { aHello, aService } from '../../../test/support/node-link.js';
 import { DAY_MS, HOUR_MS } from '../../core/kernel/index.js';
 import { FleetCensus } from './fleet-census.js';
@@ -31,7 +31,7 @@ describeOnBothDatabases('the fleet over time', (openTestDatabase) => {
           });
         }
         const hello = aHello({ services: [aService({ version })] });
-        await nodes.recordHello(tx, id, hello, { now: clock.at });
+        await comes(tx, database, id, { hello, now: clock.at });
       });
     const read = async (
       hours: number,
@@ -104,7 +104,7 @@ describeOnBothDatabases('the fleet over time', (openTestDatabase) => {
     const summary = await census.take('all', { product: undefined, now: clock.at });
     expect(summary).toMatchObject({
       nodes: 2,
-      by_status: { offline: 2 },
+      by_status: { online: 2 },
       by_upgrader: { agent: 2 },
       by_upgrade: { none: 2 },
       products: [{ product: 'edge', nodes: 2 }],

@@ -113,6 +113,14 @@ export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShut
     return this.#entries.get(nodeId)?.seenAt ?? null;
   }
 
+  /** What was written of a node another way, and told to observers: a report that says the same need not be. */
+  wrote(nodeId: string, services: readonly ServiceReport[], at: number): void {
+    const text = JSON.stringify(services);
+    this.#entries.set(nodeId, {
+      ...{ services: text, seenAt: at, writtenServices: text, writtenAt: at },
+    });
+  }
+
   /** A `hello` carries newer facts than what waits here. */
   forget(nodeId: string): void {
     this.#entries.delete(nodeId);

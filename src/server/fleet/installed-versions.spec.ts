@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { describeOnBothDatabases } from '../../../test/support/databases.js';
-import { aHost } from '../../../test/support/manager.js';
+import { aHost, comes } from '../../../test/support/manager.js';
 import { aHello, aService } from '../../../test/support/node-link.js';
 import type { NodeEvent } from '../../protocol/node/index.js';
 import type { Database } from '../platform/database/index.js';
@@ -28,7 +28,7 @@ async function after(database: Database, events: readonly NodeEvent[]): Promise<
     const { nodeId, groupId, publicKey } = NODE;
     await nodes.create(tx, { id: nodeId, name: 'one', groupId, publicKey, host: aHost(), now: 1 });
     const services = [aService(), aService({ name: 'db', product: 'db', version: '9.1.0' })];
-    await nodes.recordHello(tx, nodeId, aHello({ services }), { now: 2 });
+    await comes(tx, database, nodeId, { hello: aHello({ services }), now: 2 });
     await versions.observe(tx, [{ node: NODE, events }]);
   });
   return (await nodes.find(NODE.nodeId))?.services.map((service) => service.version) ?? [];

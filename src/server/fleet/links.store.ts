@@ -19,32 +19,6 @@ export interface LinkRow {
 const LINK = 'id, group_id, status, link_manager, link_session';
 const NO_LINK = 'link_manager = NULL, link_session = NULL, link_poll = NULL';
 
-/** The link of a node as it was written last; the row is held until the transaction ends. */
-export async function holdLink(
-  tx: Tx,
-  kind: Database['kind'],
-  nodeId: string,
-): Promise<LinkRow | null> {
-  const held = kind === 'postgres' ? 'FOR UPDATE' : '';
-  const row = await tx.get<LinkRow>(`SELECT ${LINK} FROM nodes WHERE id = ? ${held}`, [nodeId]);
-  return row ?? null;
-}
-
-/** A link has ended. False when it is not the newest of its node any more: then nobody left. */
-export async function endLink(
-  tx: Tx,
-  nodeId: string,
-  sessionId: string,
-  now: number,
-): Promise<boolean> {
-  const changed = await tx.run(
-    `UPDATE nodes SET status = 'offline', last_seen_at = ?, ${NO_LINK}
-     WHERE id = ? AND link_session = ? AND status = 'online' AND revoked_at IS NULL`,
-    [now, nodeId, sessionId],
-  );
-  return changed > 0;
-}
-
 /** Ends up to `limit` links of a manager that is gone, and tells whose they were. */
 export async function endLinksOf(
   tx: Tx,

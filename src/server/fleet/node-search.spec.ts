@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { describeOnBothDatabases } from '../../../test/support/databases.js';
-import { aHost } from '../../../test/support/manager.js';
+import { aHost, comes, isGone } from '../../../test/support/manager.js';
 import { aHello, aService } from '../../../test/support/node-link.js';
 import type { ServiceReport } from '../../protocol/node/index.js';
 import type { Database } from '../platform/database/index.js';
@@ -51,8 +51,9 @@ async function aFleet(database: Database) {
       const service = aService({ version: i % 3 === 0 ? OLD : NEW });
       const services = i === 5 ? [{ ...service, outcome: failed }] : [service];
       const transport = i === 6 ? 'poll' : 'socket';
-      await nodes.recordHello(tx, id, aHello({ host, services }), { now: 2_000 + i, transport });
-      await nodes.setPresence(tx, id, i !== 8, 3_000 + i);
+      const hello = aHello({ host, services });
+      await comes(tx, database, id, { hello, now: 3_000 + i, transport });
+      if (i === 8) await isGone(tx, id, 3_000 + i);
     }
   });
   const idsOf = async (filter: Partial<NodeFilter>, order = BY_NAME): Promise<string[]> => {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { describeOnBothDatabases, silentLog } from '../../../test/support/databases.js';
-import { aHost, makeClock } from '../../../test/support/manager.js';
+import { aHost, makeClock, comes } from '../../../test/support/manager.js';
 import { MINUTE_MS } from '../../core/kernel/index.js';
 import {
   GENERATION_MAX,
@@ -9,6 +9,7 @@ import {
   type ServiceReport,
 } from '../../protocol/node/index.js';
 import type { Database } from '../platform/database/index.js';
+import { writeArrivals, writeDepartures } from './arrivals.store.js';
 import { HealthBook } from './health-book.js';
 import { Nodes } from './index.js';
 import { labelKeyOf } from './node-facts.js';
@@ -25,7 +26,7 @@ const aService = (version: string): ServiceReport => ({
   restarts: 0,
   outcome: null,
 });
-const aHello = (): Hello => ({
+const aHello = (more: Partial<Hello> = {}): Hello => ({
   type: 'hello',
   protocol: 1,
   agent_version: '0.1.0',
@@ -36,6 +37,7 @@ const aHello = (): Hello => ({
   services: [aService('1.0.0')],
   capabilities: ['upgrade'],
   policy_digest: 'abc',
+  ...more,
 });
 const aHealth = (version: string): Health => ({
   type: 'health',
@@ -79,7 +81,7 @@ describeOnBothDatabases('the table of nodes', (openTestDatabase) => {
     const saying = async (id: string, labels: Record<string, string>) => {
       const hello = aHello();
       const told = { ...hello, host: { ...hello.host, labels } };
-      await database.transaction((tx) => nodes.recordHello(tx, id, told, { now: 5_000 }));
+      await database.transaction((tx) => comes(tx, database, id, { hello: told, now: 5_000 }));
       const row = await database.read.get<{ label_key: string }>(
         'SELECT label_key FROM nodes WHERE id = ?',
         [id],
@@ -120,7 +122,7 @@ describeOnBothDatabases('the table of nodes', (openTestDatabase) => {
       revokedAt: null,
     });
     await database.transaction((tx) =>
-      nodes.recordHello(tx, 'nod_one000', aHello(), { now: 5_000 }),
+      comes(tx, database, 'nod_one000', { hello: aHello(), now: 5_000 }),
     );
     expect(await nodes.find('nod_one000')).toMatchObject({
       agentVersion: '0.1.0',
@@ -136,17 +138,75 @@ describeOnBothDatabases('the table of nodes', (openTestDatabase) => {
 
   it('tells arrivals and departures once', async () => {
     const { nodes, database } = await withNodes(await openTestDatabase(), ['nod_one000']);
-    const set = (online: boolean): Promise<boolean> =>
-      database.transaction((tx) => nodes.setPresence(tx, 'nod_one000', online, 6_000));
-    expect([await set(true), await set(true), await set(false), await set(false)]).toEqual([
-      true,
-      false,
-      true,
-      false,
+    const [nodeId, hello] = ['nod_one000', aHello()];
+    const come = (sessionId: string): Promise<boolean> =>
+      database.transaction(async (tx) => {
+        const link = { managerId: 'mgr_one', sessionId, pollId: null };
+        const coming = [{ nodeId, hello, transport: 'socket' as const, link }];
+        const was = await writeArrivals(tx, database.kind, coming, 6_000);
+        return was.get(nodeId)?.isOnline === false;
+      });
+    const leave = (sessionId: string): Promise<boolean> =>
+      database.transaction(async (tx) => {
+        const left = await writeDepartures(tx, database.kind, [{ nodeId, sessionId }], 6_000);
+        return left.has(nodeId);
+      });
+    expect([await come('ses_1'), await come('ses_2')]).toEqual([true, false]);
+    // The end of an older link says nothing of the newest one.
+    expect([await leave('ses_1'), await leave('ses_2'), await leave('ses_2')]).toEqual([
+      ...[false, true, false],
     ]);
-    await set(true);
+    await come('ses_3');
     await database.transaction((tx) => nodes.everyoneOffline(tx));
     expect((await nodes.find('nod_one000'))?.status).toBe('offline');
+  });
+
+  it('writes many that come together, each as it said, and tells how each was', async () => {
+    const ids = Array.from({ length: 70 }, (_, i) => `nod_${String(i).padStart(6, '0')}`);
+    const { nodes, database } = await withNodes(await openTestDatabase(), ids);
+    await database.transaction((tx) => nodes.revoke(tx, ids[3] ?? '', 1));
+    const coming = [...ids, 'nod_nobody'].map((nodeId, i) => ({
+      nodeId,
+      hello: aHello({ services: [aService(`1.0.${i % 3}`)], policy_digest: `p${i}` }),
+      transport: i % 7 === 0 ? ('poll' as const) : ('socket' as const),
+      link: {
+        managerId: 'mgr_one',
+        sessionId: `ses_${i}`,
+        pollId: i % 7 === 0 ? `poll_${i}` : null,
+      },
+    }));
+    const come = (managerId: string) =>
+      database.transaction((tx) =>
+        writeArrivals(
+          tx,
+          database.kind,
+          coming.map((one) => ({ ...one, link: { ...one.link, managerId } })),
+          6_000,
+        ),
+      );
+    const first = await come('mgr_one');
+    expect([first.size, first.has(ids[3] ?? ''), first.has('nod_nobody')]).toEqual([
+      69,
+      false,
+      false,
+    ]);
+    expect([...first.values()]).toEqual(
+      [...first].map(() => ({ isOnline: false, heldBy: null, behind: 0 })),
+    );
+    const second = await come('mgr_two');
+    expect([...second.values()]).toEqual(
+      [...second].map(() => ({ isOnline: true, heldBy: 'mgr_one', behind: 0 })),
+    );
+    for (const i of [0, 1, 2, 7, 69]) {
+      expect(await nodes.find(ids[i] ?? '')).toMatchObject({
+        status: 'online',
+        policyDigest: `p${i}`,
+        services: [{ version: `1.0.${i % 3}` }],
+        upgrader: i % 7 === 0 ? 'poll' : 'agent',
+        heldBy: 'mgr_two',
+      });
+    }
+    expect(await nodes.find(ids[3] ?? '')).toMatchObject({ status: 'revoked', policyDigest: '' });
   });
 
   it('revokes once, and a revoked node says nothing more', async () => {
@@ -155,8 +215,8 @@ describeOnBothDatabases('the table of nodes', (openTestDatabase) => {
       database.transaction((tx) => nodes.revoke(tx, 'nod_one000', 7_000));
     expect([await revoke(), await revoke()]).toEqual([true, false]);
     await database.transaction(async (tx) => {
-      await nodes.recordHello(tx, 'nod_one000', aHello(), { now: 8_000 });
-      expect(await nodes.setPresence(tx, 'nod_one000', true, 8_000)).toBe(false);
+      const said = { hello: aHello(), now: 8_000 };
+      expect(await comes(tx, database, 'nod_one000', said)).toBe(false);
     });
     expect(await nodes.find('nod_one000')).toMatchObject({
       status: 'revoked',
@@ -223,6 +283,16 @@ describeOnBothDatabases('the book of health', (openTestDatabase) => {
     expect((await stored()).seenAt).toBeGreaterThanOrEqual(second.seenAt + MINUTE_MS);
   });
 
+  it('does not write again what a hello told a moment ago', async () => {
+    const { book, clock, stored } = await setUp();
+    const before = await stored();
+    book.wrote('nod_one000', aHealth('1.0.0').services, clock.now());
+    book.record('nod_one000', aHealth('1.0.0'));
+    expect(await stored()).toEqual(before);
+    book.record('nod_one000', aHealth('1.1.0'));
+    expect((await stored()).version).toBe('1.1.0');
+  });
+
   it('forgets what waits when newer facts came another way', async () => {
     const { book, stored } = await setUp();
     book.record('nod_one000', aHealth('1.0.0'));
@@ -235,8 +305,12 @@ describeOnBothDatabases('the book of health', (openTestDatabase) => {
 describeOnBothDatabases('command numbers', (open) => {
   it('go on behind what a node has seen, and never back', async () => {
     const { nodes, database } = await withNodes(await open(), ['nod_aaaaaa', 'nod_bbbbbb']);
-    const catchUp = (seen: number) =>
-      database.transaction((tx) => nodes.catchUpGeneration(tx, 'nod_aaaaaa', seen));
+    const catchUp = (generation: number, nodeId = 'nod_aaaaaa') =>
+      database.transaction(async (tx) => {
+        const hello = aHello({ generation });
+        const coming = [{ nodeId, hello, transport: 'socket' as const, link: null }];
+        return (await writeArrivals(tx, database.kind, coming, 6_000)).get(nodeId)?.behind;
+      });
     const next = async () => {
       const ids = ['nod_aaaaaa', 'nod_bbbbbb'];
       const made = await database.transaction((tx) => nodes.nextGenerations(tx, ids));
@@ -249,8 +323,6 @@ describeOnBothDatabases('command numbers', (open) => {
     expect(await next()).toEqual({ nod_aaaaaa: 42, nod_bbbbbb: 2 });
     expect(await catchUp(GENERATION_MAX)).toBe(GENERATION_MAX - 42);
     expect(await next()).toEqual({ nod_aaaaaa: GENERATION_MAX + 1, nod_bbbbbb: 3 });
-    expect(await database.transaction((tx) => nodes.catchUpGeneration(tx, 'nod_cccccc', 5))).toBe(
-      0,
-    );
+    expect(await catchUp(5, 'nod_cccccc')).toBeUndefined();
   });
 });

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { Hello, Host, ServiceReport } from '../../protocol/node/index.js';
+import type { Host, ServiceReport } from '../../protocol/node/index.js';
 import {
   Database,
   filledUp,
@@ -7,8 +7,8 @@ import {
   type Sql,
   type Tx,
 } from '../platform/database/index.js';
-import { saveHelloFacts, saveServiceFacts } from './facts.store.js';
-import { labelKeyOf, labelsWithin, nameKeyOf, type Badge, type Upgrader } from './node-facts.js';
+import { saveServiceFacts } from './facts.store.js';
+import { labelKeyOf, nameKeyOf, type Badge, type Upgrader } from './node-facts.js';
 
 export type NodeStatus = 'online' | 'offline' | 'revoked';
 
@@ -73,6 +73,8 @@ interface NodeRow {
   link_manager: string | null;
 }
 
+export type NodeKey = Pick<NodeRow, 'id' | 'group_id' | 'public_key' | 'revoked_at'>;
+
 const COLUMNS = [
   'id, name, group_id, status, public_key, host, labels, agent_version, capabilities',
   'services, enrolled_at, last_seen_at, revoked_at, upgrader, badge, badge_code',
@@ -114,6 +116,21 @@ const toNode = (row: NodeRow): FleetNode => ({
 @Injectable()
 export class Nodes {
   constructor(private readonly database: Database) {}
+
+  /** What proves who they are; without the wide rest of their rows. In no order; unknown ones are left out. */
+  async keysOf(ids: readonly string[]): Promise<NodeKey[]> {
+    const keys: NodeKey[] = [];
+    for (const some of chunks(ids)) {
+      const filled = filledUp(some);
+      keys.push(
+        ...(await this.database.read.all<NodeKey>(
+          `SELECT id, group_id, public_key, revoked_at FROM nodes WHERE id IN (${questionMarks(filled.length)})`,
+          filled,
+        )),
+      );
+    }
+    return keys;
+  }
 
   async find(id: string, sql: Sql = this.database.read): Promise<FleetNode | null> {
     const row = await sql.get<NodeRow>(`SELECT ${SHOWN} FROM nodes WHERE id = ?`, [id]);
@@ -176,80 +193,6 @@ export class Nodes {
   }
 
   /**
-   * What a node says of itself when it connects, and which link is its newest from now on. Idempotent; a
-   * revoked node is left alone.
-   */
-  async recordHello(
-    tx: Tx,
-    nodeId: string,
-    hello: Hello,
-    given: {
-      readonly now: number;
-      readonly transport?: 'socket' | 'poll';
-      readonly link?: HeldLink | undefined;
-    },
-  ): Promise<void> {
-    const { now, transport = 'socket', link } = given;
-    const told = await tx.get<{ cluster: string | null }>(
-      `UPDATE nodes SET host = ?, labels = ?, agent_version = ?, capabilities = ?, services = ?,
-         policy_digest = ?, last_seen_at = ?, link_manager = ?, link_session = ?, link_poll = ?
-       WHERE id = ? AND revoked_at IS NULL
-       RETURNING (SELECT c.cluster FROM cluster_nodes c WHERE c.node_id = nodes.id) AS cluster`,
-      [
-        JSON.stringify(hello.host),
-        JSON.stringify(hello.host.labels),
-        hello.agent_version,
-        JSON.stringify(hello.capabilities),
-        JSON.stringify(hello.services),
-        hello.policy_digest,
-        now,
-        link?.managerId ?? null,
-        link?.sessionId ?? null,
-        link?.pollId ?? null,
-        nodeId,
-      ],
-    );
-    const labels = await this.#labelsOf(tx, nodeId, hello.host, told?.cluster ?? null);
-    await saveServiceFacts(tx, nodeId, hello.services);
-    await saveHelloFacts(tx, nodeId, { ...hello, labels, transport });
-  }
-
-  /** Which cluster a node is of was settled by its token: what it says of that itself does not count. */
-  async #labelsOf(
-    tx: Tx,
-    nodeId: string,
-    host: Host,
-    cluster: string | null,
-  ): Promise<Host['labels']> {
-    if (cluster === null || host.labels['cluster'] === cluster) return host.labels;
-    const labels = labelsWithin(cluster, host.labels);
-    await tx.run('UPDATE nodes SET host = ?, labels = ? WHERE id = ?', [
-      JSON.stringify({ ...host, labels }),
-      JSON.stringify(labels),
-      nodeId,
-    ]);
-    return labels;
-  }
-
-  /**
-   * Goes on behind the highest command number that the node knows of: what this manager knew was restored from
-   * a backup, or somebody else commanded the node. Answers how many it was behind; 0, when it was not.
-   */
-  async catchUpGeneration(tx: Tx, nodeId: string, seen: number): Promise<number> {
-    const row = await tx.get<{ generation: number }>('SELECT generation FROM nodes WHERE id = ?', [
-      nodeId,
-    ]);
-    const behind = seen - (row?.generation ?? seen);
-    if (behind <= 0) return 0;
-    await tx.run('UPDATE nodes SET generation = ? WHERE id = ? AND generation < ?', [
-      seen,
-      nodeId,
-      seen,
-    ]);
-    return behind;
-  }
-
-  /**
    * Services and time of a health report; written by `HealthBook`, not once a report. False, and nothing is
    * written, when another manager than `heldBy` has the node: it knows better. Null asks nobody.
    */
@@ -284,17 +227,6 @@ export class Nodes {
     }));
     await tx.run('UPDATE nodes SET services = ? WHERE id = ?', [JSON.stringify(services), nodeId]);
     await saveServiceFacts(tx, nodeId, services);
-  }
-
-  /** True when this changed something: a node that was there already does not arrive again. */
-  async setPresence(tx: Tx, nodeId: string, online: boolean, now: number): Promise<boolean> {
-    const status: NodeStatus = online ? 'online' : 'offline';
-    const changed = await tx.run(
-      `UPDATE nodes SET status = ?, last_seen_at = ?
-       WHERE id = ? AND status <> ? AND revoked_at IS NULL`,
-      [status, now, nodeId, status],
-    );
-    return changed > 0;
   }
 
   /** At start nobody is connected, whatever an earlier process wrote before it died. */

@@ -11,10 +11,11 @@ import {
   type PresenceHandler,
   type Transport,
 } from '../gateway/index.js';
-import { Database, type Tx } from '../platform/database/index.js';
+import { Database, type Asked } from '../platform/database/index.js';
 import { CLOCK, type Clock } from '../platform/index.js';
 import { HealthBook } from './health-book.js';
-import { endLink, endLinksOf, forgottenOffline, holderOf, holdLink } from './links.store.js';
+import { writeArrivals, writeDepartures, type WhatWas } from './arrivals.store.js';
+import { endLinksOf, forgottenOffline, holderOf } from './links.store.js';
 import { Nodes } from './nodes.store.js';
 
 /** Ends of a link that somebody should look at: a peer that is gone, or does not keep the protocol. */
@@ -54,9 +55,30 @@ const contested = (
   details: { ...details, takeovers },
 });
 
-/** Who a node is, and whether it is here: what the gateway asks and tells the fleet. */
+interface Came {
+  readonly node: NodeIdentity;
+  readonly sessionId: string;
+  readonly hello: Hello;
+  readonly way: Arrival;
+}
+interface Gone {
+  readonly node: NodeIdentity;
+  readonly sessionId: string;
+  readonly reason: string;
+}
+
+const idOf = ({ node }: { readonly node: NodeIdentity }): string => node.nodeId;
+
+/**
+ * Who a node is, and whether it is here: what the gateway asks and tells the fleet. Ten thousand may come in one minute, when
+ * the network is back; so those that come together are looked up, written and told of together.
+ */
 @Injectable()
 export class Presence implements NodeIdentities, PresenceHandler, OnApplicationBootstrap {
+  readonly #asked: Asked<string, NodeIdentity | null>;
+  readonly #arrivals: Asked<Came, undefined>;
+  readonly #departures: Asked<Gone, undefined>;
+
   constructor(
     private readonly database: Database,
     private readonly nodes: Nodes,
@@ -65,6 +87,9 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
     private readonly events: EventLog,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {
+    this.#asked = database.batched((ids) => this.#identities(ids));
+    this.#arrivals = database.batched((came: readonly Came[]) => this.#arrive(came), idOf);
+    this.#departures = database.batched((gone: readonly Gone[]) => this.#leave(gone), idOf);
     book.writesAs(() => links.elsewhere.managerId);
     book.writesEvery(() => links.degraded.reportsEveryMs);
   }
@@ -75,53 +100,17 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
     await this.database.transaction((tx) => this.nodes.everyoneOffline(tx));
   }
 
-  async find(nodeId: string): Promise<NodeIdentity | null> {
-    const node = await this.nodes.find(nodeId);
-    if (node === null) return null;
-    const { groupId, publicKey, revokedAt } = node;
-    return { nodeId, groupId, publicKey, revoked: revokedAt !== null };
+  find(nodeId: string): Promise<NodeIdentity | null> {
+    return this.#asked.ask(nodeId);
   }
 
   holderOf(nodeId: string): Promise<LinkHolder | null> {
     return holderOf(this.database.read, nodeId);
   }
 
-  async arrived(
-    node: NodeIdentity,
-    sessionId: string,
-    hello: Hello,
-    { transport, before, pollId, takeovers = 0 }: Arrival,
-  ): Promise<void> {
+  async arrived(node: NodeIdentity, sessionId: string, hello: Hello, way: Arrival): Promise<void> {
     this.book.forget(node.nodeId);
-    const now = this.clock.now();
-    const { elsewhere } = this.links;
-    // Ten thousand may come in one minute, when the network is back.
-    await this.#together(node.nodeId, async (tx) => {
-      // A manager that stood still must not take a node away from where it is by now.
-      const managerId = await elsewhere.require(tx);
-      const was = await holdLink(tx, this.database.kind, node.nodeId);
-      const link = { managerId, sessionId, pollId };
-      await this.nodes.recordHello(tx, node.nodeId, hello, { now, transport, link });
-      await this.#catchUp(tx, node, hello.generation ?? 0);
-      const isNew = await this.nodes.setPresence(tx, node.nodeId, true, now);
-      const holder = was?.link_manager ?? managerId;
-      const isMoved = holder !== managerId;
-      if (isMoved) tx.afterCommit(() => elsewhere.tellNodes([node.nodeId], holder));
-      if (!isNew && before === null && !isMoved) return;
-      const details = { session_id: sessionId, agent_version: hello.agent_version, transport };
-      this.events.append(tx, [
-        isNew
-          ? this.#event(node, {
-              type: 'node_connected',
-              message: `connected by ${transport} with agent ${hello.agent_version}`,
-              details,
-            })
-          : this.#event(node, {
-              ...tookOver(transport, isMoved ? transport : before, details),
-              ...(takeovers < TAKEOVERS_MAX ? {} : contested(takeovers, details)),
-            }),
-      ]);
-    });
+    await this.#arrivals.ask({ node, sessionId, hello, way });
   }
 
   health(node: NodeIdentity, health: Health): void {
@@ -130,13 +119,7 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
 
   async left(node: NodeIdentity, sessionId: string, reason: string): Promise<void> {
     await this.book.flush();
-    await this.#together(node.nodeId, async (tx) => {
-      // A newer link may have come while this waited for its turn: then nobody left.
-      if (this.links.online(node.nodeId)) return;
-      const now = this.clock.now();
-      if (!(await endLink(tx, node.nodeId, sessionId, now))) return;
-      this.events.append(tx, [this.#left(node, sessionId, reason)]);
-    });
+    await this.#departures.ask({ node, sessionId, reason });
   }
 
   /**
@@ -162,9 +145,82 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
     await this.database.transaction((tx) => forgottenOffline(tx, seenBefore));
   }
 
-  /** Comings and goings share transactions: each for itself would wait for the one counter of events, and for the disk. */
-  #together(nodeId: string, work: (tx: Tx) => Promise<void>): Promise<void> {
-    return this.database.together(work, { line: 'presence', row: nodeId });
+  async #identities(ids: readonly string[]): Promise<(NodeIdentity | null)[]> {
+    const byId = new Map((await this.nodes.keysOf(ids)).map((key) => [key.id, key]));
+    return ids.map((nodeId) => {
+      const key = byId.get(nodeId);
+      if (key === undefined) return null;
+      const { group_id: groupId, public_key: publicKey, revoked_at: revokedAt } = key;
+      return { nodeId, groupId, publicKey, revoked: revokedAt !== null };
+    });
+  }
+
+  async #arrive(came: readonly Came[]): Promise<undefined[]> {
+    const now = this.clock.now();
+    const { elsewhere } = this.links;
+    await this.database.together(
+      async (tx) => {
+        // A manager that stood still must not take a node away from where it is by now.
+        const managerId = await elsewhere.require(tx);
+        const coming = came.map(({ node: { nodeId }, sessionId, hello, way }) => {
+          const { transport, pollId } = way;
+          return { nodeId, hello, transport, link: { managerId, sessionId, pollId } };
+        });
+        const before = await writeArrivals(tx, this.database.kind, coming, now);
+        const moved = new Map<string, string[]>();
+        for (const one of came) {
+          const { nodeId } = one.node;
+          const was = before.get(nodeId);
+          if (was === undefined) continue;
+          const from = was.heldBy === managerId ? null : was.heldBy;
+          if (from !== null) moved.set(from, [...(moved.get(from) ?? []), nodeId]);
+          this.events.append(tx, this.#told(one, was, from !== null));
+        }
+        tx.afterCommit(() => {
+          for (const [holder, nodeIds] of moved) elsewhere.tellNodes(nodeIds, holder);
+          for (const { node, hello } of came) this.book.wrote(node.nodeId, hello.services, now);
+        });
+      },
+      { line: 'arrivals' },
+    );
+    return came.map(() => undefined);
+  }
+
+  /** What there is to tell of a node that came. */
+  #told({ node, sessionId, hello, way }: Came, was: WhatWas, isMoved: boolean): NewEvent[] {
+    const { transport, before, takeovers = 0 } = way;
+    const details = { session_id: sessionId, agent_version: hello.agent_version, transport };
+    const events = was.behind > 0 ? [this.#ahead(node, was.behind, hello.generation ?? 0)] : [];
+    if (!was.isOnline) {
+      const message = `connected by ${transport} with agent ${hello.agent_version}`;
+      events.push(this.#event(node, { type: 'node_connected', message, details }));
+    } else if (before !== null || isMoved) {
+      events.push(
+        this.#event(node, {
+          ...tookOver(transport, isMoved ? transport : before, details),
+          ...(takeovers < TAKEOVERS_MAX ? {} : contested(takeovers, details)),
+        }),
+      );
+    }
+    return events;
+  }
+
+  async #leave(gone: readonly Gone[]): Promise<undefined[]> {
+    await this.database.together(
+      async (tx) => {
+        // A newer link may have come while this waited for its turn: then nobody left.
+        const leaving = gone.filter(({ node }) => !this.links.online(node.nodeId));
+        const links = leaving.map(({ node: { nodeId }, sessionId }) => ({ nodeId, sessionId }));
+        const left = await writeDepartures(tx, this.database.kind, links, this.clock.now());
+        const told = leaving.filter(({ node }) => left.has(node.nodeId));
+        this.events.append(
+          tx,
+          told.map(({ node, sessionId, reason }) => this.#left(node, sessionId, reason)),
+        );
+      },
+      { line: 'departures' },
+    );
+    return gone.map(() => undefined);
   }
 
   #left(
@@ -180,17 +236,15 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
     });
   }
 
-  /** Otherwise every command of a manager that was restored would be `command_stale` for this node. */
-  async #catchUp(tx: Tx, node: NodeIdentity, seen: number): Promise<void> {
-    const behind = await this.nodes.catchUpGeneration(tx, node.nodeId, seen);
-    if (behind === 0) return;
+  /** Without its numbers going on behind these, every command of a manager that was restored would be `command_stale`. */
+  #ahead(node: NodeIdentity, behind: number, seen: number): NewEvent {
     const event = this.#event(node, {
       type: 'node_ahead',
       severity: 'warning',
       message: `the node has seen ${behind} commands that this manager does not know`,
       details: { behind, generation: seen },
     });
-    this.events.append(tx, [{ ...event, category: 'agent' }]);
+    return { ...event, category: 'agent' };
   }
 
   #event(

@@ -344,8 +344,10 @@ export class Session implements OpenLink {
     });
     this.#isRecorded = true;
     await links.commands.reported(this.node, hello);
-    const checkpoint = (await links.checkpoints?.newest()) ?? null;
-    const commands = await links.commands.open(this.node);
+    const [checkpoint, commands] = await Promise.all([
+      links.checkpoints?.newest() ?? null,
+      links.commands.open(this.node),
+    ]);
     if (this.#options.socket.readyState !== this.#options.socket.OPEN) return;
     this.#state = 'open';
     place?.arrived();

@@ -16,10 +16,11 @@ export interface Pace {
   readonly loweredAtMs: number;
 }
 
-/** As many as share one commit on SQLite (`JointCommits`): below, a commit would wait for the disk for fewer. */
-const LIMIT_START = 64;
-/** Some always come in, however slow the database is: else nobody would notice that it is well again. */
-const LIMIT_MIN = 4;
+/**
+ * As many as share a batch (`Database.batched`), however slow the database is: its statements cost hardly less for fewer, so
+ * below nothing would become faster; and some must come in, else nobody would notice that all is well again.
+ */
+const LIMIT_MIN = 64;
 /** Each holds a socket and a hello of at most 64 KiB: 64 MiB. */
 const LIMIT_MAX = 1_024;
 /**
@@ -36,7 +37,7 @@ const NEWEST = 0.1;
 /** Before the first arrival was measured. */
 const HELD_MS_START = 100;
 
-export const PACE_START: Pace = { limit: LIMIT_START, heldMs: HELD_MS_START, loweredAtMs: 0 };
+export const PACE_START: Pace = { limit: LIMIT_MIN, heldMs: HELD_MS_START, loweredAtMs: 0 };
 
 export const lowered = (pace: Pace, nowMs: number): Pace =>
   nowMs - pace.loweredAtMs < LOWER_EVERY_MS

@@ -1,17 +1,14 @@
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { MINUTE_MS } from '../../core/kernel/index.js';
-import { CLOCK, Database, LOGGER, type Clock } from '../platform/index.js';
+import { CLOCK, Database, LOGGER, type Asked, type Clock } from '../platform/index.js';
 
 /** Above this many remembered tokens the oldest go; 200 000 are two minutes of a storm. */
 const REMEMBERED_MAX = 200_000;
-/** Tokens in one statement. */
-const BATCH_MAX = 500;
 
-interface Waiting {
+interface Token {
   readonly id: string;
   readonly forgetAtMs: number;
-  readonly answer: PromiseWithResolvers<boolean>;
 }
 
 /**
@@ -22,15 +19,19 @@ interface Waiting {
 @Injectable()
 export class UsedTokens implements OnModuleInit, OnApplicationShutdown {
   readonly #used = new Map<string, number>();
-  #waiting: Waiting[] = [];
-  #writing: Promise<void> | null = null;
+  readonly #writing: Asked<Token, boolean>;
   #timer: NodeJS.Timeout | null = null;
 
   constructor(
     private readonly database: Database,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(LOGGER) private readonly log: Logger,
-  ) {}
+  ) {
+    this.#writing = database.batched(
+      (tokens: readonly Token[]) => this.#insert(tokens),
+      ({ id }) => id,
+    );
+  }
 
   onModuleInit(): void {
     if (this.database.kind === 'sqlite') return;
@@ -44,19 +45,7 @@ export class UsedTokens implements OnModuleInit, OnApplicationShutdown {
   /** True the first time, and never again until it may be forgotten. */
   take(id: string, forgetAtMs: number): Promise<boolean> {
     if (this.database.kind === 'sqlite') return Promise.resolve(this.#takeHere(id, forgetAtMs));
-    const answer = Promise.withResolvers<boolean>();
-    this.#waiting.push({ id, forgetAtMs, answer });
-    this.#start();
-    return answer.promise;
-  }
-
-  #start(): void {
-    if (this.#waiting.length === 0) return;
-    this.#writing ??= this.#write().finally(() => {
-      this.#writing = null;
-      // One may have come in between the last look and now.
-      this.#start();
-    });
+    return this.#writing.ask({ id, forgetAtMs });
   }
 
   #takeHere(id: string, forgetAtMs: number): boolean {
@@ -71,31 +60,19 @@ export class UsedTokens implements OnModuleInit, OnApplicationShutdown {
     return true;
   }
 
-  async #write(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, BATCH_MAX);
-      try {
-        const taken = await this.#insert(batch);
-        // Of two that are the same, in one batch, the first one counts.
-        for (const { id, answer } of batch) answer.resolve(taken.delete(id));
-      } catch (error) {
-        for (const { answer } of batch) answer.reject(error);
-      }
-    }
-  }
-
-  async #insert(batch: readonly Waiting[]): Promise<Set<string>> {
-    const byId = new Map(batch.map(({ id, forgetAtMs }) => [id, forgetAtMs]));
+  /** Whether each is new. Whoever hears that all of it failed comes again, with another token. */
+  async #insert(tokens: readonly Token[]): Promise<boolean[]> {
     // In one order for all managers, so that two never wait for each other.
-    const rows = [...byId].sort(([a], [b]) => (a < b ? -1 : 1));
+    const rows = [...tokens].sort((a, b) => (a.id < b.id ? -1 : 1));
     const taken = await this.database.transaction((tx) =>
       tx.all<{ id: string }>(
         `INSERT INTO used_node_tokens (id, expires_at) VALUES ${rows.map(() => '(?, ?)').join(', ')}
          ON CONFLICT (id) DO NOTHING RETURNING id`,
-        rows.flat(),
+        rows.flatMap(({ id, forgetAtMs }) => [id, forgetAtMs]),
       ),
     );
-    return new Set(taken.map(({ id }) => id));
+    const ours = new Set(taken.map(({ id }) => id));
+    return tokens.map(({ id }) => ours.has(id));
   }
 
   async #forget(): Promise<void> {

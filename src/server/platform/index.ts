@@ -28,6 +28,7 @@ export {
   ROWS_MAX,
   SQLITE_FILE,
   WORKS_PER_COMMIT_MAX,
+  type Asked,
   type PageOfGroups,
   type Row,
   type Sql,

@@ -9,14 +9,11 @@ import {
   type Denial,
   type PermitFacts,
   type Report,
-  type TargetState,
 } from '../../core/rollout/index.js';
 import type {
   Ack,
   Command,
   Hello,
-  NodeEvent,
-  NodeEventType,
   PermitRequest,
   Reject,
   ServiceReport,
@@ -30,6 +27,7 @@ import type {
   UrgentNodes,
 } from '../gateway/index.js';
 import {
+  type Asked,
   type Clock,
   CLOCK,
   CONFIG,
@@ -42,8 +40,14 @@ import { meters } from '../platform/telemetry/index.js';
 import { commandedNodes, openCommands, type StoredCommand } from './tables/commands.store.js';
 import { CommandRollouts } from './command-rollouts.js';
 import { nodesInSwap } from './tables/down.store.js';
+import { progress, reportOf, reportsOf, versionOf, type Progress } from './node-reports.js';
 import { RolloutUnits, type OpenRollout, type RolloutUnit } from './rollout-units.js';
-import { activeOf, isHeldByAnother, type StoredTarget } from './tables/targets.store.js';
+import {
+  activeOf,
+  isHeldByAnother,
+  type ActiveTarget,
+  type StoredTarget,
+} from './tables/targets.store.js';
 
 /** A node that is denied asks again at least this often: circumstances can change at any time. */
 const RETRY_MS_MAX = 60_000;
@@ -53,34 +57,19 @@ const ROOM_RETRY_MS = 1_000;
 /** Of the nodes of a rollout that wait for their permit, together: each costs some ms of what all of them wait for. */
 const ASKS_PER_SECOND = 200;
 
-/** What each lifecycle event says about its target; other events say nothing. */
-const STATE_OF: Partial<Record<NodeEventType, TargetState>> = {
-  upgrade_started: 'downloading',
-  upgrade_downloaded: 'downloading',
-  upgrade_verified: 'downloading',
-  upgrade_staged: 'staged',
-  upgrade_staged_manual: 'staged',
-  upgrade_swapping: 'swapping',
-  upgrade_probation: 'probation',
-  upgrade_completed: 'succeeded',
-  upgrade_rolled_back: 'rolled_back',
-  upgrade_refused: 'failed',
-  upgrade_withdrawn: 'cancelled',
-  upgrade_download_failed: 'failed',
-  upgrade_verify_failed: 'failed',
-  upgrade_stage_failed: 'failed',
-  upgrade_swap_failed: 'failed',
-  upgrade_rollback_failed: 'failed',
-};
-
-const STATE_OF_RESULT = {
-  succeeded: 'succeeded',
-  failed: 'failed',
-  rolled_back: 'rolled_back',
-  withdrawn: 'cancelled',
-} as const satisfies Record<string, TargetState>;
-
-type Progress = Extract<Report, { kind: 'progress' }>;
+/** What a node said of itself. */
+interface Said {
+  readonly node: Pick<NodeIdentity, 'nodeId'>;
+  /** How its last upgrades ended. */
+  readonly reports: readonly Progress[];
+  readonly services: readonly ServiceReport[];
+  /** It came a moment ago. */
+  readonly isOnline: boolean;
+}
+const nodeIdOf = ({ node }: Said): string => node.nodeId;
+/** In the middle of an update a report says nothing to the rollout. */
+const concerns = ({ node, isOnline, services }: Said, claim: ActiveTarget): boolean =>
+  claim.nodeId === node.nodeId && (isOnline || versionOf(services, claim.service) !== null);
 
 /**
  * The rollouts' ear: what nodes say (events, answers, hello) becomes reports to the machine, and
@@ -92,12 +81,19 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   /** What works are about that wait for their turn, by rollout and in their order: whoever comes first reads for the next ones. */
   readonly #asked = new Map<string, Set<string>>();
 
+  /** What nodes say of themselves, and what they still have to hear. */
+  readonly #said: Asked<Said, undefined>;
+  readonly #open: Asked<string, readonly Command[]>;
+
   constructor(
     private readonly database: Database,
     private readonly units: RolloutUnits,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
-  ) {}
+  ) {
+    this.#said = database.batched((said) => this.#hearAll(said));
+    this.#open = database.batched((ids) => this.#openOf(ids));
+  }
 
   /** Holds them, too: whoever holds a node's row and then waits for a rollout waits for whoever does the reverse. */
   async rolloutsOf(tx: Tx, commandIds: readonly string[]): Promise<ReadonlyMap<string, string>> {
@@ -118,9 +114,17 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     }
   }
 
-  async open(node: NodeIdentity): Promise<readonly Command[]> {
-    const commands = await openCommands(this.database.read, node.nodeId, this.clock.now());
-    return commands.map((command) => command.payload);
+  open(node: NodeIdentity): Promise<readonly Command[]> {
+    return this.#open.ask(node.nodeId);
+  }
+
+  async #openOf(nodeIds: readonly string[]): Promise<Command[][]> {
+    const { read } = this.database;
+    const open = Map.groupBy(
+      await openCommands(read, nodeIds, this.clock.now()),
+      ({ nodeId }) => nodeId,
+    );
+    return nodeIds.map((nodeId) => (open.get(nodeId) ?? []).map(({ payload }) => payload));
   }
 
   async urgent(limit: number): Promise<UrgentNodes> {
@@ -143,30 +147,14 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   }
 
   /** Events tell the same in better detail; this is for the day when a node has lost its spool. */
-  async reported(node: NodeIdentity, hello: Hello): Promise<void> {
+  reported(node: NodeIdentity, hello: Hello): Promise<void> {
     const reports = hello.services.flatMap(reportsOf);
-    const { read } = this.database;
-    const told = await this.#rollouts.of(
-      read,
-      reports.map(({ commandId }) => commandId),
-    );
-    const active = await activeOf(read, node.nodeId);
-    const about = [...told.values(), ...active.map(({ rolloutId }) => rolloutId)];
-    if (about.length === 0) return;
-    await this.#together(about, async (tx, unit) => {
-      await this.#reports(unit, node, reports);
-      await this.#hear(tx, unit, node.nodeId, () => ({ kind: 'presence', online: true }));
-      await this.#hearVersions(tx, unit, node.nodeId, hello.services);
-    });
+    return this.#said.ask({ node, reports, services: hello.services, isOnline: true });
   }
 
   /** What a node runs, whenever that changed. */
-  async runs(nodeId: string, services: readonly ServiceReport[]): Promise<void> {
-    const about = (await activeOf(this.database.read, nodeId))
-      .filter(({ service }) => versionOf(services, service) !== null)
-      .map(({ rolloutId }) => rolloutId);
-    if (about.length === 0) return;
-    await this.#together(about, (tx, unit) => this.#hearVersions(tx, unit, nodeId, services));
+  runs(nodeId: string, services: readonly ServiceReport[]): Promise<void> {
+    return this.#said.ask({ node: { nodeId }, reports: [], services, isOnline: false });
   }
 
   /**
@@ -246,35 +234,61 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     if (isNews) await unit.hear(rollout, target, progress(commandId, 'staged', 'waits_for_permit'));
   }
 
-  async #hearVersions(
-    tx: Tx,
-    unit: RolloutUnit,
-    nodeId: string,
-    services: readonly ServiceReport[],
-  ): Promise<void> {
-    await this.#hear(tx, unit, nodeId, (rollout, service) => {
-      const version = versionOf(services, service);
-      return version === null
-        ? null
-        : { kind: 'version', atTarget: version === rollout.meta.version };
-    });
+  /** What nodes said of themselves, to those rollouts that have claimed them; each set of rollouts for itself. */
+  async #hearAll(said: readonly Said[]): Promise<undefined[]> {
+    const { read } = this.database;
+    const told = await this.#rollouts.of(
+      read,
+      said.flatMap(({ reports }) => reports.map(({ commandId }) => commandId)),
+    );
+    const active = await activeOf(read, said.map(nodeIdOf));
+    const alike = new Map<string, { readonly about: string[]; readonly said: Said[] }>();
+    for (const one of said) {
+      const about = [
+        ...one.reports.flatMap(({ commandId }) => told.get(commandId) ?? []),
+        ...active.flatMap((claim) => (concerns(one, claim) ? [claim.rolloutId] : [])),
+      ];
+      if (about.length === 0) continue;
+      const key = [...new Set(about)].sort().join(' ');
+      const group = alike.get(key) ?? { about, said: [] };
+      alike.set(key, group);
+      group.said.push(one);
+    }
+    await Promise.all(
+      [...alike.values()].map(({ about, said: some }) =>
+        this.#together(about, (tx, unit) => this.#hearSome(tx, unit, some)),
+      ),
+    );
+    return said.map(() => undefined);
   }
 
-  /** A report about each target of a node in a running rollout. */
-  async #hear(
-    tx: Tx,
-    unit: RolloutUnit,
-    nodeId: string,
-    reportFor: (rollout: OpenRollout, service: string) => Report | null,
-  ): Promise<void> {
-    for (const { rolloutId, service } of await activeOf(tx, nodeId)) {
-      const rollout = await unit.open(rolloutId);
-      const target = rollout && (await unit.target(rollout, nodeId));
-      if (rollout === null || target === null) continue;
-      const report = reportFor(rollout, service);
-      if (report === null) continue;
-      await unit.hear(rollout, target, report);
+  async #hearSome(tx: Tx, unit: RolloutUnit, said: readonly Said[]): Promise<void> {
+    await unit.expect(said.flatMap(({ reports }) => reports.map(({ commandId }) => commandId)));
+    const active = await activeOf(tx, said.map(nodeIdOf));
+    await unit.expectTargets(active);
+    for (const { node, reports, services, isOnline } of said) {
+      await this.#reports(unit, node, reports);
+      for (const claim of active) {
+        if (claim.nodeId !== node.nodeId) continue;
+        if (isOnline) await this.#hear(unit, claim, () => ({ kind: 'presence', online: true }));
+        const version = versionOf(services, claim.service);
+        if (version === null) continue;
+        await this.#hear(unit, claim, ({ meta }) => ({
+          ...{ kind: 'version', atTarget: version === meta.version },
+        }));
+      }
     }
+  }
+
+  /** A report about a node that a running rollout has claimed. */
+  async #hear(
+    unit: RolloutUnit,
+    { rolloutId, nodeId }: ActiveTarget,
+    reportFor: (rollout: OpenRollout) => Report,
+  ): Promise<void> {
+    const rollout = await unit.open(rolloutId);
+    const target = rollout && (await unit.target(rollout, nodeId));
+    if (rollout !== null && target !== null) await unit.hear(rollout, target, reportFor(rollout));
   }
 
   async #answered(node: NodeIdentity, commandId: string, report: Progress): Promise<void> {
@@ -340,7 +354,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   /** What one node says of commands. Those of another node, or of none we know, are dropped. */
   async #reports(
     unit: RolloutUnit,
-    node: NodeIdentity,
+    node: Pick<NodeIdentity, 'nodeId'>,
     reports: readonly Progress[],
   ): Promise<void> {
     await unit.expect(reports.map(({ commandId }) => commandId));
@@ -353,7 +367,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   async #report(
     unit: RolloutUnit,
     said: {
-      readonly node: NodeIdentity;
+      readonly node: Pick<NodeIdentity, 'nodeId'>;
       readonly command: StoredCommand;
       readonly report: Progress;
     },
@@ -366,45 +380,4 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   }
 }
 
-/** Null in the middle of an update, when the version says nothing yet. */
-function versionOf(services: readonly ServiceReport[], service: string): string | null {
-  const found = services.find((one) => one.name === service);
-  return found?.phase === 'idle' ? found.version : null;
-}
-
 const waitingIn = ({ state }: OpenRollout): number => sumOver(state, ({ counts }) => counts.staged);
-
-const progress = (commandId: string, state: TargetState, reason: string): Progress => ({
-  kind: 'progress',
-  commandId,
-  state,
-  reason,
-  errorCode: null,
-});
-
-function reportOf(event: NodeEvent): Progress | null {
-  const state = STATE_OF[event.type];
-  if (state === undefined || event.command_id === null) return null;
-  const code = event.details['error_code'];
-  return {
-    kind: 'progress',
-    commandId: event.command_id,
-    state,
-    reason: event.type,
-    errorCode: typeof code === 'string' ? code : null,
-  };
-}
-
-function reportsOf(service: ServiceReport): Progress[] {
-  if (service.outcome === null) return [];
-  const { command_id, result, error_code } = service.outcome;
-  return [
-    {
-      kind: 'progress',
-      commandId: command_id,
-      state: STATE_OF_RESULT[result],
-      reason: `hello_${result}`,
-      errorCode: error_code,
-    },
-  ];
-}

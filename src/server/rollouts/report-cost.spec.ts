@@ -67,6 +67,7 @@ function counting(database: Database): { database: Database; take(): Count } {
     read: wrap(database.read),
     transaction,
     together: joint.transaction.bind(joint),
+    batched: database.batched.bind(database),
     close: () => database.close(),
   };
   return {

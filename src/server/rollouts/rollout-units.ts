@@ -36,6 +36,7 @@ import {
   targetsInStates,
   WITHDRAWABLE,
   type StoredTarget,
+  type TargetKey,
 } from './tables/targets.store.js';
 
 /** Whoever turns a switch wakes all rollouts; when that alarm is lost, this is how late it is seen. */
@@ -185,6 +186,9 @@ export class RolloutUnit {
   /** Reads together what works of this transaction will ask for. */
   expect(commandIds: Iterable<string>): Promise<void> {
     return this.#shelf.expect(commandIds);
+  }
+  expectTargets(keys: readonly TargetKey[]): Promise<void> {
+    return this.#shelf.expectTargets(keys);
   }
 
   /** As this transaction sees it; null when there is none. `soon` are others that will be asked for. */

@@ -69,7 +69,7 @@ export class RolloutHolds implements NodeHolds {
   }
 
   async rolloutOf(sql: Sql, nodeId: string): Promise<string | null> {
-    return (await activeOf(sql, nodeId))[0]?.rolloutId ?? null;
+    return (await activeOf(sql, [nodeId]))[0]?.rolloutId ?? null;
   }
 
   async rolloutFromOutside(sql: Sql, groupId: string): Promise<string | null> {

@@ -48,7 +48,12 @@ export class Shelf {
     for (const id of unread) this.#commands.set(id, null);
     const found = await findCommands(this.tx, unread);
     for (const command of found) this.#commands.set(command.id, command);
-    const keys = found.filter((command) => !this.#targets.has(keyOf(command)));
+    await this.expectTargets(found);
+  }
+
+  /** As `expect`. */
+  async expectTargets(all: readonly TargetKey[]): Promise<void> {
+    const keys = all.filter((key) => !this.#targets.has(keyOf(key)));
     for (const key of keys) this.#targets.set(keyOf(key), null);
     for (const { rolloutId, target } of await findTargets(this.tx, keys)) {
       this.#targets.set(keyOf({ rolloutId, nodeId: target.nodeId }), target);

@@ -2,8 +2,11 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  Batches,
   JointCommits,
+  WORKS_PER_COMMIT_MAX,
   openDatabase,
+  type Asked,
   type Database,
   type Locks,
   type Sql,
@@ -170,6 +173,25 @@ export class MortalDatabase {
     } finally {
       this.running -= 1;
     }
+  }
+
+  /** As the product answers together what comes together; no time passes here. */
+  batched<Item, Result>(
+    run: (items: readonly Item[]) => Promise<readonly Result[]>,
+    keyOf?: (item: Item) => string,
+  ): Asked<Item, Result> {
+    const batches = new Batches(run, { most: WORKS_PER_COMMIT_MAX, keyOf });
+    return {
+      ask: async (item) => {
+        this.#alive();
+        this.running += 1;
+        try {
+          return await batches.ask(item);
+        } finally {
+          this.running -= 1;
+        }
+      },
+    };
   }
 
   #mortal(tx: Tx): Tx {

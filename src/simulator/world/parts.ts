@@ -22,7 +22,13 @@ export {
   type SqlValue,
   type Tx,
 } from '../../server/platform/index.js';
-export { JointCommits, type Locks } from '../../server/platform/database/index.js';
+export {
+  Batches,
+  JointCommits,
+  WORKS_PER_COMMIT_MAX,
+  type Asked,
+  type Locks,
+} from '../../server/platform/database/index.js';
 export type { Wakeups } from '../../server/platform/queue/index.js';
 export type { Blobs } from '../../server/releases/store/blobs.port.js';
 export { DiskBlobs } from '../../server/releases/store/disk-blobs.js';

@@ -18,6 +18,9 @@ import { ROOT } from '../../walls/tree.js';
 
 const HERE = join(ROOT, 'test/bench/sockets');
 const GROUP = 'grp_default';
+/** Where the time of each process went, for those that end by themselves: to open in the tools of a browser. */
+const PROFILES = process.env['BELLWETHER_BENCH_PROFILES'];
+const PROFILING = PROFILES === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${PROFILES}`];
 
 /** A server in a process of its own, and what it tells of itself. */
 export interface Inside {
@@ -55,7 +58,7 @@ class Asked {
   }
 
   spawn(): ChildProcess {
-    const inside = ['--expose-gc', '--import', join(HERE, 'inside.mjs')];
+    const inside = ['--expose-gc', '--import', join(HERE, 'inside.mjs'), ...PROFILING];
     const child = spawn(process.execPath, [...inside, ...this.#words], {
       env: { PATH: process.env['PATH'], ...this.#env },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

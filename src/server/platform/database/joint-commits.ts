@@ -1,9 +1,6 @@
-import { FleetError } from '../../../core/kernel/index.js';
+import { Batches, WORKS_PER_COMMIT_MAX } from './batches.js';
 import type { Engine } from './engine.js';
 import type { Tx } from './sql.js';
-
-/** Works of one commit: some ten ms in one go, and one wait for the disk. */
-export const WORKS_PER_COMMIT_MAX = 64;
 
 /** What is needed of `Database`. */
 interface Transactions {
@@ -11,19 +8,9 @@ interface Transactions {
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
 }
 
-interface Waiting {
-  readonly sinceMs: number;
+interface Work {
   readonly order: string;
-  readonly run: (tx: Tx) => Promise<void>;
-  readonly done: () => void;
-  readonly failed: (error: unknown) => void;
-  readonly alone: () => Promise<void>;
-}
-
-/** Works that share commits. */
-interface Line {
-  waiting: Waiting[];
-  isBusy: boolean;
+  readonly run: (tx: Tx) => Promise<unknown>;
 }
 
 /** What a work will lock, for those that have to share a transaction because of it. */
@@ -51,78 +38,43 @@ const ONE_LINE = '';
  */
 export class JointCommits {
   readonly #database: Transactions;
-  readonly #lines = new Map<string, Line>();
+  readonly #lines = new Map<string, Batches<Work, unknown>>();
 
   constructor(database: Transactions) {
     this.#database = database;
   }
 
   /** As `Database.transaction`. Of one line and row in the order of the calls, as long as nothing throws. */
-  transaction<T>(work: (tx: Tx) => Promise<T>, locks?: Locks): Promise<T> {
+  async transaction<T>(work: (tx: Tx) => Promise<T>, locks?: Locks): Promise<T> {
     const isPostgres = this.#database.kind === 'postgres';
-    if (isPostgres && locks === undefined) return this.#database.transaction(work);
+    if (isPostgres && locks === undefined) return await this.#database.transaction(work);
     const name = isPostgres && locks !== undefined ? locks.line : ONE_LINE;
-    const line = this.#lines.get(name) ?? { waiting: [], isBusy: false };
+    const line = this.#lines.get(name) ?? this.#newLine(name);
     this.#lines.set(name, line);
-    return new Promise<T>((resolve, reject) => {
-      let result: T;
-      line.waiting.push({
-        sinceMs: performance.now(),
-        order: isPostgres ? (locks?.row ?? '') : '',
-        run: async (tx) => {
-          result = await work(tx);
-        },
-        done: () => {
-          resolve(result);
-        },
-        failed: reject,
-        alone: () => this.#database.transaction(work).then(resolve, reject),
-      });
-      if (!line.isBusy) void this.#drain(name, line);
-    });
+    return (await line.ask({ order: isPostgres ? (locks?.row ?? '') : '', run: work })) as T;
   }
 
   /** Since when the oldest work waits; null when none does. */
   oldestMs(): number | null {
-    const since = [...this.#lines.values()].flatMap(({ waiting }) => waiting[0]?.sinceMs ?? []);
+    const since = [...this.#lines.values()].flatMap(({ oldestMs }) => oldestMs ?? []);
     return since.length === 0 ? null : Math.min(...since);
   }
 
-  /** Never rejects. */
-  async #drain(name: string, line: Line): Promise<void> {
-    line.isBusy = true;
-    while (line.waiting.length > 0) {
-      // What came in the same turn of the event loop goes together.
-      await new Promise((resolve) => setImmediate(resolve));
-      const group = line.waiting
-        .slice(0, WORKS_PER_COMMIT_MAX)
-        .sort((a, b) => (a.order < b.order ? -1 : a.order > b.order ? 1 : 0));
-      line.waiting = line.waiting.slice(WORKS_PER_COMMIT_MAX);
-      await this.#commit(group);
-    }
-    line.isBusy = false;
-    this.#lines.delete(name);
+  #newLine(name: string): Batches<Work, unknown> {
+    return new Batches((works) => this.#commit(works), {
+      most: WORKS_PER_COMMIT_MAX,
+      onIdle: () => this.#lines.delete(name),
+    });
   }
 
-  async #commit(group: readonly Waiting[]): Promise<void> {
-    const [only] = group;
-    if (group.length === 1 && only !== undefined) {
-      await only.alone();
-      return;
-    }
-    try {
-      await this.#database.transaction(async (tx) => {
-        for (const { run } of group) await run(tx);
-      });
-    } catch (error) {
-      // Where the database itself is away, each alone would wait as long as all of them did.
-      const isAway = error instanceof FleetError && error.code === 'unavailable';
-      for (const { alone, failed } of group) {
-        if (isAway) failed(error);
-        else await alone();
-      }
-      return;
-    }
-    for (const { done } of group) done();
+  #commit(works: readonly Work[]): Promise<unknown[]> {
+    const inOrder = works
+      .map((work, index) => ({ ...work, index }))
+      .sort((a, b) => (a.order < b.order ? -1 : a.order > b.order ? 1 : 0));
+    return this.#database.transaction(async (tx) => {
+      const results: unknown[] = [];
+      for (const { index, run } of inOrder) results[index] = await run(tx);
+      return results;
+    });
   }
 }

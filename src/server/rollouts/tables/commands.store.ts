@@ -70,18 +70,29 @@ export async function insertCommands(
   }
 }
 
-/** What a node still has to hear of, oldest generation first. */
+/** Of one node: far more than it ever has. */
+const OPEN_MAX = 256;
+
+/** What nodes still have to hear of, the oldest generation of each first. */
 export async function openCommands(
   sql: Sql,
-  nodeId: string,
+  nodeIds: readonly string[],
   now: number,
 ): Promise<StoredCommand[]> {
-  const rows = await sql.all<CommandRow>(
-    `SELECT ${COLUMNS} FROM commands WHERE node_id = ? AND status IN ('open', 'accepted')
-     AND expires_at > ? ORDER BY generation LIMIT 256`,
-    [nodeId, now],
-  );
-  return rows.map(toCommand);
+  const open: StoredCommand[] = [];
+  for (const chunk of chunksOf(nodeIds)) {
+    const filled = filledUp(chunk);
+    const rows = await sql.all<CommandRow>(
+      `SELECT ${COLUMNS} FROM (
+         SELECT ${COLUMNS}, generation, ROW_NUMBER() OVER (PARTITION BY node_id ORDER BY generation) AS place
+         FROM commands WHERE node_id IN (${questionMarks(filled.length)})
+           AND status IN ('open', 'accepted') AND expires_at > ?
+       ) c WHERE place <= ${OPEN_MAX} ORDER BY node_id, generation`,
+      [...filled, now],
+    );
+    open.push(...rows.map(toCommand));
+  }
+  return open;
 }
 
 /** Nodes that still have to hear of something, as ids; those of the oldest commands first. */

@@ -286,16 +286,28 @@ export async function lateForRevert(
   return rows.map((row) => ({ rolloutId: row.rollout_id, nodeId: row.node_id }));
 }
 
-/** The rollouts that have claimed a service of this node. */
-export async function activeOf(
-  sql: Sql,
-  nodeId: string,
-): Promise<{ readonly rolloutId: string; readonly service: string }[]> {
-  const rows = await sql.all<{ rollout_id: string; service: string }>(
-    'SELECT rollout_id, service FROM active_targets WHERE node_id = ? ORDER BY rollout_id',
-    [nodeId],
-  );
-  return rows.map((row) => ({ rolloutId: row.rollout_id, service: row.service }));
+/** Which rollout has claimed which service of a node. */
+export interface ActiveTarget {
+  readonly nodeId: string;
+  readonly rolloutId: string;
+  readonly service: string;
+}
+
+/** The rollouts that have claimed services of these nodes, in the order of their ids. */
+export async function activeOf(sql: Sql, nodeIds: readonly string[]): Promise<ActiveTarget[]> {
+  const active: ActiveTarget[] = [];
+  for (const chunk of chunksOf(nodeIds)) {
+    const filled = filledUp(chunk);
+    const rows = await sql.all<{ node_id: string; rollout_id: string; service: string }>(
+      `SELECT node_id, rollout_id, service FROM active_targets
+       WHERE node_id IN (${questionMarks(filled.length)}) ORDER BY rollout_id`,
+      filled,
+    );
+    for (const row of rows) {
+      active.push({ nodeId: row.node_id, rolloutId: row.rollout_id, service: row.service });
+    }
+  }
+  return active;
 }
 
 /** What failed or kept silent in a wave, and is not stuck, waits for a new command; what it had counts no more. */
