@@ -1,9 +1,9 @@
 // `npm run bench`: runs the benches, takes medians over the runs, and writes what came out as JSON and Markdown.
 //
-//   npm run bench -- [--quick] [--runs N] [--keep] [NAME...]
+//   npm run bench -- [--quick] [--runs N] [--keep] [--profile] [NAME...]
 //
 // NAME: only files with that in their name. --keep: into test/bench/results, to be committed, with the chart over all that is
-// kept there; otherwise into dist/bench. It judges nothing: noise must not make a build fail.
+// kept there; otherwise into dist/bench. --profile: where the time of each server went, into dist/bench/profiles; it slows them. It judges nothing: noise must not make a build fail.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, tmpdir, totalmem } from 'node:os';
@@ -23,6 +23,7 @@ const { values, positionals } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
+    profile: { type: 'boolean', default: false },
     runs: { type: 'string', default: '1' },
   },
 });
@@ -50,6 +51,7 @@ for (let run = 0; run < runs; run += 1) {
         BELLWETHER_BENCH_ROWS: rowsFile,
         // Built a moment ago by `npm run bench` itself.
         BELLWETHER_BENCH_PROGRAMS: join(ROOT, 'dist/src'),
+        ...(values.profile ? { BELLWETHER_BENCH_PROFILES: join(ROOT, 'dist/bench/profiles') } : {}),
         ...(values.quick ? { BELLWETHER_BENCH_QUICK: '1', EVENTS_BENCH_ROWS: '100000' } : {}),
       },
     },

@@ -3,8 +3,8 @@ import type { Transport } from '../gateway/index.js';
 import {
   filledUp,
   questionMarks,
+  tableOf,
   type Database,
-  type SqlValue,
   type Tx,
 } from '../platform/database/index.js';
 import { labelKeyOf, labelsWithin, serviceFacts, upgraderOf } from './node-facts.js';
@@ -91,13 +91,6 @@ const hostOf = (host: Host, cluster: string | null): Host =>
   cluster === null || host.labels['cluster'] === cluster
     ? host
     : { ...host, labels: labelsWithin(cluster, host.labels) };
-
-/** Rows of values, as a table to update from: of about the same length they share a prepared statement. */
-function tableOf(rows: readonly (readonly SqlValue[])[]): { text: string; params: SqlValue[] } {
-  const filled = filledUp(rows);
-  const row = `(${questionMarks(rows[0]?.length ?? 0)})`;
-  return { text: `(VALUES ${filled.map(() => row).join(', ')}) AS v`, params: filled.flat() };
-}
 
 async function saveTold(tx: Tx, known: readonly Known[], now: number): Promise<void> {
   if (known.length === 0) return;

@@ -4,6 +4,7 @@ import {
   type BeforeApplicationShutdown,
   type OnApplicationBootstrap,
 } from '@nestjs/common';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { MINUTE_MS, SECOND_MS } from '../../core/kernel/index.js';
 import type { Health, ServiceReport } from '../../protocol/node/index.js';
@@ -16,8 +17,11 @@ const FLUSH_EVERY_MS = SECOND_MS;
 /** A report that changes nothing is written this often, for `last_seen_at` after a restart. */
 export const REWRITE_AFTER_MS = MINUTE_MS;
 
-/** In one transaction: on PostgreSQL each holds its rows, and a connection, until the last is written. */
-const NODES_PER_COMMIT = 1_000;
+/**
+ * In one transaction. On PostgreSQL each holds its rows, and a connection, until the last is written; on SQLite nothing else happens in
+ * the process meanwhile, and the event loop is to come round within 50 ms even when all of them have news.
+ */
+const NODES_PER_COMMIT = 500;
 
 /**
  * Told whenever what a node runs has changed, after that was recorded; again when it threw. In a transaction of its
@@ -134,8 +138,7 @@ export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShut
     return this.#flushing;
   }
 
-  async #tell({ nodeId, entry, services }: Waiting): Promise<void> {
-    if (services === entry.writtenServices) return;
+  async #tell({ nodeId, services }: Waiting): Promise<void> {
     const read = JSON.parse(services) as ServiceReport[];
     for (const observer of this.#observers) await observer(nodeId, read);
   }
@@ -150,14 +153,27 @@ export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShut
     this.#waiting.clear();
     for (let at = 0; at < all.length; at += NODES_PER_COMMIT) {
       await this.#writeSome(all.slice(at, at + NODES_PER_COMMIT));
+      // Ten thousand come due in one second, when they connected in one.
+      if (at + NODES_PER_COMMIT < all.length) await turn();
     }
   }
 
   async #writeSome(batch: readonly Waiting[]): Promise<void> {
     try {
       const recorded = await this.database.transaction(async (tx) => {
+        await this.nodes.hold(
+          tx,
+          batch.map(({ nodeId }) => nodeId),
+        );
+        const isNews = ({ entry, services }: Waiting): boolean =>
+          services !== entry.writtenServices;
+        await this.nodes.recordSeen(
+          tx,
+          batch.filter((report) => !isNews(report)),
+          this.#writesAs(),
+        );
         const ours: Waiting[] = [];
-        for (const report of batch) {
+        for (const report of batch.filter(isNews)) {
           if (await this.nodes.recordServices(tx, report, this.#writesAs())) ours.push(report);
         }
         return ours;

@@ -263,8 +263,33 @@ describeOnBothDatabases('the book of health', (openTestDatabase) => {
       const node = await nodes.find('nod_one000');
       return { version: node?.services[0]?.version, seenAt: node?.lastSeenAt ?? 0 };
     };
-    return { book, clock, stored };
+    return { book, clock, stored, nodes, database };
   };
+
+  it('leaves a node alone that another manager has by now, and one that was revoked', async () => {
+    const { book, clock, stored, nodes, database } = await setUp();
+    const heldBy = (managerId: string) =>
+      database.transaction((tx) =>
+        tx.run('UPDATE nodes SET link_manager = ? WHERE id = ?', [managerId, 'nod_one000']),
+      );
+    book.writesAs(() => 'mgr_one');
+    await heldBy('mgr_one');
+    book.record('nod_one000', aHealth('1.0.0'));
+    const { seenAt } = await stored();
+    const aMinuteLater = async (version: string) => {
+      clock.advance(MINUTE_MS);
+      book.record('nod_one000', aHealth(version));
+      return await stored();
+    };
+    await heldBy('mgr_two');
+    expect(await aMinuteLater('1.0.0')).toEqual({ version: '1.0.0', seenAt });
+    expect(await aMinuteLater('2.0.0')).toEqual({ version: '1.0.0', seenAt });
+    await heldBy('mgr_one');
+    const again = await aMinuteLater('2.0.0');
+    expect(again.seenAt).toBeGreaterThan(seenAt);
+    await database.transaction((tx) => nodes.revoke(tx, 'nod_one000', clock.now()));
+    expect(await aMinuteLater('2.0.0')).toEqual(again);
+  });
 
   it('writes a change with the next batch, and the same again once a minute only', async () => {
     const { book, clock, stored } = await setUp();

@@ -4,6 +4,7 @@ import {
   Database,
   filledUp,
   questionMarks,
+  tableOf,
   type Sql,
   type Tx,
 } from '../platform/database/index.js';
@@ -209,6 +210,23 @@ export class Nodes {
     if (changed === 0) return false;
     await saveServiceFacts(tx, report.nodeId, JSON.parse(report.services) as ServiceReport[]);
     return true;
+  }
+
+  /** Of nodes that said nothing new: when they did. Otherwise as `recordServices`; each is named once. */
+  async recordSeen(
+    tx: Tx,
+    seen: readonly { readonly nodeId: string; readonly at: number }[],
+    heldBy: string | null = null,
+  ): Promise<void> {
+    for (const some of chunks(seen)) {
+      const { text, params } = tableOf(some.map(({ nodeId, at }) => [nodeId, String(at)]));
+      await tx.run(
+        `UPDATE nodes SET last_seen_at = CAST(v.column2 AS bigint)
+         FROM ${text} WHERE nodes.id = v.column1 AND nodes.revoked_at IS NULL
+           AND (nodes.link_manager IS NULL OR nodes.link_manager = COALESCE(?, nodes.link_manager))`,
+        [...params, heldBy],
+      );
+    }
   }
 
   /** Versions by name of the service; what the node does not have is left out. Idempotent. */

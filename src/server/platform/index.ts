@@ -27,6 +27,7 @@ export {
   ROWS_BYTES_MAX,
   ROWS_MAX,
   SQLITE_FILE,
+  tableOf,
   WORKS_PER_COMMIT_MAX,
   type Asked,
   type PageOfGroups,

@@ -11,6 +11,7 @@ import type { FleetNode } from '../../fleet/index.js';
 import {
   filledUp,
   questionMarks,
+  tableOf,
   type Database,
   type Sql,
   type SqlValue,
@@ -183,21 +184,18 @@ export async function saveTargets(
   now: Instant,
 ): Promise<void> {
   for (const chunk of chunksOf(moved, TARGETS_PER_UPDATE)) {
-    const filled = filledUp(chunk);
-    // To PostgreSQL a value in such a list is a text.
+    const { text, params } = tableOf(
+      chunk.map(({ rolloutId, target: t }) => [
+        ...[rolloutId, t.nodeId, t.state, t.reason, t.errorCode, t.commandId],
+        ...[String(t.offline ? 1 : 0), t.deadlineAt === null ? null : String(t.deadlineAt)],
+      ]),
+    );
     await tx.run(
       `UPDATE rollout_targets SET state = v.column3, reason = v.column4, error_code = v.column5,
          command_id = v.column6, offline = CAST(v.column7 AS integer),
          deadline_at = CAST(v.column8 AS bigint), updated_at = ?
-       FROM (VALUES ${Array.from(filled, () => `(${questionMarks(8)})`).join(', ')}) AS v
-       WHERE rollout_id = v.column1 AND node_id = v.column2`,
-      [
-        now,
-        ...filled.flatMap(({ rolloutId, target: t }): SqlValue[] => [
-          ...[rolloutId, t.nodeId, t.state, t.reason, t.errorCode, t.commandId],
-          ...[String(t.offline ? 1 : 0), t.deadlineAt === null ? null : String(t.deadlineAt)],
-        ]),
-      ],
+       FROM ${text} WHERE rollout_id = v.column1 AND node_id = v.column2`,
+      [now, ...params],
     );
   }
 }
