@@ -183,6 +183,26 @@ describeOnBothDatabases('what nodes report', (openTestDatabase) => {
     expect(await stored(database)).toHaveLength(2);
   });
 
+  it('lets the event loop come round between the commits of a flood', async () => {
+    const { ingest } = await setUp();
+    const turns: number[] = [];
+    let turn = 0;
+    const count = (): void => {
+      turn += 1;
+      if (turns.length < 1_500) setImmediate(count);
+    };
+    setImmediate(count);
+    const nodes = Array.from({ length: 1_500 }, (_, i) => aNode(`nod_${10_000 + i}`));
+    await Promise.all(
+      nodes.map(async (node) => {
+        await ingest.ingest(node, aBatch(1, 1));
+        turns.push(turn);
+      }),
+    );
+    // Three commits of five hundred.
+    expect(new Set(turns).size).toBeGreaterThanOrEqual(3);
+  });
+
   it('shares commits when it arrives together, of a bounded size', async () => {
     const { database, ingest, follower } = await setUp();
     const nodes = Array.from({ length: 42 }, (_, index) => aNode(`nod_${index + 100_000}`));

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { JsonValue } from '../../core/kernel/index.js';
@@ -34,6 +35,11 @@ import { WaitingBatches, type Waiting } from './waiting-batches.js';
  * waits for the disk once, whatever its size; this many are some ten ms of work in one go.
  */
 const EVENTS_PER_COMMIT_MAX = 4_000;
+/**
+ * After a commit of so many batches, some ms of work, the event loop comes round: on SQLite nothing else does so in between, and in
+ * a flood of ten thousand nodes one commit follows the other for seconds.
+ */
+const BATCHES_PER_TURN = 64;
 /** While every node that waits is over its pace: looked again no later than this. */
 const PACE_LOOK_MS_MAX = 250;
 
@@ -151,12 +157,14 @@ export class Ingest implements EventHandler {
   async #drain(): Promise<void> {
     this.#busy = true;
     // One turn of the event loop lets batches that arrived together share the first commit.
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
     while (!this.#waiting.isEmpty) {
       const nowMs = this.clock.now();
       const group = this.#waiting.take(EVENTS_PER_COMMIT_MAX, nowMs);
-      if (group.length > 0) await this.#commit(group);
-      else await this.#pause(Math.min(PACE_LOOK_MS_MAX, this.#waiting.waitMs(nowMs)));
+      if (group.length > 0) {
+        await this.#commit(group);
+        if (group.length >= BATCHES_PER_TURN) await turn();
+      } else await this.#pause(Math.min(PACE_LOOK_MS_MAX, this.#waiting.waitMs(nowMs)));
     }
     this.#busy = false;
   }

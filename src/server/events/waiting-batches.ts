@@ -2,8 +2,8 @@ import type { Events } from '../../protocol/node/index.js';
 import type { IngestResult, NodeIdentity } from '../gateway/index.js';
 import type { Pace } from './pace.js';
 
-/** Each batch costs some statements of its own, whatever is in it: so many in one commit. */
-const BATCHES_PER_COMMIT_MAX = 1_000;
+/** Each batch costs some 70 µs of its own, whatever is in it: so many in one commit, and the event loop comes round within 50 ms. */
+const BATCHES_PER_COMMIT_MAX = 500;
 /** Batches of one node that wait; an honest agent has one in flight. */
 export const BATCHES_WAITING_MAX = 8;
 
