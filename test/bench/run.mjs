@@ -3,7 +3,8 @@
 //   npm run bench -- [--quick] [--runs N] [--keep] [--profile] [NAME...]
 //
 // NAME: only files with that in their name. --keep: into test/bench/results, to be committed, with the chart over all that is
-// kept there; otherwise into dist/bench. --profile: where the time of each server went, into dist/bench/profiles; it slows them. It judges nothing: noise must not make a build fail.
+// kept there; otherwise into dist/bench. --profile: where the time of each server went, into dist/bench/profiles; it slows them.
+// It judges nothing: noise must not make a build fail.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, tmpdir, totalmem } from 'node:os';

@@ -75,7 +75,7 @@ export class Groups {
     if (ids.length === 0) return [];
     const rows = await this.database.read.all<{ id: string }>(
       `WITH RECURSIVE below (id) AS (
-         SELECT id FROM node_groups WHERE id IN (${ids.map(() => '?').join(', ')})
+         SELECT id FROM node_groups WHERE id IN (${questionMarks(ids.length)})
          UNION
          SELECT node_groups.id FROM node_groups JOIN below ON node_groups.parent_id = below.id
        ) SELECT id FROM below`,
@@ -105,7 +105,7 @@ export class Groups {
     const where = ['deleted_at IS NULL', '(created_at > ? OR (created_at = ? AND id > ?))'];
     const params: SqlValue[] = [after?.at ?? -1, after?.at ?? -1, after?.id ?? ''];
     if (groups !== 'all') {
-      where.push(`id IN (${groups.map(() => '?').join(', ')})`);
+      where.push(`id IN (${questionMarks(groups.length)})`);
       params.push(...groups);
     }
     const rows = await this.database.read.all<GroupRow>(

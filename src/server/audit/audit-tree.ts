@@ -12,7 +12,7 @@ import {
   type ProofStep,
 } from '../../core/audit/index.js';
 import { FleetError, invariant } from '../../core/kernel/index.js';
-import type { Sql, SqlValue, Tx } from '../platform/database/index.js';
+import { rowsOf, type Sql, type SqlValue, type Tx } from '../platform/database/index.js';
 import { AUDIT_COLUMNS, toEntry, type AuditRow } from './audit-log.js';
 
 /** Leaves that one transaction adds: some 50 ms, while writers on SQLite wait. */
@@ -103,9 +103,8 @@ export class AuditTree {
     invariant(tree.size === through, `audit entry ${tree.size + 1} is missing`);
     for (let start = 0; start < made.length; start += NODES_PER_INSERT) {
       const chunk = made.slice(start, start + NODES_PER_INSERT);
-      const places = chunk.map(() => '(?, ?, ?)').join(', ');
       await tx.run(
-        `INSERT INTO audit_nodes (level, position, hash) VALUES ${places}`,
+        `INSERT INTO audit_nodes (level, position, hash) VALUES ${rowsOf(chunk.length, '(?, ?, ?)')}`,
         chunk.flat(),
       );
     }

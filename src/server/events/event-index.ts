@@ -1,4 +1,4 @@
-import type { SqlValue, Tx } from '../platform/index.js';
+import { rowsOf, type SqlValue, type Tx } from '../platform/index.js';
 import { errorCodeOf, type NewEvent } from './event-rows.js';
 
 /** Ids of one block lie side by side in the table: reading a whole one takes about 0.1 ms. */
@@ -116,10 +116,6 @@ export async function noteEvents(
   }
   await insertCounts(tx, [...notes.counts.values()]);
 }
-
-/** As the values of an INSERT. */
-export const rowsOf = (count: number, row: string): string =>
-  Array.from({ length: count }, () => row).join(', ');
 
 /** As many rows as there are, up to a power of two: few texts of SQL, each prepared once and kept. */
 export function* inSome<Row>(rows: readonly Row[]): Generator<readonly Row[]> {

@@ -20,11 +20,12 @@ import {
   Database,
   filledUp,
   LOGGER,
+  rowsOf,
   type Sql,
   type Tx,
 } from '../platform/index.js';
 import { meters, traced } from '../platform/telemetry/index.js';
-import { inSome, rowsOf } from './event-index.js';
+import { inSome } from './event-index.js';
 import { EventLog } from './event-log.js';
 import type { NewEvent } from './event-rows.js';
 import { Pace } from './pace.js';
@@ -206,7 +207,7 @@ export class Ingest implements EventHandler {
 
   async #store(tx: Tx, group: readonly Waiting[]): Promise<IngestResult[]> {
     const known = await holdThroughs(tx, group.map(spoolOf));
-    const moved = new Map<string, Spool & { readonly through: number }>();
+    const moved = new Map<string, MovedSpool>();
     const results: IngestResult[] = [];
     const fresh: Fresh[] = [];
     for (const waiting of group) {
@@ -310,26 +311,35 @@ interface Spool {
   readonly nodeId: string;
   readonly spoolId: string;
 }
+interface MovedSpool extends Spool {
+  readonly through: number;
+}
+interface SpoolRow {
+  readonly node_id: string;
+  readonly spool_id: string;
+  readonly through: number;
+}
 const keyOf = ({ nodeId, spoolId }: Spool): string => `${nodeId} ${spoolId}`;
 const spoolOf = ({ node, batch }: Waiting): Spool => ({
   nodeId: node.nodeId,
   spoolId: batch.spool_id,
 });
 
+const byKey = (rows: readonly SpoolRow[]): [string, number][] =>
+  rows.map(({ node_id: nodeId, spool_id: spoolId, through }) => [
+    keyOf({ nodeId, spoolId }),
+    through,
+  ]);
+
 /** The highest durable sequences of spools; null where nothing came of one yet. */
 async function throughsOf(sql: Sql, spools: readonly Spool[]): Promise<(number | null)[]> {
   const filled = filledUp(spools);
-  const rows = await sql.all<{ node_id: string; spool_id: string; through: number }>(
+  const rows = await sql.all<SpoolRow>(
     `SELECT node_id, spool_id, through FROM event_spools
      WHERE (node_id, spool_id) IN (VALUES ${rowsOf(filled.length, '(?, ?)')})`,
     filled.flatMap(({ nodeId, spoolId }) => [nodeId, spoolId]),
   );
-  const known = new Map(
-    rows.map(({ node_id: nodeId, spool_id: spoolId, through }) => [
-      keyOf({ nodeId, spoolId }),
-      through,
-    ]),
-  );
+  const known = new Map(byKey(rows));
   return spools.map((spool) => known.get(keyOf(spool)) ?? null);
 }
 
@@ -342,24 +352,19 @@ async function holdThroughs(tx: Tx, spools: readonly Spool[]): Promise<Map<strin
   const held = new Map<string, number>();
   // In one order everywhere, so that two transactions cannot wait for each other.
   for (const some of inSome(each.sort(([a], [b]) => (a < b ? -1 : 1)))) {
-    const rows = await tx.all<{ node_id: string; spool_id: string; through: number }>(
+    const rows = await tx.all<SpoolRow>(
       `INSERT INTO event_spools (node_id, spool_id, through) VALUES ${rowsOf(some.length, '(?, ?, 0)')}
        ON CONFLICT (node_id, spool_id) DO UPDATE SET through = event_spools.through
        RETURNING node_id, spool_id, through`,
       some.flatMap(([, { nodeId, spoolId }]) => [nodeId, spoolId]),
     );
-    for (const { node_id: nodeId, spool_id: spoolId, through } of rows) {
-      held.set(keyOf({ nodeId, spoolId }), through);
-    }
+    for (const [key, through] of byKey(rows)) held.set(key, through);
   }
   return held;
 }
 
 /** Of spools that this transaction holds, each named once. */
-async function saveThroughs(
-  tx: Tx,
-  spools: readonly (Spool & { readonly through: number })[],
-): Promise<void> {
+async function saveThroughs(tx: Tx, spools: readonly MovedSpool[]): Promise<void> {
   for (const some of inSome(spools)) {
     await tx.run(
       `INSERT INTO event_spools (node_id, spool_id, through) VALUES ${rowsOf(some.length, '(?, ?, ?)')}

@@ -7,7 +7,8 @@ import {
   type Database,
   type Tx,
 } from '../platform/database/index.js';
-import { labelKeyOf, labelsWithin, serviceFacts, upgraderOf } from './node-facts.js';
+import { factsOf, saveFacts } from './facts.store.js';
+import { labelsWithin } from './node-facts.js';
 import { chunks, type HeldLink, type NodeStatus } from './nodes.store.js';
 
 /** A node that comes: what it says of itself, and which link is its newest from now on. */
@@ -74,7 +75,7 @@ export async function writeArrivals(
       });
     }
     await saveTold(tx, known, now);
-    await saveFacts(tx, known);
+    await saveFacts(tx, known.flatMap(newFacts));
     await saveGenerations(tx, known);
   }
   return was;
@@ -110,24 +111,17 @@ async function saveTold(tx: Tx, known: readonly Known[], now: number): Promise<v
   );
 }
 
-/** What lists are filtered by; only where it is new, so that an index is touched no more than it must. */
-async function saveFacts(tx: Tx, known: readonly Known[]): Promise<void> {
-  const changed = known.flatMap(({ one: { hello, transport }, row, host }) => {
-    const { software, badge, badgeCode } = serviceFacts(hello.services);
-    const upgrader = upgraderOf(hello.capabilities, transport);
-    const labelKey = labelKeyOf(host.labels);
-    const facts = [software, badge, badgeCode, upgrader, labelKey];
-    const before = [row.software, row.badge, row.badge_code, row.upgrader, row.label_key];
-    return facts.every((fact, index) => fact === before[index]) ? [] : [[row.id, ...facts]];
-  });
-  if (changed.length === 0) return;
-  const { text, params } = tableOf(changed);
-  await tx.run(
-    `UPDATE nodes SET software = v.column2, badge = v.column3, badge_code = v.column4, upgrader = v.column5,
-       label_key = v.column6 FROM ${text} WHERE nodes.id = v.column1`,
-    params,
-  );
-}
+/** Only where they are new: an index is touched no more than it must. */
+const newFacts = ({
+  one: { hello, transport },
+  row,
+  host,
+}: Known): Parameters<typeof saveFacts>[1] => {
+  const { services, capabilities } = hello;
+  const facts = factsOf({ services, capabilities, labels: host.labels, transport });
+  const before = [row.software, row.badge, row.badge_code, row.upgrader, row.label_key];
+  return facts.every((fact, index) => fact === before[index]) ? [] : [{ id: row.id, facts }];
+};
 
 /**
  * They go on behind the highest command number that the node knows of: what this manager knew was restored from a
@@ -141,38 +135,4 @@ async function saveGenerations(tx: Tx, known: readonly Known[]): Promise<void> {
       ...[seen, row.id, seen],
     ]);
   }
-}
-
-/** A link that has ended. */
-export interface Leaving {
-  readonly nodeId: string;
-  readonly sessionId: string;
-}
-
-/** Ends links, and tells the nodes that left: those of which it was the newest link. The others are here by another one. */
-export async function writeDepartures(
-  tx: Tx,
-  kind: Database['kind'],
-  leaving: readonly Leaving[],
-  now: number,
-): Promise<Set<string>> {
-  const left = new Set<string>();
-  for (const some of chunks(leaving)) {
-    const ids = filledUp(some.map(({ nodeId }) => nodeId));
-    if (kind === 'postgres') {
-      await tx.all(
-        `SELECT id FROM nodes WHERE id IN (${questionMarks(ids.length)}) ORDER BY id FOR NO KEY UPDATE`,
-        ids,
-      );
-    }
-    const { text, params } = tableOf(some.map(({ nodeId, sessionId }) => [nodeId, sessionId]));
-    const rows = await tx.all<{ id: string }>(
-      `UPDATE nodes SET status = 'offline', last_seen_at = ?, link_manager = NULL, link_session = NULL, link_poll = NULL
-       FROM ${text} WHERE nodes.id = v.column1 AND nodes.link_session = v.column2
-         AND nodes.status = 'online' AND nodes.revoked_at IS NULL RETURNING nodes.id AS id`,
-      [now, ...params],
-    );
-    for (const { id } of rows) left.add(id);
-  }
-  return left;
 }

@@ -1,5 +1,5 @@
 import type { ServiceReport } from '../../protocol/node/index.js';
-import type { Database, Tx } from '../platform/database/index.js';
+import { questionMarks, tableOf, type Database, type Tx } from '../platform/database/index.js';
 import { labelKeyOf, nameKeyOf, serviceFacts, upgraderOf, type Badge } from './node-facts.js';
 
 /** In one statement. */
@@ -22,21 +22,31 @@ export async function saveServiceFacts(
   );
 }
 
-export async function saveHelloFacts(
+/** What a node tells of itself that lists are filtered by. */
+export interface Telling {
+  readonly services: readonly ServiceReport[];
+  readonly capabilities: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly transport: 'socket' | 'poll';
+}
+
+/** In the order in which `saveFacts` takes them. */
+export function factsOf({ services, capabilities, labels, transport }: Telling): readonly string[] {
+  const { software, badge, badgeCode } = serviceFacts(services);
+  return [software, badge, badgeCode, upgraderOf(capabilities, transport), labelKeyOf(labels)];
+}
+
+/** Of nodes of which some of it is new, each named once. */
+export async function saveFacts(
   tx: Tx,
-  nodeId: string,
-  told: {
-    readonly capabilities: readonly string[];
-    readonly labels: Readonly<Record<string, string>>;
-    readonly transport: 'socket' | 'poll';
-  },
+  changed: readonly { readonly id: string; readonly facts: readonly string[] }[],
 ): Promise<void> {
-  const upgrader = upgraderOf(told.capabilities, told.transport);
-  const labelKey = labelKeyOf(told.labels);
+  if (changed.length === 0) return;
+  const { text, params } = tableOf(changed.map(({ id, facts }) => [id, ...facts]));
   await tx.run(
-    `UPDATE nodes SET upgrader = ?, label_key = ?
-     WHERE id = ? AND (upgrader <> ? OR label_key <> ?)`,
-    [upgrader, labelKey, nodeId, upgrader, labelKey],
+    `UPDATE nodes SET software = v.column2, badge = v.column3, badge_code = v.column4, upgrader = v.column5,
+       label_key = v.column6 FROM ${text} WHERE nodes.id = v.column1`,
+    params,
   );
 }
 
@@ -50,7 +60,7 @@ export async function saveBadges(
     const some = nodeIds.slice(at, at + NODES_PER_STATEMENT);
     await tx.run(
       `UPDATE nodes SET badge = ?, badge_code = ?
-       WHERE id IN (${some.map(() => '?').join(', ')}) AND (badge <> ? OR badge_code <> ?)`,
+       WHERE id IN (${questionMarks(some.length)}) AND (badge <> ? OR badge_code <> ?)`,
       [badge, code, ...some, badge, code],
     );
   }
@@ -73,15 +83,21 @@ export async function fillFacts(database: Database): Promise<void> {
          WHERE software IS NULL ORDER BY id LIMIT ?`,
         [NODES_PER_STATEMENT],
       );
-      for (const { id, name, ...told } of rows) {
+      for (const { id, name } of rows) {
         await tx.run('UPDATE nodes SET name_key = ? WHERE id = ?', [nameKeyOf(name), id]);
-        await saveServiceFacts(tx, id, JSON.parse(told.services) as ServiceReport[]);
-        await saveHelloFacts(tx, id, {
-          labels: JSON.parse(told.labels) as Record<string, string>,
-          capabilities: JSON.parse(told.capabilities) as string[],
-          transport: 'socket',
-        });
       }
+      await saveFacts(
+        tx,
+        rows.map((told) => ({
+          id: told.id,
+          facts: factsOf({
+            services: JSON.parse(told.services) as ServiceReport[],
+            labels: JSON.parse(told.labels) as Record<string, string>,
+            capabilities: JSON.parse(told.capabilities) as string[],
+            transport: 'socket',
+          }),
+        })),
+      );
       return rows.length;
     });
   }

@@ -46,6 +46,8 @@ interface Waiting {
   readonly at: number;
 }
 
+const isNews = ({ entry, services }: Waiting): boolean => services !== entry.writtenServices;
+
 /**
  * Health reports come every 15 s from every node and mostly say the same. They are kept here and
  * written only when services changed, or once a minute. What a crash loses comes again with the
@@ -120,9 +122,8 @@ export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShut
   /** What was written of a node another way, and told to observers: a report that says the same need not be. */
   wrote(nodeId: string, services: readonly ServiceReport[], at: number): void {
     const text = JSON.stringify(services);
-    this.#entries.set(nodeId, {
-      ...{ services: text, seenAt: at, writtenServices: text, writtenAt: at },
-    });
+    const entry = { services: text, seenAt: at, writtenServices: text, writtenAt: at };
+    this.#entries.set(nodeId, entry);
   }
 
   /** A `hello` carries newer facts than what waits here. */
@@ -165,8 +166,6 @@ export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShut
           tx,
           batch.map(({ nodeId }) => nodeId),
         );
-        const isNews = ({ entry, services }: Waiting): boolean =>
-          services !== entry.writtenServices;
         await this.nodes.recordSeen(
           tx,
           batch.filter((report) => !isNews(report)),

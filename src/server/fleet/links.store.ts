@@ -1,11 +1,11 @@
 import {
-  filledUp,
   questionMarks,
+  tableOf,
   type Database,
   type Sql,
   type Tx,
 } from '../platform/database/index.js';
-import { chunks, type NodeStatus } from './nodes.store.js';
+import { chunks, holdNodes, rowsOfNodes, type NodeStatus } from './nodes.store.js';
 
 /** As the row of a node speaks of its newest link, whichever manager has it. */
 export interface LinkRow {
@@ -18,6 +18,38 @@ export interface LinkRow {
 
 const LINK = 'id, group_id, status, link_manager, link_session';
 const NO_LINK = 'link_manager = NULL, link_session = NULL, link_poll = NULL';
+
+/** A link that has ended. */
+export interface Leaving {
+  readonly nodeId: string;
+  readonly sessionId: string;
+}
+
+/** Ends links, and tells the nodes that left: those of which it was the newest link. The others are here by another one. */
+export async function endLinks(
+  tx: Tx,
+  kind: Database['kind'],
+  leaving: readonly Leaving[],
+  now: number,
+): Promise<Set<string>> {
+  const left = new Set<string>();
+  for (const some of chunks(leaving)) {
+    await holdNodes(
+      tx,
+      kind,
+      some.map(({ nodeId }) => nodeId),
+    );
+    const { text, params } = tableOf(some.map(({ nodeId, sessionId }) => [nodeId, sessionId]));
+    const rows = await tx.all<{ id: string }>(
+      `UPDATE nodes SET status = 'offline', last_seen_at = ?, ${NO_LINK}
+       FROM ${text} WHERE nodes.id = v.column1 AND nodes.link_session = v.column2
+         AND nodes.status = 'online' AND nodes.revoked_at IS NULL RETURNING nodes.id AS id`,
+      [now, ...params],
+    );
+    for (const { id } of rows) left.add(id);
+  }
+  return left;
+}
 
 /** Ends up to `limit` links of a manager that is gone, and tells whose they were. */
 export async function endLinksOf(
@@ -56,13 +88,7 @@ export async function holderOf(
 
 /** In no order; ids that nobody has are left out. */
 export async function linksOf(sql: Sql, nodeIds: readonly string[]): Promise<LinkRow[]> {
-  const rows: LinkRow[] = [];
-  for (const some of chunks(nodeIds)) {
-    const filled = filledUp(some);
-    const text = `SELECT ${LINK} FROM nodes WHERE id IN (${questionMarks(filled.length)})`;
-    rows.push(...(await sql.all<LinkRow>(text, filled)));
-  }
-  return rows;
+  return await rowsOfNodes<LinkRow>(sql, LINK, nodeIds);
 }
 
 /** The links that are written for one manager. */

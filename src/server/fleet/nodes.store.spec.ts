@@ -9,9 +9,10 @@ import {
   type ServiceReport,
 } from '../../protocol/node/index.js';
 import type { Database } from '../platform/database/index.js';
-import { writeArrivals, writeDepartures } from './arrivals.store.js';
+import { writeArrivals } from './arrivals.store.js';
 import { HealthBook } from './health-book.js';
 import { Nodes } from './index.js';
+import { endLinks } from './links.store.js';
 import { labelKeyOf } from './node-facts.js';
 
 const aService = (version: string): ServiceReport => ({
@@ -148,7 +149,7 @@ describeOnBothDatabases('the table of nodes', (openTestDatabase) => {
       });
     const leave = (sessionId: string): Promise<boolean> =>
       database.transaction(async (tx) => {
-        const left = await writeDepartures(tx, database.kind, [{ nodeId, sessionId }], 6_000);
+        const left = await endLinks(tx, database.kind, [{ nodeId, sessionId }], 6_000);
         return left.has(nodeId);
       });
     expect([await come('ses_1'), await come('ses_2')]).toEqual([true, false]);

@@ -92,6 +92,40 @@ export function* chunks<T>(items: readonly T[]): Generator<readonly T[]> {
   }
 }
 
+/** These columns of nodes, in no order; ids that nobody has are left out. */
+export async function rowsOfNodes<Row>(
+  sql: Sql,
+  columns: string,
+  ids: readonly string[],
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const some of chunks(ids)) {
+    const filled = filledUp(some);
+    const text = `SELECT ${columns} FROM nodes WHERE id IN (${questionMarks(filled.length)})`;
+    rows.push(...(await sql.all<Row>(text, filled)));
+  }
+  return rows;
+}
+
+/**
+ * Holds the rows of these nodes until the transaction ends, in the order of their ids, as everybody does who writes
+ * several: PostgreSQL takes those of one UPDATE in the order in which it finds them, and two that do so in different ones
+ * wait for each other. SQLite has one writer anyway.
+ */
+export async function holdNodes(
+  tx: Tx,
+  kind: Database['kind'],
+  nodeIds: readonly string[],
+): Promise<void> {
+  if (kind !== 'postgres') return;
+  for (const ids of chunks([...new Set(nodeIds)].sort())) {
+    await tx.all(
+      `SELECT id FROM nodes WHERE id IN (${questionMarks(ids.length)}) ORDER BY id FOR NO KEY UPDATE`,
+      ids,
+    );
+  }
+}
+
 const toNode = (row: NodeRow): FleetNode => ({
   id: row.id,
   name: row.name,
@@ -120,17 +154,8 @@ export class Nodes {
 
   /** What proves who they are; without the wide rest of their rows. In no order; unknown ones are left out. */
   async keysOf(ids: readonly string[]): Promise<NodeKey[]> {
-    const keys: NodeKey[] = [];
-    for (const some of chunks(ids)) {
-      const filled = filledUp(some);
-      keys.push(
-        ...(await this.database.read.all<NodeKey>(
-          `SELECT id, group_id, public_key, revoked_at FROM nodes WHERE id IN (${questionMarks(filled.length)})`,
-          filled,
-        )),
-      );
-    }
-    return keys;
+    const { read } = this.database;
+    return await rowsOfNodes<NodeKey>(read, 'id, group_id, public_key, revoked_at', ids);
   }
 
   async find(id: string, sql: Sql = this.database.read): Promise<FleetNode | null> {
@@ -153,16 +178,7 @@ export class Nodes {
 
   /** In no order; ids that nobody has are left out. */
   async findAll(ids: readonly string[]): Promise<FleetNode[]> {
-    const nodes: FleetNode[] = [];
-    for (const some of chunks(ids)) {
-      const filled = filledUp(some);
-      const rows = await this.database.read.all<NodeRow>(
-        `SELECT ${SHOWN} FROM nodes WHERE id IN (${questionMarks(filled.length)})`,
-        filled,
-      );
-      nodes.push(...rows.map(toNode));
-    }
-    return nodes;
+    return (await rowsOfNodes<NodeRow>(this.database.read, SHOWN, ids)).map(toNode);
   }
 
   async create(
@@ -275,19 +291,9 @@ export class Nodes {
     return changed > 0;
   }
 
-  /**
-   * Holds the rows of these nodes until the transaction ends, in the order of their ids, as everybody does who writes
-   * several: PostgreSQL takes those of one UPDATE in the order in which it finds them, and two that do so in different ones
-   * wait for each other. SQLite has one writer anyway.
-   */
-  async hold(tx: Tx, nodeIds: readonly string[]): Promise<void> {
-    if (this.database.kind !== 'postgres') return;
-    for (const ids of chunks([...new Set(nodeIds)].sort())) {
-      await tx.all(
-        `SELECT id FROM nodes WHERE id IN (${questionMarks(ids.length)}) ORDER BY id FOR NO KEY UPDATE`,
-        ids,
-      );
-    }
+  /** See `holdNodes`. */
+  hold(tx: Tx, nodeIds: readonly string[]): Promise<void> {
+    return holdNodes(tx, this.database.kind, nodeIds);
   }
 
   /**

@@ -14,8 +14,8 @@ import {
 import { Database, type Asked } from '../platform/database/index.js';
 import { CLOCK, type Clock } from '../platform/index.js';
 import { HealthBook } from './health-book.js';
-import { writeArrivals, writeDepartures, type WhatWas } from './arrivals.store.js';
-import { endLinksOf, forgottenOffline, holderOf } from './links.store.js';
+import { writeArrivals, type WhatWas } from './arrivals.store.js';
+import { endLinks, endLinksOf, forgottenOffline, holderOf } from './links.store.js';
 import { Nodes } from './nodes.store.js';
 
 /** Ends of a link that somebody should look at: a peer that is gone, or does not keep the protocol. */
@@ -211,7 +211,7 @@ export class Presence implements NodeIdentities, PresenceHandler, OnApplicationB
         // A newer link may have come while this waited for its turn: then nobody left.
         const leaving = gone.filter(({ node }) => !this.links.online(node.nodeId));
         const links = leaving.map(({ node: { nodeId }, sessionId }) => ({ nodeId, sessionId }));
-        const left = await writeDepartures(tx, this.database.kind, links, this.clock.now());
+        const left = await endLinks(tx, this.database.kind, links, this.clock.now());
         const told = leaving.filter(({ node }) => left.has(node.nodeId));
         this.events.append(
           tx,

@@ -1,7 +1,7 @@
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { MINUTE_MS } from '../../core/kernel/index.js';
-import { CLOCK, Database, LOGGER, type Asked, type Clock } from '../platform/index.js';
+import { CLOCK, Database, LOGGER, rowsOf, type Asked, type Clock } from '../platform/index.js';
 
 /** Above this many remembered tokens the oldest go; 200 000 are two minutes of a storm. */
 const REMEMBERED_MAX = 200_000;
@@ -66,7 +66,7 @@ export class UsedTokens implements OnModuleInit, OnApplicationShutdown {
     const rows = [...tokens].sort((a, b) => (a.id < b.id ? -1 : 1));
     const taken = await this.database.transaction((tx) =>
       tx.all<{ id: string }>(
-        `INSERT INTO used_node_tokens (id, expires_at) VALUES ${rows.map(() => '(?, ?)').join(', ')}
+        `INSERT INTO used_node_tokens (id, expires_at) VALUES ${rowsOf(rows.length, '(?, ?)')}
          ON CONFLICT (id) DO NOTHING RETURNING id`,
         rows.flatMap(({ id, forgetAtMs }) => [id, forgetAtMs]),
       ),

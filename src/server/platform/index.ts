@@ -26,6 +26,7 @@ export {
   rowOfLine,
   ROWS_BYTES_MAX,
   ROWS_MAX,
+  rowsOf,
   SQLITE_FILE,
   tableOf,
   WORKS_PER_COMMIT_MAX,

@@ -4,7 +4,15 @@ import { plus, toIso, type Instant } from '../../core/kernel/index.js';
 import type { Command } from '../../protocol/node/index.js';
 import { Nodes } from '../fleet/index.js';
 import { Links } from '../gateway/index.js';
-import { BUS, Database, LOGGER, newId, type Bus, type Tx } from '../platform/index.js';
+import {
+  questionMarks,
+  BUS,
+  Database,
+  LOGGER,
+  newId,
+  type Bus,
+  type Tx,
+} from '../platform/index.js';
 import { commandsSent, meters } from '../platform/telemetry/index.js';
 import { findCommands, insertCommands, type StoredCommand } from './tables/commands.store.js';
 import type { RolloutMeta } from './tables/rollouts.store.js';
@@ -62,7 +70,7 @@ export class Dispatcher {
          command_id = (SELECT c.id FROM commands c WHERE c.node_id = rollout_targets.node_id
            AND c.status = 'open' AND c.rollout_id = rollout_targets.rollout_id
            AND c.service = rollout_targets.service)
-         WHERE rollout_id = ? AND node_id IN (${chunk.map(() => '?').join(', ')})`,
+         WHERE rollout_id = ? AND node_id IN (${questionMarks(chunk.length)})`,
         [times.deadlineAt, times.now, meta.id, ...chunk.map((t) => t.nodeId)],
       );
     }
@@ -90,7 +98,7 @@ export class Dispatcher {
     for (const chunk of chunksOf(targets)) {
       await tx.run(
         `UPDATE rollout_targets SET state = ?, reason = ?, deadline_at = NULL, updated_at = ?
-         WHERE rollout_id = ? AND node_id IN (${chunk.map(() => '?').join(', ')})`,
+         WHERE rollout_id = ? AND node_id IN (${questionMarks(chunk.length)})`,
         [end.state, end.reason, now, meta.id, ...chunk.map((t) => t.nodeId)],
       );
     }

@@ -66,6 +66,8 @@ interface Said {
   /** It came a moment ago. */
   readonly isOnline: boolean;
 }
+const commandsIn = (said: readonly Pick<Said, 'reports'>[]): string[] =>
+  said.flatMap(({ reports }) => reports.map(({ commandId }) => commandId));
 const nodeIdOf = ({ node }: Said): string => node.nodeId;
 /** In the middle of an update a report says nothing to the rollout. */
 const concerns = ({ node, isOnline, services }: Said, claim: ActiveTarget): boolean =>
@@ -108,7 +110,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
       node,
       reports: events.flatMap((event) => reportOf(event) ?? []),
     }));
-    await unit.expect(said.flatMap(({ reports }) => reports.map(({ commandId }) => commandId)));
+    await unit.expect(commandsIn(said));
     for (const { node, reports } of said) {
       await this.#reports(unit, node, reports);
     }
@@ -237,33 +239,26 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   /** What nodes said of themselves, to those rollouts that have claimed them; each set of rollouts for itself. */
   async #hearAll(said: readonly Said[]): Promise<undefined[]> {
     const { read } = this.database;
-    const told = await this.#rollouts.of(
-      read,
-      said.flatMap(({ reports }) => reports.map(({ commandId }) => commandId)),
-    );
+    const told = await this.#rollouts.of(read, commandsIn(said));
     const active = await activeOf(read, said.map(nodeIdOf));
-    const alike = new Map<string, { readonly about: string[]; readonly said: Said[] }>();
-    for (const one of said) {
-      const about = [
+    const byRollouts = Map.groupBy(said, (one) => {
+      const about = new Set([
         ...one.reports.flatMap(({ commandId }) => told.get(commandId) ?? []),
         ...active.flatMap((claim) => (concerns(one, claim) ? [claim.rolloutId] : [])),
-      ];
-      if (about.length === 0) continue;
-      const key = [...new Set(about)].sort().join(' ');
-      const group = alike.get(key) ?? { about, said: [] };
-      alike.set(key, group);
-      group.said.push(one);
-    }
+      ]);
+      return [...about].sort().join(' ');
+    });
+    byRollouts.delete('');
     await Promise.all(
-      [...alike.values()].map(({ about, said: some }) =>
-        this.#together(about, (tx, unit) => this.#hearSome(tx, unit, some)),
+      [...byRollouts].map(([about, some]) =>
+        this.#together(about.split(' '), (tx, unit) => this.#hearSome(tx, unit, some)),
       ),
     );
     return said.map(() => undefined);
   }
 
   async #hearSome(tx: Tx, unit: RolloutUnit, said: readonly Said[]): Promise<void> {
-    await unit.expect(said.flatMap(({ reports }) => reports.map(({ commandId }) => commandId)));
+    await unit.expect(commandsIn(said));
     const active = await activeOf(tx, said.map(nodeIdOf));
     await unit.expectTargets(active);
     for (const { node, reports, services, isOnline } of said) {
@@ -351,13 +346,12 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     for (const id of [...new Set(rolloutIds)].sort()) await this.#unitOf(tx).open(id);
   }
 
-  /** What one node says of commands. Those of another node, or of none we know, are dropped. */
+  /** What one node says of commands that are expected. Those of another node, or of none we know, are dropped. */
   async #reports(
     unit: RolloutUnit,
     node: Pick<NodeIdentity, 'nodeId'>,
     reports: readonly Progress[],
   ): Promise<void> {
-    await unit.expect(reports.map(({ commandId }) => commandId));
     for (const report of reports) {
       const command = await unit.command(report.commandId);
       if (command !== null) await this.#report(unit, { node, command, report });

@@ -152,27 +152,17 @@ export class MortalDatabase {
     this.#onDeath();
   }
 
-  async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
-    this.#alive();
-    this.running += 1;
-    try {
+  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    return this.#underWay(async () => {
       const result = await this.#real.transaction((tx) => work(this.#mortal(tx)));
       this.#committed();
       return result;
-    } finally {
-      this.running -= 1;
-    }
+    });
   }
 
   /** As the product shares commits; what dies in one of them is tried alone, and dies there too. */
-  async together<T>(work: (tx: Tx) => Promise<T>, locks?: Locks): Promise<T> {
-    this.#alive();
-    this.running += 1;
-    try {
-      return await this.#joint.transaction(work, locks);
-    } finally {
-      this.running -= 1;
-    }
+  together<T>(work: (tx: Tx) => Promise<T>, locks?: Locks): Promise<T> {
+    return this.#underWay(() => this.#joint.transaction(work, locks));
   }
 
   /** As the product answers together what comes together; no time passes here. */
@@ -181,17 +171,7 @@ export class MortalDatabase {
     keyOf?: (item: Item) => string,
   ): Asked<Item, Result> {
     const batches = new Batches(run, { most: WORKS_PER_COMMIT_MAX, keyOf });
-    return {
-      ask: async (item) => {
-        this.#alive();
-        this.running += 1;
-        try {
-          return await batches.ask(item);
-        } finally {
-          this.running -= 1;
-        }
-      },
-    };
+    return { ask: (item) => this.#underWay(() => batches.ask(item)) };
   }
 
   #mortal(tx: Tx): Tx {
@@ -226,10 +206,15 @@ export class MortalDatabase {
     if (this.#isDead) throw new ManagerDied();
   }
 
-  async #counted<T>(work: () => Promise<T>): Promise<T> {
+  #counted<T>(work: () => Promise<T>): Promise<T> {
+    return this.#underWay(() => this.#statement(work));
+  }
+
+  async #underWay<T>(work: () => Promise<T>): Promise<T> {
+    this.#alive();
     this.running += 1;
     try {
-      return await this.#statement(work);
+      return await work();
     } finally {
       this.running -= 1;
     }

@@ -183,8 +183,9 @@ export async function ourFigures(
   }
 }
 
-async function roll(
-  server: BenchManager,
+/** Of all nodes at once; gives its id. */
+export async function roll(
+  server: Pick<BenchManager, 'call'>,
   version: string,
   more: { readonly max_unavailable?: number } = {},
 ): Promise<string> {

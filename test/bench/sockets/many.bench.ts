@@ -5,7 +5,7 @@ import { mostAtOnce } from '../../chaos/judge.js';
 import { release } from '../../support/catalog.js';
 import { compared, IS_QUICK } from '../measure.js';
 import { benchPrograms, startCrowd, type Crowd } from './crowd.js';
-import { connectAll, wholeRound, type Figures, type Round } from './figures.js';
+import { connectAll, roll, wholeRound, type Figures, type Round } from './figures.js';
 import {
   makeSeeds,
   startBareServer,
@@ -78,13 +78,6 @@ async function bare(programs: string, seeds: Seeds): Promise<Figures> {
   }
 }
 
-async function roll(managers: BenchManagers, version: string, more: object): Promise<string> {
-  const body = { product: 'edge', version, strategy: 'immediate', ...more } as const;
-  const answer = await managers.call('rollouts.create', { body });
-  if (answer.status !== 202) throw new Error(JSON.stringify(answer.body));
-  return answer.body.id;
-}
-
 async function complete(managers: BenchManagers, id: string): Promise<void> {
   for (;;) {
     const { body } = await managers.call('rollouts.show', { params: { id } });
@@ -148,7 +141,7 @@ async function ours(programs: string, seeds: Seeds): Promise<Figures & { readonl
     await release(managers as never, { version: '3.0.0', sequence: 3 });
     let first = '';
     await wholeRound(round, async () => {
-      first = await roll(managers, '2.0.0', {});
+      first = await roll(managers, '2.0.0');
     });
     await complete(managers, first);
     // The next one is a hop from what the nodes are known to run.

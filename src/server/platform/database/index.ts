@@ -1,7 +1,7 @@
 export { Batches, WORKS_PER_COMMIT_MAX, type Asked } from './batches.js';
 export { Database } from './database.js';
 export { JointCommits, type Locks } from './joint-commits.js';
-export { filledUp, questionMarks, tableOf } from './lists.js';
+export { filledUp, questionMarks, rowsOf, tableOf } from './lists.js';
 export { newestFirst, type PageOfGroups } from './newest.js';
 export { holdDataDir, openDatabase, prepareDataDir } from './open.js';
 export type { Sql, SqlValue, Tx } from './sql.js';

@@ -1,5 +1,12 @@
 import type { Command } from '../../../protocol/node/index.js';
-import { filledUp, questionMarks, type Sql, type SqlValue, type Tx } from '../../platform/index.js';
+import {
+  filledUp,
+  questionMarks,
+  rowsOf,
+  type Sql,
+  type SqlValue,
+  type Tx,
+} from '../../platform/index.js';
 import { chunksOf } from './statements.js';
 
 /**
@@ -51,10 +58,9 @@ export async function insertCommands(
   expiresAt: number,
 ): Promise<void> {
   for (const chunk of chunksOf(commands)) {
-    const pairs = chunk.map(() => '(?, ?)').join(', ');
     await tx.run(
       `UPDATE commands SET status = 'closed' WHERE status <> 'closed'
-       AND (node_id, service) IN (VALUES ${pairs})`,
+       AND (node_id, service) IN (VALUES ${rowsOf(chunk.length, '(?, ?)')})`,
       chunk.flatMap((c) => [c.nodeId, c.service]),
     );
     const params: SqlValue[] = [];
@@ -64,7 +70,7 @@ export async function insertCommands(
     }
     await tx.run(
       `INSERT INTO commands (${COLUMNS}, generation, product, created_at, expires_at)
-       VALUES ${chunk.map(() => `(${questionMarks(10)})`).join(', ')}`,
+       VALUES ${rowsOf(chunk.length, `(${questionMarks(10)})`)}`,
       params,
     );
   }

@@ -9,6 +9,7 @@ import type {
   WaveState,
 } from '../../../core/rollout/index.js';
 import {
+  rowsOf,
   newestFirst,
   questionMarks,
   type Database,
@@ -160,7 +161,7 @@ export async function appendJournal(
   let next = position;
   for (const chunk of chunksOf(events)) {
     const params = chunk.flatMap((event) => [rolloutId, next++, JSON.stringify(event)]);
-    const rows = chunk.map(() => '(?, ?, ?)').join(', ');
+    const rows = rowsOf(chunk.length, '(?, ?, ?)');
     await tx.run(
       `INSERT INTO rollout_journal (rollout_id, position, event) VALUES ${rows}`,
       params,

@@ -11,6 +11,7 @@ import type { FleetNode } from '../../fleet/index.js';
 import {
   filledUp,
   questionMarks,
+  rowsOf,
   tableOf,
   type Database,
   type Sql,
@@ -63,7 +64,7 @@ export async function insertTargets(
       params.push(t.errorCode, t.commandId, t.fromVersion, t.offline ? 1 : 0, t.deadlineAt);
       params.push(t.updatedAt);
     }
-    const rows = chunk.map(() => `(${questionMarks(13)})`).join(', ');
+    const rows = rowsOf(chunk.length, `(${questionMarks(13)})`);
     await tx.run(
       `INSERT INTO rollout_targets (rollout_id, ${TARGET_COLUMNS}) VALUES ${rows}`,
       params,
@@ -85,7 +86,7 @@ export async function claimTargets(
   const inOrder = [...targets].sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
   for (const chunk of chunksOf(inOrder)) {
     const params = chunk.flatMap((t) => [t.nodeId, t.service, rolloutId]);
-    const rows = chunk.map(() => '(?, ?, ?)').join(', ');
+    const rows = rowsOf(chunk.length, '(?, ?, ?)');
     const taken = await tx.all<{ node_id: string }>(
       `INSERT INTO active_targets (node_id, service, rollout_id) VALUES ${rows}
        ON CONFLICT (node_id, service) DO NOTHING RETURNING node_id`,
