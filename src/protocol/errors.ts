@@ -678,7 +678,7 @@ export const ERRORS = {
   upgrade_network_error: row(
     null,
     'warning',
-    'The download failed after retries.',
+    'No source gave the release or its artifact, however often it was asked.',
     'Look at the network; the rollout can be resumed.',
   ),
   upgrade_disk_full: row(

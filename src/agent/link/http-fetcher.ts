@@ -16,10 +16,10 @@ import {
   makeNodeToken,
   RELEASE_PATH,
 } from '../../protocol/node/index.js';
-import type { DocumentName, Fetcher } from '../updater/index.js';
+import { saysNo, type DocumentName, type Fetcher } from '../updater/index.js';
 import { ask, bytesOf } from './ask.js';
 import { agentFor, type Reach } from './reach.js';
-import { retryAfterMs, whenNotBusy } from './retry-after.js';
+import { retryAfterMs } from './retry-after.js';
 import { refused, Sources, type Delivery } from './sources.js';
 
 /** Sixteen signatures of the largest size: as many as a release can be published with. */
@@ -162,7 +162,7 @@ export class HttpFetcher implements Fetcher {
         throw error;
       }
     };
-    return whenNotBusy(signal, () => firstOf(left, openAt, mildestOf));
+    return firstOf(left, openAt, mildestOf);
   }
 
   async #sources(): Promise<Sources> {
@@ -257,7 +257,8 @@ function problemOf(
   if (REDIRECTS.has(status) && response.headers.location !== undefined) return null;
   if (status >= 300 && status < 400) return refused(`${url} redirects to nowhere`);
   if (status === 401) {
-    return network(`${url} answered 401: the manager does not accept the token of this node`);
+    const why = 'the manager does not accept the token of this node';
+    return network(`${url} answered 401: ${why}`, undefined, { status });
   }
   const retryMs = retryAfterMs(status, response.headers['retry-after']);
   return network(`${url} answered ${status}`, undefined, {
@@ -311,7 +312,7 @@ async function firstOf<T>(
 function worstOf(errors: readonly unknown[]): unknown {
   const isTelling = (error: unknown): boolean =>
     error instanceof FleetError && error.code !== 'upgrade_network_error';
-  return errors.find(isTelling) ?? errors.at(-1);
+  return errors.find(isTelling) ?? mildestOf(errors);
 }
 
 /** What may pass is worth waiting for, whatever the others answered; most of all what says how long. */
@@ -319,7 +320,8 @@ function mildestOf(errors: readonly unknown[]): unknown {
   const isMild = (error: unknown): error is FleetError =>
     error instanceof FleetError && error.code === 'upgrade_network_error';
   const mild = errors.filter(isMild);
-  return mild.find(({ context }) => 'retry_after_ms' in context) ?? mild[0] ?? errors.at(-1);
+  const willCome = mild.find(({ context }) => 'retry_after_ms' in context);
+  return willCome ?? mild.find((error) => !saysNo(error)) ?? errors.at(-1);
 }
 
 /** Where the answer begins: where it was asked to, or at the beginning. */

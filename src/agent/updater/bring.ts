@@ -9,7 +9,7 @@ import type { InstallRoot } from './install-root.js';
 import type { KeptArchive } from './kept-archives.js';
 
 /** A delta that does not come is no reason to wait long: the whole artifact may. */
-const DELTA_BARREN_TRIES_MAX = 2;
+const DELTA_PATIENCE_MS = 1_000;
 /** The problem of a delta goes into an event. */
 const PROBLEM_CHARACTERS_MAX = 300;
 
@@ -29,7 +29,7 @@ interface Wanted {
   readonly plan: DeltaPlan;
 }
 
-type Ways = Pick<Download, 'sources' | 'fetcher' | 'faults' | 'signal' | 'random'>;
+type Ways = Pick<Download, 'sources' | 'fetcher' | 'faults' | 'signal' | 'random' | 'onWait'>;
 
 /** What lies in `downloads`, as it is unpacked. */
 export interface Arrived {
@@ -121,7 +121,7 @@ async function byDelta({ root, content, delta, kept, ways, file }: Trial): Promi
   const path = join(root.downloads, sha256);
   // What an earlier try fetched of it is used; all else makes room.
   await root.clearDownloads([sha256]);
-  await download({ ...ways, sha256, size, path, barrenTriesMax: DELTA_BARREN_TRIES_MAX });
+  await download({ ...ways, sha256, size, path, patienceMs: DELTA_PATIENCE_MS });
   try {
     const { signal } = ways;
     const expanded = join(root.downloads, 'old.tar');

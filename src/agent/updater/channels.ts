@@ -13,6 +13,7 @@ import {
   type SigstoreTrust,
 } from '../../core/release/index.js';
 import type { IndexInput, UpdateState } from '../../core/update/index.js';
+import type { Fetcher } from './fetcher.port.js';
 import type { InstallRoot } from './install-root.js';
 import type { UpdaterOptions } from './updater-options.js';
 
@@ -110,7 +111,7 @@ export class Channels {
     await this.#refreshing;
   }
 
-  /** Looks for the index of one channel. Rejects only when what came cannot be made durable. */
+  /** Looks for the index of one channel, by `fetcher` when it is given. Rejects only when what came cannot be made durable. */
   async refresh(
     channel: Channel,
     {
@@ -118,14 +119,16 @@ export class Channels {
       trust,
       sources,
       signal,
+      fetcher = this.#parts.fetcher,
     }: {
       policy: NodePolicy;
       trust: SigstoreTrust | null;
       sources: readonly string[];
       signal: AbortSignal;
+      fetcher?: Fetcher;
     },
   ): Promise<void> {
-    const { service, fetcher, state, take, clock } = this.#parts;
+    const { service, state, take, clock } = this.#parts;
     const { product } = service;
     const name = { kind: 'channel', product, channel } as const;
     const newest: { known: IndexMemory | null; found: IndexMemory | null } = {

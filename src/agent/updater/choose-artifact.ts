@@ -81,7 +81,8 @@ export async function chooseArtifact(node: Node, judging: Judging): Promise<Chos
     signal,
     accept: (found) => refuseForgery(judge(found, null)),
   });
-  await channels.refresh(channel, { policy, trust: judging.trust, sources, signal });
+  const { fetcher } = node;
+  await channels.refresh(channel, { policy, trust: judging.trust, sources, signal, fetcher });
   const input = judge(release, judging.state().current);
   const { judged, permit } = await judgeWithPermit(node, judging, input);
   const { sha256, size, url, content } = judged.artifact;

@@ -1,17 +1,13 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, rm, stat } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { FleetError } from '../../core/kernel/index.js';
 import { collector } from './collect.js';
 import type { Faults } from './faults.js';
 import type { Fetcher } from './fetcher.port.js';
+import { Patience, type PatienceOptions } from './patience.js';
 import { Suppliers } from './suppliers.js';
 
-/** Tries in a row that brought no byte; progress starts the count anew. */
-const BARREN_TRIES_MAX = 5;
-const BACKOFF_BASE_MS = 250;
-const BACKOFF_MAX_MS = 10_000;
 /** No byte for this long: the connection is taken for dead. */
 const STALL_TIMEOUT_MS = 30_000;
 /** However slowly it trickles, a download ends some time (10 minutes at least, 64 KiB/s). */
@@ -20,7 +16,8 @@ const BYTES_PER_SECOND_MIN = 64 * 1024;
 /** What a timer of Node can hold: 24 days. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
-export interface Download {
+/** Patience is with tries that bring no byte; each byte renews it. */
+export interface Download extends PatienceOptions {
   readonly sha256: string;
   readonly size: number;
   /** Where the manifest says that it lies besides. */
@@ -29,10 +26,6 @@ export interface Download {
   readonly sources: readonly string[];
   readonly fetcher: Fetcher;
   readonly faults: Faults;
-  readonly signal: AbortSignal;
-  readonly random: () => number;
-  /** `BARREN_TRIES_MAX` when not given. */
-  readonly barrenTriesMax?: number;
   /** For specs; `STALL_TIMEOUT_MS` when not given. */
   readonly stallTimeoutMs?: number;
   /** For specs; computed from the size when not given. */
@@ -53,7 +46,7 @@ export interface Download {
 export async function download(wanted: Download): Promise<void> {
   const deadline = AbortSignal.timeout(wanted.totalTimeoutMs ?? totalTimeoutMs(wanted.size));
   const suppliers = new Suppliers(wanted.slowAfterMs);
-  let barren = 0;
+  const patience = new Patience(wanted);
   for (;;) {
     wanted.signal.throwIfAborted();
     const before = await sizeOf(wanted.path);
@@ -64,21 +57,20 @@ export async function download(wanted: Download): Promise<void> {
       if (deadline.aborted) throw error;
       // Given up for the next source: that one begins with tries of its own.
       if (await suppliers.hasBlamed(error, wanted)) {
-        barren = 0;
+        patience.renew();
         continue;
       }
-      const isNetwork = error instanceof FleetError && error.code === 'upgrade_network_error';
-      const isNobodyLeft = isNetwork && error.context['none_left'] === true;
+      const isNobodyLeft = error instanceof FleetError && error.context['none_left'] === true;
       if (isNobodyLeft) throw suppliers.lastFault ?? error;
-      if (!isNetwork) throw error;
-      barren = (await sizeOf(wanted.path)) > before ? 0 : barren + 1;
-      const triesMax = wanted.barrenTriesMax ?? BARREN_TRIES_MAX;
-      if (barren >= triesMax) throw suppliers.lastFault ?? error;
-      const backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** barren);
-      await sleep(backoffMs * (0.5 + wanted.random() / 2), undefined, { signal: wanted.signal });
+      if ((await sizeOf(wanted.path)) > before) patience.renew();
+      if (await patience.after(error)) continue;
+      throw isNetworkError(error) ? (suppliers.lastFault ?? error) : error;
     }
   }
 }
+
+const isNetworkError = (error: unknown): boolean =>
+  error instanceof FleetError && error.code === 'upgrade_network_error';
 
 const totalTimeoutMs = (size: number): number => {
   const fairMs = Math.ceil((size / BYTES_PER_SECOND_MIN) * 1000);

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { FleetError } from '../../core/kernel/index.js';
 import type { SignedDocument } from '../../core/release/index.js';
 
 /** Which document beside a release is meant. */
@@ -16,7 +17,19 @@ export interface FetchedRelease {
   readonly signatures: readonly string[];
 }
 
-/** How a node gets releases. Throws FleetError `upgrade_network_error` or `upgrade_url_invalid`. */
+/** Answers of 4xx that may be others a moment later (RFC 9110, 15.5.9; RFC 8470, 5.2; RFC 6585, 4). */
+const PASSING: ReadonlySet<unknown> = new Set([408, 425, 429]);
+
+/** A source that answers, and has nothing for this node: it will hardly think better of it soon. */
+export function saysNo({ context }: FleetError): boolean {
+  const { status } = context;
+  return typeof status === 'number' && status >= 400 && status < 500 && !PASSING.has(status);
+}
+
+/**
+ * How a node gets releases. Throws FleetError `upgrade_network_error`, with the `status` of an answer and what it says of
+ * when to come again (`retry_after_ms`) in its context, or `upgrade_url_invalid`.
+ */
 export interface Fetcher {
   fetchRelease(wanted: {
     readonly product: string;

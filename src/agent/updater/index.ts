@@ -7,7 +7,7 @@ export {
   type FaultPoint,
   type Faults,
 } from './faults.js';
-export type { DocumentName, Fetcher } from './fetcher.port.js';
+export { saysNo, type DocumentName, type Fetcher } from './fetcher.port.js';
 export type { HandRequest } from './by-hand.js';
 export { compareWithArchive } from './compare.js';
 export { InstallRoot, MARKER } from './install-root.js';

@@ -8,6 +8,7 @@ import { chooseArtifact } from './choose-artifact.js';
 import { extract } from './extract.js';
 import type { InstallRoot } from './install-root.js';
 import type { JobHooks } from './job-hooks.js';
+import { patient } from './patience.js';
 import { failureOf } from './translate.js';
 import type { UpdaterOptions } from './updater-options.js';
 
@@ -37,13 +38,21 @@ export async function fetchStep(
 ): Promise<void> {
   if (!policy.ok) throw new FleetError(policy.error.code, policy.error.message);
   const { job, options, root, signal, take } = step;
-  const { fetcher, faults, clock } = options;
+  const { faults, clock, log } = options;
   const trust = await options.trust();
   const judging = { job, policy: policy.value, trust, root, channels, signal, nowMs: clock.now() };
-  const chosen = await chooseArtifact(options, { ...judging, state });
+  const waiting = {
+    signal,
+    random: Math.random,
+    onWait: ({ message }: FleetError): void => {
+      log('nobody gives the release; asking again', { service: options.service.name, message });
+    },
+  };
+  const fetcher = patient(options.fetcher, waiting);
+  const chosen = await chooseArtifact({ ...options, fetcher }, { ...judging, state });
   await take({ type: 'judged', artifact: chosen.artifact });
   if (chosen.permit !== null) await learn(chosen.permit);
-  const ways = { sources: job.sources, fetcher, faults, signal, random: Math.random };
+  const ways = { sources: job.sources, fetcher, faults, ...waiting };
   const arrival = await bring(root, chosen, ways);
   faults.hit('after-download');
   await take({ type: 'downloaded', arrival });
