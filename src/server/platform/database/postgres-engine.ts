@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import { MIGRATIONS } from '../../../../migrations/index.js';
@@ -11,6 +12,24 @@ const POOL_SIZE = 12;
 /** The rest is for reads: transactions wait for each other's rows, and what only reads must not wait with them. */
 const TRANSACTIONS_MAX = 8;
 const CONNECT_TIMEOUT_MS = 5_000;
+/** After so much silence a connection is asked whether anybody is there; Linux gives up ten seconds later. */
+const KEEPALIVE_AFTER_MS = 10_000;
+
+/** When a manager, or the server, is taken for gone. */
+export interface Limits {
+  /**
+   * A manager that stands still in the middle of a transaction is cut off by the server: all others wait for what it has locked.
+   * A busy one comes round within some seconds.
+   */
+  readonly idleMs: number;
+  /**
+   * A statement that gets no answer is given up, and its connection with it: a network that drops what is sent is noticed by
+   * TCP after a quarter of an hour only. No statement of ours takes seconds.
+   */
+  readonly answerMs: number;
+}
+const LIMITS: Limits = { idleMs: 15_000, answerMs: 60_000 };
+
 /** Any number, as long as every Bellwether takes the same: one migrates, the others wait. */
 export const MIGRATION_LOCK = 7_301_958;
 
@@ -61,9 +80,18 @@ const storable = (value: SqlValue): SqlValue =>
 
 type Queryable = Pick<pg.ClientBase, 'query'>;
 
-export const sqlOf = (client: Queryable): Sql => {
-  const query = async (sql: string, params: readonly SqlValue[] = []): Promise<pg.QueryResult> =>
-    await client.query(numbered(sql), params.map(storable));
+/** A query of `pg`; its types do not know of a limit for one alone. */
+interface Limited extends pg.QueryConfig {
+  readonly query_timeout?: number;
+}
+
+/** Statements wait for their answer for as long as it takes when no limit is given. */
+export const sqlOf = (client: Queryable, answerMs?: number): Sql => {
+  const limit = answerMs === undefined ? {} : { query_timeout: answerMs };
+  const query = async (text: string, params: readonly SqlValue[] = []): Promise<pg.QueryResult> => {
+    const asked: Limited = { text: numbered(text), values: params.map(storable), ...limit };
+    return await client.query(asked);
+  };
   return {
     all: async <Row>(sql: string, params?: readonly SqlValue[]) =>
       (await query(sql, params)).rows as Row[],
@@ -117,7 +145,11 @@ export function sourceOf(
     // We ask for no extension: the right to create one is often not given.
     installExtensions: false,
     poolErrorHandler: onPoolError,
-    extra: { types: { getTypeParser } },
+    extra: {
+      types: { getTypeParser },
+      keepAlive: true,
+      keepAliveInitialDelayMillis: KEEPALIVE_AFTER_MS,
+    },
   };
 }
 
@@ -125,13 +157,14 @@ export function sourceOf(
 export async function openPostgres(
   address: PostgresAddress,
   onPoolError: (error: unknown) => void,
+  limits = LIMITS,
 ): Promise<Engine> {
   const source = new DataSource(sourceOf(address, onPoolError));
   await source.initialize();
   try {
     const pool = (source.driver as unknown as { readonly master: pg.Pool }).master;
     await migrate(source, pool);
-    return new PostgresEngine(source, pool);
+    return new PostgresEngine(source, pool, limits);
   } catch (error) {
     await source.destroy();
     throw error;
@@ -172,25 +205,43 @@ async function migrate(source: DataSource, pool: pg.Pool): Promise<void> {
   }
 }
 
+/** A server that is there rolls back at once; else the end of the connection does. */
+const ROLLBACK_TIMEOUT_MS = 5_000;
+
 /** serialization_failure and deadlock_detected: the server undid everything, so ask again. */
 const RETRYABLE = new Set(['40001', '40P01']);
 
-/** SQLSTATE classes 08, 53, 57 and 58 (connection, resources, operator, system), or no server. */
-const OUTAGE = /^((08|53|57|58)...|25006|ECONN.*|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/;
+/** SQLSTATE classes 08, 53, 57 and 58 (connection, resources, operator, system), or no server; 25P03: it cut us off. */
+const OUTAGE = /^((08|53|57|58)...|25006|25P03|ECONN.*|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/;
 /** The driver gives these without a code. */
-const LOST = /Connection terminated|timeout exceeded when trying to connect|not queryable/;
+const LOST =
+  /Connection terminated|timeout exceeded when trying to connect|not queryable|Query read timeout/;
+
+/** Until the signal; ends by itself with the connection. */
+async function beat(sql: Sql, everyMs: number, signal: AbortSignal): Promise<void> {
+  try {
+    for (;;) {
+      await sleep(everyMs, undefined, { signal });
+      await sql.get('SELECT 1 AS one');
+    }
+  } catch {
+    // The lock is free, or gone with its connection: whoever frees it notices.
+  }
+}
 
 class PostgresEngine implements Engine {
   readonly kind = 'postgres';
   readonly read: Sql;
   readonly #source: DataSource;
   readonly #pool: pg.Pool;
+  readonly #limits: Limits;
   readonly #turns = new Turns(TRANSACTIONS_MAX);
 
-  constructor(source: DataSource, pool: pg.Pool) {
+  constructor(source: DataSource, pool: pg.Pool, limits: Limits) {
     this.#source = source;
     this.#pool = pool;
-    this.read = sqlOf(pool);
+    this.#limits = limits;
+    this.read = sqlOf(pool, limits.answerMs);
   }
 
   async begin(): Promise<EngineTx> {
@@ -204,30 +255,36 @@ class PostgresEngine implements Engine {
   }
 
   async #begin(ended: () => void): Promise<EngineTx> {
+    const { idleMs, answerMs } = this.#limits;
     const { client, giveBack: release } = await borrow(this.#pool);
+    const sql = sqlOf(client, answerMs);
     const giveBack = (state: 'sound' | 'broken'): void => {
       release(state);
       ended();
     };
     try {
-      await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
+      // Both in one way to the server. Not a setting of the connection: a proxy between us may know no such setting.
+      await sql.run(
+        `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = ${idleMs}`,
+      );
     } catch (error) {
       release('broken');
       throw error;
     }
-    const sql = sqlOf(client);
     return {
       ...sql,
       insertRows: (into, rows) => insertRows(sql, into, rows),
       commit: async () => {
-        const { command } = await client.query('COMMIT');
+        const asked: Limited = { text: 'COMMIT', query_timeout: answerMs };
+        const { command } = await client.query(asked);
         // PostgreSQL answers COMMIT of a broken transaction with ROLLBACK and no error.
         if (command !== 'COMMIT') throw new Error('the transaction was rolled back');
         giveBack('sound');
       },
       rollback: async () => {
         try {
-          await client.query('ROLLBACK');
+          const asked: Limited = { text: 'ROLLBACK', query_timeout: ROLLBACK_TIMEOUT_MS };
+          await client.query(asked);
           giveBack('sound');
         } catch {
           giveBack('broken');
@@ -236,18 +293,29 @@ class PostgresEngine implements Engine {
     };
   }
 
-  /** It takes a connection of the pool for as long; when that is lost, so is the lock. */
+  /**
+   * It takes a connection of the pool for as long; when that is lost, so is the lock. Whoever holds it tells the server that it is
+   * still there; of one that stands still the server takes it away (PostgreSQL 14 and newer).
+   */
   async lock(key: number): Promise<() => Promise<void>> {
+    const { idleMs, answerMs } = this.#limits;
     const { client, giveBack } = await borrow(this.#pool);
+    const sql = sqlOf(client, answerMs);
     try {
+      // As long as others need it: without a limit.
       await client.query('SELECT pg_advisory_lock($1, $2)', [LOCKS, key]);
+      await sql.run(`SET idle_session_timeout = ${idleMs}`).catch(() => undefined);
     } catch (error) {
       giveBack('broken');
       throw error;
     }
+    const holding = new AbortController();
+    const beating = beat(sql, idleMs / 3, holding.signal);
     return async () => {
-      const freed = client.query('SELECT pg_advisory_unlock($1, $2)', [LOCKS, key]);
-      await freed.then(
+      holding.abort();
+      await beating;
+      await sql.run('RESET idle_session_timeout').catch(() => undefined);
+      await sql.run('SELECT pg_advisory_unlock(?, ?)', [LOCKS, key]).then(
         () => giveBack('sound'),
         () => giveBack('broken'),
       );
