@@ -107,9 +107,11 @@ export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShut
       this.#waiting.add(nodeId);
       return;
     }
-    entry.services = services;
+    const isSame = services === entry.writtenServices;
+    // One text a node, and not two alike.
+    if (!isSame || entry.services !== services) entry.services = services;
     entry.seenAt = seenAt;
-    if (services !== entry.writtenServices || seenAt - entry.writtenAt >= REWRITE_AFTER_MS) {
+    if (!isSame || seenAt - entry.writtenAt >= REWRITE_AFTER_MS) {
       this.#waiting.add(nodeId);
     }
   }

@@ -35,6 +35,11 @@ export interface Admission<Who = NodeIdentity> {
   readonly place: Place | null;
 }
 
+/** Not a closure: it lives as long as the link, and would keep the whole request of the upgrade with it. */
+function endItself(this: Duplex): void {
+  this.destroy();
+}
+
 interface Entrance {
   readonly server: WebSocketServer;
   readonly door: Door;
@@ -85,7 +90,7 @@ export class LinkAdapter implements WebSocketAdapter<WebSocketServer, WebSocket>
 
   #listen(): void {
     this.#http.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
-      stream.on('error', () => stream.destroy());
+      stream.on('error', endItself);
       const { headers, socket } = request;
       const ip = this.#proxies.addressOf(socket.remoteAddress, headers['x-forwarded-for']);
       const knock: Knock = { request, ip, requestId: randomUUID() };

@@ -3,11 +3,8 @@ import { WebSocketGateway, type OnGatewayConnection, type OnGatewayInit } from '
 import type { Logger } from 'pino';
 import { type Clock, CLOCK, CONFIG, type Config, LOGGER, newId } from '../platform/index.js';
 import type { Admission } from './link.adapter.js';
-import type { Place } from './front-door.js';
 import { Links } from './links.js';
-import type { NodeIdentity } from './ports.js';
-import { Session } from './session.js';
-import type { Transport, Wire } from './wire.js';
+import { Session, type LinkHouse, type Opening } from './session.js';
 
 /**
  * Of all links together; one may have 1 MiB. A quarter of the heap that Node takes on a machine of 4 GiB, and what
@@ -21,15 +18,6 @@ const UNREAD_BYTES_MAX = 256 * 1024 * 1024;
  */
 const UNADMITTED_MAX = 8;
 
-/** Something that carries messages of a node that is known. */
-export interface Opening {
-  readonly wire: Wire;
-  readonly node: NodeIdentity;
-  readonly transport: Transport;
-  readonly pollId?: string;
-  readonly place: Place | null;
-}
-
 /**
  * Makes a Session of each admitted socket and looks after all of them with one timer: late hellos
  * and lost heartbeats are found within a quarter of the heartbeat interval.
@@ -40,6 +28,7 @@ export class LinkGateway
 {
   /** By node, the oldest first. */
   readonly #unadmitted = new Map<string, Set<Session>>();
+  readonly #house: LinkHouse;
   #timer: NodeJS.Timeout | null = null;
   #everyMs = 0;
   #checkedAtMs = 0;
@@ -47,9 +36,19 @@ export class LinkGateway
   constructor(
     private readonly links: Links,
     @Inject(CONFIG) private readonly config: Config,
-    @Inject(CLOCK) private readonly clock: Clock,
-    @Inject(LOGGER) private readonly log: Logger,
-  ) {}
+    @Inject(CLOCK) clock: Clock,
+    @Inject(LOGGER) log: Logger,
+  ) {
+    this.#house = {
+      links,
+      heartbeatIntervalMs: config.heartbeatMs,
+      log,
+      clock: { now: () => clock.now(), monotonicMs: () => performance.now() },
+      onClosed: (session) => {
+        this.#forget(session);
+      },
+    };
+  }
 
   afterInit(): void {
     const everyMs = Math.max(50, this.config.heartbeatMs / 4);
@@ -62,30 +61,17 @@ export class LinkGateway
   }
 
   handleConnection({ socket, who, place }: Admission): void {
-    this.open({ wire: socket, node: who, transport: 'socket', place });
+    this.open({ socket, node: who, transport: 'socket', place });
   }
 
   /** Nobody has said hello on it yet. */
-  open({ wire, node, transport, pollId, place }: Opening): void {
-    const session = new Session({
-      id: newId('ses'),
-      node,
-      socket: wire,
-      transport,
-      ...(pollId === undefined ? {} : { pollId }),
-      place,
-      links: this.links,
-      heartbeatIntervalMs: this.config.heartbeatMs,
-      log: this.log,
-      clock: { now: () => this.clock.now(), monotonicMs: () => performance.now() },
-    });
+  open(opening: Opening): void {
+    const { node } = opening;
+    const session = new Session(newId('ses'), this.#house, opening);
     const own = this.#unadmitted.get(node.nodeId) ?? new Set();
     this.#unadmitted.set(node.nodeId, own.add(session));
     const [oldest] = own;
     if (own.size > UNADMITTED_MAX) oldest?.giveWay();
-    wire.once('close', () => {
-      this.#forget(session);
-    });
   }
 
   async beforeApplicationShutdown(): Promise<void> {

@@ -153,7 +153,7 @@ export class Polls {
     const wire = new PollWire(poll_id);
     entry.wire = wire;
     this.#entries.set(nodeId, entry);
-    this.gateway.open({ wire, node, transport: 'poll', pollId: poll_id, place });
+    this.gateway.open({ socket: wire, node, transport: 'poll', pollId: poll_id, place });
     wire.once('close', () => {
       this.#forgetLater(nodeId, entry, wire);
     });

@@ -48,32 +48,43 @@ export interface LinkClock {
   monotonicMs(): number;
 }
 
-export interface SessionOptions {
-  readonly id: string;
-  readonly node: NodeIdentity;
+/** What the links of one gateway have in common. */
+export interface LinkHouse {
+  readonly links: Links;
+  readonly heartbeatIntervalMs: number;
+  readonly log: Logger;
+  readonly clock: LinkClock;
+  /** Told when a socket has closed, whether its node ever said hello or not. */
+  readonly onClosed?: (session: Session) => void;
+}
+
+/** What is said of one link when it opens. */
+export interface Opening {
   readonly socket: Wire;
+  readonly node: NodeIdentity;
   /** `socket` when not given. */
   readonly transport?: Transport;
   /** What the node calls its poll; left out for a socket. */
   readonly pollId?: string;
-  readonly links: Links;
-  readonly heartbeatIntervalMs: number;
   /** What it holds of the front door until it is welcome. */
   readonly place?: Place | null;
-  readonly log: Logger;
-  readonly clock: LinkClock;
 }
 
 /**
  * One socket and everything about it. Messages are read in order; the first must be `hello`, and
  * nothing else is taken before `welcome` was sent. All timing is by `check`, which the gateway
- * calls for every session from one timer, on the monotonic clock: one that is set must end no link.
+ * calls for every session from one timer, on the monotonic clock: one that is set must end no link. There are tens of thousands,
+ * for weeks: what all have in common they share, and what is over they let go of.
  */
 export class Session implements OpenLink {
   readonly id: string;
   readonly node: NodeIdentity;
   readonly transport: Transport;
-  readonly #options: SessionOptions;
+  readonly #house: LinkHouse;
+  readonly #socket: Wire;
+  readonly #pollId: string | null;
+  /** Until it is welcome. */
+  #place: Place | null;
   readonly #bucket: TokenBucket;
   readonly #openedAtMs: number;
   #state: 'new' | 'greeting' | 'open' | 'closed' = 'new';
@@ -87,33 +98,41 @@ export class Session implements OpenLink {
   readonly #early: ManagerMessage[] = [];
   #greeting: Promise<void> = Promise.resolve();
   #isRecorded = false;
-  readonly #end = Promise.withResolvers<null>();
+  /** Made for the first who asks. */
+  #end: PromiseWithResolvers<null> | null = null;
+  #isOver = false;
 
-  constructor(options: SessionOptions) {
-    this.#options = options;
-    this.id = options.id;
-    this.node = options.node;
-    this.transport = options.transport ?? 'socket';
-    this.#openedAtMs = options.clock.monotonicMs();
+  constructor(id: string, house: LinkHouse, { socket, node, ...opening }: Opening) {
+    this.id = id;
+    this.node = node;
+    this.#house = house;
+    this.#socket = socket;
+    this.transport = opening.transport ?? 'socket';
+    this.#pollId = opening.pollId ?? null;
+    this.#place = opening.place ?? null;
+    this.#openedAtMs = house.clock.monotonicMs();
     this.#heardAtMs = this.#openedAtMs;
-    this.#heartbeatMs = options.heartbeatIntervalMs;
+    this.#heartbeatMs = house.heartbeatIntervalMs;
     this.#pingedAtMs = this.#openedAtMs;
     this.#bucket = new TokenBucket(MESSAGE_BURST_MAX, MESSAGE_REFILL_PER_SECOND, this.#openedAtMs);
-    const { socket } = options;
+    this.#listen(socket);
+  }
+
+  #listen(socket: Wire): void {
     socket.on('message', (data, isBinary) => {
       this.#receive(data, isBinary);
     });
     socket.on('pong', () => {
-      this.#heardAtMs = options.clock.monotonicMs();
+      this.#heardAtMs = this.#house.clock.monotonicMs();
     });
     // ws reports an oversized frame as an error and closes with 1009 by itself.
     socket.on('error', (error) => {
       const isTooLarge = (error as { code?: string }).code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
       if (isTooLarge) {
         this.#leaveReason = 'frame_too_large';
-        options.links.tally('frame_too_large');
+        this.#house.links.tally('frame_too_large');
       }
-      options.log.warn({ nodeId: this.node.nodeId, err: error.message }, 'link error');
+      this.#house.log.warn({ nodeId: this.node.nodeId, err: error.message }, 'link error');
     });
     socket.on('close', () => {
       this.#closed();
@@ -122,7 +141,14 @@ export class Session implements OpenLink {
 
   /** Resolves when the socket has closed and, for the newest of a node, that is recorded. */
   get ended(): Promise<null> {
+    this.#end ??= Promise.withResolvers<null>();
+    if (this.#isOver) this.#end.resolve(null);
     return this.#end.promise;
+  }
+
+  #endedNow(): void {
+    this.#isOver = true;
+    this.#end?.resolve(null);
   }
 
   get isRecorded(): boolean {
@@ -143,7 +169,7 @@ export class Session implements OpenLink {
   }
 
   #send(message: ManagerMessage): boolean {
-    const { socket } = this.#options;
+    const socket = this.#socket;
     if (this.#state === 'closed' || socket.readyState !== socket.OPEN) return false;
     if (socket.bufferedAmount > BUFFERED_BYTES_MAX) {
       this.cutOff();
@@ -155,27 +181,27 @@ export class Session implements OpenLink {
   }
 
   get unreadBytes(): number {
-    return this.#options.socket.bufferedAmount;
+    return this.#socket.bufferedAmount;
   }
 
   cutOff(): void {
-    this.#options.links.tally('slow_reader');
+    this.#house.links.tally('slow_reader');
     this.#leaveReason = 'slow_reader';
-    this.#options.socket.terminate();
+    this.#socket.terminate();
   }
 
   /** A newer link of the node was opened before this one said hello. Its own close is not waited for. */
   giveWay(): void {
     if (this.#state !== 'new') return;
     this.close('superseded');
-    this.#options.socket.terminate();
+    this.#socket.terminate();
   }
 
   /** Idempotent. The node is told why; a peer that does not answer is soon cut off. */
   close(reason: CloseReason): void {
     if (this.#state === 'closed') return;
-    const { socket, links } = this.#options;
-    links.tally(reason);
+    const socket = this.#socket;
+    this.#house.links.tally(reason);
     this.#leaveReason = reason;
     if (reason === 'heartbeat_lost') {
       socket.terminate();
@@ -189,7 +215,7 @@ export class Session implements OpenLink {
 
   /** Hello in time, heard of within three heartbeats; a quiet peer is pinged first. */
   check(monotonicMs: number): void {
-    const { socket } = this.#options;
+    const socket = this.#socket;
     // Its silence is our doing.
     if (this.#isHeldBack) this.#heardAtMs = monotonicMs;
     if (this.#state === 'new' && monotonicMs - this.#openedAtMs > HELLO_TIMEOUT_MS) {
@@ -207,7 +233,7 @@ export class Session implements OpenLink {
 
   #receive(data: Buffer, isBinary: boolean): void {
     if (this.#state === 'closed') return;
-    this.#heardAtMs = this.#options.clock.monotonicMs();
+    this.#heardAtMs = this.#house.clock.monotonicMs();
     if (!this.#bucket.take(this.#heardAtMs)) {
       this.close('message_rate_exceeded');
       return;
@@ -226,7 +252,7 @@ export class Session implements OpenLink {
     this.#began();
     this.#dispatch(message)
       .catch((error: unknown) => {
-        this.#options.log.error(
+        this.#house.log.error(
           { nodeId: this.node.nodeId, type: message.type, err: error },
           'message could not be handled; the node will repeat it',
         );
@@ -241,16 +267,16 @@ export class Session implements OpenLink {
     this.#unsettled += 1;
     if (this.#isHeldBack || this.#unsettled < UNSETTLED_MAX) return;
     this.#isHeldBack = true;
-    this.#options.links.tally('held_back');
-    this.#options.socket.pause?.();
+    this.#house.links.tally('held_back');
+    this.#socket.pause?.();
   }
 
   #settled(): void {
     this.#unsettled -= 1;
     if (!this.#isHeldBack || this.#unsettled > UNSETTLED_MAX / 2) return;
     this.#isHeldBack = false;
-    this.#heardAtMs = this.#options.clock.monotonicMs();
-    this.#options.socket.resume?.();
+    this.#heardAtMs = this.#house.clock.monotonicMs();
+    this.#socket.resume?.();
   }
 
   /** Null when the frame was unusable; then it has been answered or the link is being closed. */
@@ -269,7 +295,7 @@ export class Session implements OpenLink {
     if (!envelope.success) {
       this.close('frame_not_json');
     } else if (!KNOWN_TYPES.has(envelope.data.type)) {
-      this.#options.links.tally('message_unknown');
+      this.#house.links.tally('message_unknown');
       this.#refuse('message_unknown', `no message of type ${envelope.data.type} is known here`);
     } else {
       const problem = parsed.error.issues[0];
@@ -285,7 +311,7 @@ export class Session implements OpenLink {
   }
 
   async #dispatch(message: NodeMessage): Promise<void> {
-    const { links } = this.#options;
+    const { links } = this.#house;
     switch (message.type) {
       case 'hello':
         this.#greeting = this.#greet(message);
@@ -327,8 +353,8 @@ export class Session implements OpenLink {
    * made meanwhile is read, or pushed, or both. A double does no harm, a gap would.
    */
   async #greet(hello: Hello): Promise<void> {
-    const { links, clock, place } = this.#options;
-    place?.resume();
+    const { links, clock } = this.#house;
+    this.#place?.resume();
     if (hello.protocol !== PROTOCOL_VERSION) {
       this.close('protocol_unsupported');
       return;
@@ -340,7 +366,7 @@ export class Session implements OpenLink {
       transport: this.transport,
       before: before?.link.transport ?? null,
       takeovers: before?.times ?? 0,
-      pollId: this.#options.pollId ?? null,
+      pollId: this.#pollId,
     });
     this.#isRecorded = true;
     await links.commands.reported(this.node, hello);
@@ -348,9 +374,10 @@ export class Session implements OpenLink {
       links.checkpoints?.newest() ?? null,
       links.commands.open(this.node),
     ]);
-    if (this.#options.socket.readyState !== this.#options.socket.OPEN) return;
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
     this.#state = 'open';
-    place?.arrived();
+    this.#place?.arrived();
+    this.#place = null;
     this.#heartbeatMs *= links.degraded.heartbeatTimes;
     meters.count('bellwether_links_opened_total', this.transport);
     this.#send({
@@ -366,14 +393,14 @@ export class Session implements OpenLink {
   }
 
   async #ingest(batch: Events): Promise<void> {
-    const { through, error } = await this.#options.links.events.ingest(this.node, batch);
+    const { through, error } = await this.#house.links.events.ingest(this.node, batch);
     if (error !== null) this.#refuse(error, `events must go on after sequence ${through}`);
     this.#send({ type: 'events_ack', spool_id: batch.spool_id, through });
   }
 
   async #permit(request: PermitRequest): Promise<void> {
     meters.count('bellwether_permit_requests_total');
-    const answer = await this.#options.links.commands.permit(this.node, request);
+    const answer = await this.#house.links.commands.permit(this.node, request);
     const { command_id, ask } = request;
     if (answer.granted) meters.count('bellwether_permits_granted_total');
     else meters.count('bellwether_permits_denied_total', answer.reason);
@@ -393,11 +420,13 @@ export class Session implements OpenLink {
   #closed(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    this.#options.place?.lost();
+    this.#place?.lost();
+    this.#place = null;
+    this.#house.onClosed?.(this);
     meters.count('bellwether_links_closed_total', this.#leaveReason);
-    const { links, log } = this.#options;
+    const { links, log } = this.#house;
     if (!links.dismiss(this)) {
-      this.#end.resolve(null);
+      this.#endedNow();
       return;
     }
     // Its arrival may still be on the way to the database; leaving comes after it.
@@ -408,7 +437,7 @@ export class Session implements OpenLink {
         log.error({ nodeId: this.node.nodeId, err: error }, 'could not record that a node left');
       })
       .finally(() => {
-        this.#end.resolve(null);
+        this.#endedNow();
       });
   }
 }

@@ -22,5 +22,4 @@ export interface Wire {
   on(event: 'message', listener: (data: Buffer, isBinary: boolean) => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: 'pong' | 'close', listener: () => void): unknown;
-  once(event: 'close', listener: () => void): unknown;
 }

@@ -137,15 +137,13 @@ export class Manager {
   connect(node: NodeIdentity, wire: Wire): void {
     this.#wires.add(wire);
     const now = (): number => this.#clock.now();
-    const session = new Session({
-      id: newId('ses'),
-      node,
-      socket: wire.socket,
+    const house = {
       links: this.#links,
       heartbeatIntervalMs: config.heartbeatMs,
       log: this.#log,
       clock: { now, monotonicMs: now },
-    });
+    };
+    const session = new Session(newId('ses'), house, { node, socket: wire.socket });
     wire.useCheck(() => session.check(now()));
     wire.socket.on('close', () => this.#wires.delete(wire));
   }

@@ -9,7 +9,7 @@ export { HealthBook, Nodes, type FleetNode } from '../../server/fleet/index.js';
 export { InstalledVersions } from '../../server/fleet/installed-versions.js';
 export { Presence } from '../../server/fleet/presence.js';
 export { Links, type NodeIdentity } from '../../server/gateway/index.js';
-export { Session, type SessionOptions } from '../../server/gateway/session.js';
+export { Session, type Opening } from '../../server/gateway/session.js';
 export {
   loadConfig,
   newId,

@@ -3,7 +3,7 @@ import type { ManagerMessage, NodeMessage } from '../../../protocol/node/index.j
 import type { Agenda } from '../agenda.js';
 import type { Chance } from '../chance.js';
 import type { Faults } from '../faults.js';
-import type { SessionOptions } from '../parts.js';
+import type { Opening } from '../parts.js';
 
 const OPEN = 1;
 const CLOSED = 3;
@@ -79,7 +79,7 @@ export class Wire {
   }
 
   /** For a `Session`, which takes it for a socket of `ws`. */
-  get socket(): SessionOptions['socket'] {
+  get socket(): Opening['socket'] {
     return this.#socket;
   }
 
