@@ -66,7 +66,11 @@ describe('deploy/Dockerfile', () => {
       const isStage = stages.slice(0, index).some(({ name }) => name === from);
       expect([from, isStage || /^node:24-bookworm-slim$/.test(from)]).toEqual([from, true]);
     });
-    expect(stages.at(-1)?.steps.at(-1)?.rest).toContain('dist/src/server/main.js');
+    // As `npm start` does it.
+    const { scripts } = JSON.parse(textOf('package.json')) as { scripts: Record<string, string> };
+    const start = scripts['start'] ?? '';
+    const words = start.slice(start.lastIndexOf('node ')).split(' ');
+    expect(stages.at(-1)?.steps.at(-1)?.rest).toBe(JSON.stringify(words).replaceAll(',', ', '));
   });
 
   it('copies what is there, is let through to the builder, and comes from stages before', () => {

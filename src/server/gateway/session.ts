@@ -1,5 +1,4 @@
 import type { Logger } from 'pino';
-import { z } from 'zod';
 import type { ErrorCode } from '../../protocol/index.js';
 import {
   CLOSE,
@@ -7,21 +6,21 @@ import {
   HELLO_TIMEOUT_MS,
   MESSAGE_BURST_MAX,
   MESSAGE_REFILL_PER_SECOND,
-  NODE_MESSAGE_TYPES,
-  NodeMessage,
   PROTOCOL_VERSION,
   type CloseReason,
   type Events,
   type Hello,
   type ManagerMessage,
+  type NodeMessage,
   type PermitRequest,
 } from '../../protocol/node/index.js';
 import { meters, OTHER, traced } from '../platform/telemetry/index.js';
+import { readFrame } from './frames.js';
 import type { Place } from './front-door.js';
 import type { Links, OpenLink } from './links.js';
 import type { NodeIdentity } from './ports.js';
 import { TokenBucket } from './token-bucket.js';
-import type { Transport, Wire } from './wire.js';
+import type { LinkClock, Transport, Wire } from './wire.js';
 
 /** A reader that lets this much pile up is cut off; its commands wait in the database. */
 const BUFFERED_BYTES_MAX = 1024 * 1024;
@@ -37,16 +36,6 @@ const UNSETTLED_MAX = 16;
 
 /** How long a peer may take to answer a close. */
 const CLOSE_TIMEOUT_MS = 1_000;
-
-const Envelope = z.looseObject({ type: z.string().max(64) });
-const KNOWN_TYPES: ReadonlySet<string> = new Set(NODE_MESSAGE_TYPES);
-
-export interface LinkClock {
-  /** Milliseconds since 1970: what the node is told. */
-  now(): number;
-  /** Never goes back and never jumps: what silence is measured by. */
-  monotonicMs(): number;
-}
 
 /** What the links of one gateway have in common. */
 export interface LinkHouse {
@@ -98,9 +87,8 @@ export class Session implements OpenLink {
   readonly #early: ManagerMessage[] = [];
   #greeting: Promise<void> = Promise.resolve();
   #isRecorded = false;
-  /** Made for the first who asks. */
+  /** Made for the first who asks, or at the end. */
   #end: PromiseWithResolvers<null> | null = null;
-  #isOver = false;
 
   constructor(id: string, house: LinkHouse, { socket, node, ...opening }: Opening) {
     this.id = id;
@@ -142,13 +130,7 @@ export class Session implements OpenLink {
   /** Resolves when the socket has closed and, for the newest of a node, that is recorded. */
   get ended(): Promise<null> {
     this.#end ??= Promise.withResolvers<null>();
-    if (this.#isOver) this.#end.resolve(null);
     return this.#end.promise;
-  }
-
-  #endedNow(): void {
-    this.#isOver = true;
-    this.#end?.resolve(null);
   }
 
   get isRecorded(): boolean {
@@ -281,28 +263,12 @@ export class Session implements OpenLink {
 
   /** Null when the frame was unusable; then it has been answered or the link is being closed. */
   #parse(data: Buffer): NodeMessage | null {
-    let json: unknown;
-    try {
-      json = JSON.parse(data.toString('utf8'));
-    } catch {
-      this.close('frame_not_json');
-      return null;
-    }
-    // The happy path is one schema check; only a refusal looks closer.
-    const parsed = NodeMessage.safeParse(json);
-    if (parsed.success) return parsed.data;
-    const envelope = Envelope.safeParse(json);
-    if (!envelope.success) {
-      this.close('frame_not_json');
-    } else if (!KNOWN_TYPES.has(envelope.data.type)) {
-      this.#house.links.tally('message_unknown');
-      this.#refuse('message_unknown', `no message of type ${envelope.data.type} is known here`);
-    } else {
-      const problem = parsed.error.issues[0];
-      const where = problem?.path.join('.') ?? 'message';
-      this.#refuse('message_invalid', `${where}: ${problem?.message ?? 'invalid'}`);
-      this.close('message_invalid');
-    }
+    const frame = readFrame(data);
+    if (frame.problem === null) return frame.message;
+    if (frame.told !== null) this.#refuse(frame.problem, frame.told);
+    // A node of a newer version may say more than this manager knows.
+    if (frame.problem === 'message_unknown') this.#house.links.tally('message_unknown');
+    else this.close(frame.problem);
     return null;
   }
 
@@ -417,6 +383,11 @@ export class Session implements OpenLink {
     );
   }
 
+  #over(): void {
+    this.#end ??= Promise.withResolvers<null>();
+    this.#end.resolve(null);
+  }
+
   #closed(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
@@ -426,7 +397,7 @@ export class Session implements OpenLink {
     meters.count('bellwether_links_closed_total', this.#leaveReason);
     const { links, log } = this.#house;
     if (!links.dismiss(this)) {
-      this.#endedNow();
+      this.#over();
       return;
     }
     // Its arrival may still be on the way to the database; leaving comes after it.
@@ -437,7 +408,7 @@ export class Session implements OpenLink {
         log.error({ nodeId: this.node.nodeId, err: error }, 'could not record that a node left');
       })
       .finally(() => {
-        this.#endedNow();
+        this.#over();
       });
   }
 }

@@ -23,3 +23,10 @@ export interface Wire {
   on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: 'pong' | 'close', listener: () => void): unknown;
 }
+
+export interface LinkClock {
+  /** Milliseconds since 1970: what the node is told. */
+  now(): number;
+  /** Never goes back and never jumps: what silence is measured by. */
+  monotonicMs(): number;
+}

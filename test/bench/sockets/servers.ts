@@ -17,6 +17,8 @@ import { shareData } from '../../support/several/managers.js';
 import { ROOT } from '../../walls/tree.js';
 
 const HERE = join(ROOT, 'test/bench/sockets');
+/** As the manager is started in its image and by `npm start`; the baseline too, or its memory would be no measure. */
+const FLAGS = ['--max-semi-space-size=16', '--expose-gc'];
 const GROUP = 'grp_default';
 /** Where the time of each process went, for those that end by themselves: to open in the tools of a browser. */
 const PROFILES = process.env['BELLWETHER_BENCH_PROFILES'];
@@ -58,7 +60,7 @@ class Asked {
   }
 
   spawn(): ChildProcess {
-    const inside = ['--expose-gc', '--import', join(HERE, 'inside.mjs'), ...PROFILING];
+    const inside = [...FLAGS, '--import', join(HERE, 'inside.mjs'), ...PROFILING];
     const child = spawn(process.execPath, [...inside, ...this.#words], {
       env: { PATH: process.env['PATH'], ...this.#env },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
