@@ -9,9 +9,6 @@ export default defineConfig({
     exclude: ['node_modules/**', 'dist/**', 'src/console/**'],
     pool: 'forks',
     maxWorkers: 3,
-    // A worker keeps what it has imported for its next file: a fifth of all the work was to import Nest and TypeORM anew.
-    // What a file starts, it ends; what is shared by a process, such as counters, is read as a difference.
-    isolate: false,
     testTimeout: 60_000,
     // What is waited for comes some time; how soon is nothing that a busy machine could promise.
     expect: { poll: { timeout: 15_000 } },

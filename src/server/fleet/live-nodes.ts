@@ -36,11 +36,15 @@ export class LiveNodes {
     });
   }
 
-  /** A link here counts as it is; of those that another manager has, what that one has written. */
+  /**
+   * A link here counts once its arrival is written: until then nothing else that is stored is of this link, and whoever sees the
+   * node online would see it without what it has just told. Of links that another manager has, what that one has written.
+   */
   #transportOf({ id, status, heldBy, upgrader }: FleetNode): Node['transport'] {
+    if (status !== 'online') return null;
     const here = this.links.transportOf(id);
     const isElsewhere = heldBy !== null && heldBy !== this.links.elsewhere.managerId;
-    if (here !== null || !isElsewhere || status !== 'online') return here;
+    if (here !== null || !isElsewhere) return here;
     return upgrader === 'poll' ? 'poll' : 'socket';
   }
 
