@@ -187,8 +187,9 @@ export function rolloutsOn(
   database: Database,
   clock: TestClock = makeClock(),
   log: Logger = silentLog,
+  settings: NodeJS.ProcessEnv = {},
 ): TestRollouts {
-  const config = loadConfig({ BELLWETHER_DATA_DIR: '/nowhere' });
+  const config = loadConfig({ BELLWETHER_DATA_DIR: '/nowhere', ...settings });
   const events = new EventLog();
   const audit = new AuditLog(clock);
   const nodes = new Nodes(database);

@@ -11,6 +11,11 @@ const KEPT_MAX = 50_000;
 export class CommandRollouts {
   readonly #known = new Map<string, string>();
 
+  /** Without asking the database; null: not read yet. */
+  known(id: string): string | null {
+    return this.#known.get(id) ?? null;
+  }
+
   /** By command; unknown ones are left out. */
   async of(sql: Sql, ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
     const found = new Map<string, string>();

@@ -66,6 +66,20 @@ interface Said {
   /** It came a moment ago. */
   readonly isOnline: boolean;
 }
+
+/** Works about one rollout that wait for their turn. */
+interface Queue {
+  /** What they are about, in their order: whoever comes first reads for the next ones. */
+  readonly commandIds: Set<string>;
+  /** Nodes of it that wait for a permit, as it was seen last. */
+  staged: number;
+}
+/** What is done about one command when its turn has come. */
+type About<T> = (
+  at: { readonly tx: Tx; readonly unit: RolloutUnit; readonly queue: Queue },
+  command: StoredCommand | null,
+) => Promise<T>;
+
 const commandsIn = (said: readonly Pick<Said, 'reports'>[]): string[] =>
   said.flatMap(({ reports }) => reports.map(({ commandId }) => commandId));
 const nodeIdOf = ({ node }: Said): string => node.nodeId;
@@ -80,10 +94,10 @@ const concerns = ({ node, isOnline, services }: Said, claim: ActiveTarget): bool
 @Injectable()
 export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySource {
   readonly #rollouts = new CommandRollouts();
-  /** What works are about that wait for their turn, by rollout and in their order: whoever comes first reads for the next ones. */
-  readonly #asked = new Map<string, Set<string>>();
+  readonly #queues = new Map<string, Queue>();
 
-  /** What nodes say of themselves, and what they still have to hear. */
+  /** Which rollout a command is of, what nodes say of themselves, and what they still have to hear. */
+  readonly #rolloutOf: Asked<string, string | null>;
   readonly #said: Asked<Said, undefined>;
   readonly #open: Asked<string, readonly Command[]>;
 
@@ -93,6 +107,10 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {
+    this.#rolloutOf = database.batched(async (ids) => {
+      const found = await this.#rollouts.of(database.read, ids);
+      return ids.map((id) => found.get(id) ?? null);
+    });
     this.#said = database.batched((said) => this.#hearAll(said));
     this.#open = database.batched((ids) => this.#openOf(ids));
   }
@@ -164,24 +182,24 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
    * would come to nothing is sent back at once: else, where more ask than can be answered in time, nobody is.
    */
   async permit(node: NodeIdentity, request: PermitRequest): Promise<PermitAnswer> {
-    const cameMs = performance.now();
-    return this.#about(node, request.command_id, async (tx, unit, command) => {
+    const lateMs = performance.now() + this.config.permitLeaseMs / 2;
+    const tooLate = ({ commandIds, staged }: Queue): PermitAnswer | null => {
+      if (performance.now() <= lateMs) return null;
+      const waiting = Math.max(commandIds.size, staged);
+      return this.#denied('manager_busy', instant(this.clock.now()), { until: null, waiting });
+    };
+    const grant: About<PermitAnswer> = async ({ tx, unit, queue }, command) => {
       const now = instant(this.clock.now());
       if (command === null) return this.#denied('command_unknown', now);
       const rollout = await unit.open(command.rolloutId);
       const target = rollout && (await unit.target(rollout, node.nodeId));
       if (rollout === null || target === null) return this.#denied('rollout_unknown', now);
-      if (performance.now() - cameMs > this.config.permitLeaseMs / 2) {
-        return this.#denied('manager_busy', now, { until: null, waiting: waitingIn(rollout) });
-      }
+      queue.staged = waitingIn(rollout);
       const facts = await this.#facts(unit, rollout, node);
       const answer = permit(rollout.state, target, request.command_id, facts);
       if (!answer.ok) {
         await this.#stillThere(unit, rollout, target, request.command_id);
-        return this.#denied(answer.error.code, now, {
-          ...answer.error,
-          waiting: waitingIn(rollout),
-        });
+        return this.#denied(answer.error.code, now, { ...answer.error, waiting: queue.staged });
       }
       // A node that comes late may have been promised to a newer rollout meanwhile.
       const isOvertaken =
@@ -189,7 +207,8 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
       if (isOvertaken) return this.#denied('command_not_current', now);
       await unit.hear(rollout, target, progress(request.command_id, 'swapping', 'permit_granted'));
       return { granted: true, leaseMs: this.config.permitLeaseMs };
-    });
+    };
+    return this.#about(node, request.command_id, grant, tooLate);
   }
 
   #denied(
@@ -287,7 +306,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   }
 
   async #answered(node: NodeIdentity, commandId: string, report: Progress): Promise<void> {
-    await this.#about(node, commandId, async (tx, unit, command) => {
+    await this.#about<undefined>(node, commandId, async ({ tx, unit }, command) => {
       if (command === null || command.status === 'closed') return;
       const { action } = command.payload;
       tx.afterCommit(() => {
@@ -301,24 +320,34 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     });
   }
 
-  /** A work about one command, given as it is in the work's transaction; null when it is not this node's. */
+  /**
+   * A work about one command, given as it is in the work's transaction; null when it is not this node's. Whoever is `tooLate`
+   * when its turn comes has its answer without that anything is read or locked, so that a long queue is soon down to those who can still be served.
+   */
   async #about<T>(
     node: NodeIdentity,
     commandId: string,
-    work: (tx: Tx, unit: RolloutUnit, command: StoredCommand | null) => Promise<T>,
+    work: About<T>,
+    tooLate: (queue: Queue) => T | null = () => null,
   ): Promise<T> {
-    const about = [...(await this.#rollouts.of(this.database.read, [commandId])).values()];
-    const [line = ''] = about;
-    const asked = this.#asked.get(line) ?? new Set();
-    this.#asked.set(line, asked.add(commandId));
+    const rolloutId = this.#rollouts.known(commandId) ?? (await this.#rolloutOf.ask(commandId));
+    const line = rolloutId ?? '';
+    const queue = this.#queues.get(line) ?? { commandIds: new Set(), staged: 0 };
+    this.#queues.set(line, queue);
+    queue.commandIds.add(commandId);
     try {
-      return await this.#together(about, async (tx, unit) => {
-        const command = await unit.command(commandId, [...asked].slice(0, WORKS_PER_COMMIT_MAX));
-        return work(tx, unit, command?.nodeId === node.nodeId ? command : null);
-      });
+      return await this.#together(
+        rolloutId === null ? [] : [rolloutId],
+        async (tx, unit) => {
+          const soon = first(queue.commandIds, WORKS_PER_COMMIT_MAX);
+          const command = await unit.command(commandId, soon);
+          return work({ tx, unit, queue }, command?.nodeId === node.nodeId ? command : null);
+        },
+        () => tooLate(queue),
+      );
     } finally {
-      asked.delete(commandId);
-      if (asked.size === 0) this.#asked.delete(line);
+      queue.commandIds.delete(commandId);
+      if (queue.commandIds.size === 0) this.#queues.delete(line);
     }
   }
 
@@ -326,10 +355,13 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   #together<T>(
     about: readonly string[],
     work: (tx: Tx, unit: RolloutUnit) => Promise<T>,
+    early: () => T | null = () => null,
   ): Promise<T> {
     const [only, ...more] = new Set(about);
     return this.database.together(
       async (tx) => {
+        const answer = early();
+        if (answer !== null) return answer;
         await this.#hold(tx, about);
         return work(tx, this.#unitOf(tx));
       },
@@ -375,3 +407,12 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
 }
 
 const waitingIn = ({ state }: OpenRollout): number => sumOver(state, ({ counts }) => counts.staged);
+
+function* first<T>(all: Iterable<T>, most: number): Generator<T> {
+  let left = most;
+  for (const one of all) {
+    if (left <= 0) return;
+    left -= 1;
+    yield one;
+  }
+}

@@ -192,7 +192,7 @@ export class RolloutUnit {
   }
 
   /** As this transaction sees it; null when there is none. `soon` are others that will be asked for. */
-  command(id: string, soon: readonly string[] = []): Promise<StoredCommand | null> {
+  command(id: string, soon: Iterable<string> = []): Promise<StoredCommand | null> {
     return this.#shelf.command(id, soon);
   }
 

@@ -61,7 +61,7 @@ export class Shelf {
   }
 
   /** When it has to be read, `soon` are read with it. */
-  async command(id: string, soon: readonly string[]): Promise<StoredCommand | null> {
+  async command(id: string, soon: Iterable<string>): Promise<StoredCommand | null> {
     if (!this.#commands.has(id)) await this.expect([id, ...soon]);
     return this.#commands.get(id) ?? null;
   }

@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
-import { describeOnBothDatabases } from '../../../test/support/databases.js';
+import { makeClock } from '../../../test/support/manager.js';
+import { describeOnBothDatabases, silentLog } from '../../../test/support/databases.js';
 import { ann, lookAt, rolloutsOn, type TestRollouts } from '../../../test/support/rollouts.js';
 import { instant, MINUTE_MS, SECOND_MS } from '../../core/kernel/index.js';
-import type { Database } from '../platform/database/index.js';
+import { WORKS_PER_COMMIT_MAX, type Database } from '../platform/database/index.js';
 
 const running: TestRollouts[] = [];
 afterEach(async () => {
@@ -110,5 +112,41 @@ describeOnBothDatabases('a node that waits for its permit', (openTestDatabase) =
     }
     await manager.orchestrator.verb(id, { verb: 'resume' }, ann);
     expect(await target()).toMatchObject({ state: 'staged' });
+  });
+
+  it('too long for its turn is sent back before anything is locked for it; who can still be served is', async () => {
+    const manager = rolloutsOn(await openTestDatabase(), makeClock(), silentLog, {
+      BELLWETHER_PERMIT_LEASE_MS: '1000',
+    });
+    running.push(manager);
+    const { database } = manager;
+    // So many as have their turn together, and one.
+    const nodes = await manager.enroll(WORKS_PER_COMMIT_MAX + 1);
+    const id = await manager.create({ nodes, preset: { strategy: 'immediate' } });
+    const [last, ...early] = nodes.map((node) => node.id);
+    if (last === undefined) throw new Error('no nodes');
+    const [turn, row] = [Promise.withResolvers<null>(), Promise.withResolvers<null>()];
+    const before = database.together(() => turn.promise, { line: id });
+    const late = early.map((nodeId) => manager.ask(id, nodeId));
+    await sleep(600);
+    const inTime = manager.ask(id, last);
+    await sleep(50);
+    // On PostgreSQL somebody else has the row, and whoever needs it waits; on SQLite nobody can.
+    const isHeld = Promise.withResolvers<null>();
+    const holder = database.transaction(async (tx) => {
+      if (database.kind === 'sqlite') return;
+      await tx.get('SELECT id FROM rollouts WHERE id = ? FOR UPDATE', [id]);
+      isHeld.resolve(null);
+      await row.promise;
+    });
+    if (database.kind === 'postgres') await isHeld.promise;
+    turn.resolve(null);
+    await before;
+    for (const answer of await Promise.all(late)) {
+      expect(answer).toMatchObject({ granted: false, reason: 'manager_busy' });
+    }
+    row.resolve(null);
+    await holder;
+    expect(await inTime).toMatchObject({ granted: true });
   });
 });
