@@ -173,11 +173,9 @@ export class HealthBook implements OnApplicationBootstrap, BeforeApplicationShut
           batch.filter((report) => !isNews(report)),
           this.#writesAs(),
         );
-        const ours: Waiting[] = [];
-        for (const report of batch.filter(isNews)) {
-          if (await this.nodes.recordServices(tx, report, this.#writesAs())) ours.push(report);
-        }
-        return ours;
+        const news = batch.filter(isNews);
+        const ours = await this.nodes.recordServices(tx, news, this.#writesAs());
+        return news.filter(({ nodeId }) => ours.has(nodeId));
       });
       // Together, so that they can share commits.
       await Promise.all(recorded.map((report) => this.#tell(report)));

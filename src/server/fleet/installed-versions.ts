@@ -44,9 +44,9 @@ export class InstalledVersions implements NodeEventObserver {
       tx,
       changes.map(({ nodeId }) => nodeId),
     );
-    for (const { nodeId, versions } of changes) {
-      if (versions.size > 0) await this.nodes.recordVersions(tx, nodeId, versions);
-    }
+    const moved = changes.filter(({ versions }) => versions.size > 0);
+    const versionsOf = new Map(moved.map(({ nodeId, versions }) => [nodeId, versions]));
+    await this.nodes.recordVersions(tx, versionsOf);
     // After the versions: the report that they are written into is older than the event.
     const nodesByBadge = new Map<string, string[]>();
     for (const { nodeId, badge } of changes) {

@@ -129,7 +129,7 @@ describeOnBothDatabases('lists of nodes', (openTestDatabase) => {
     const { nodes, idsOf, running, database } = await aFleet(await openTestDatabase());
     const nodeId = 'nod_00000000';
     const services = JSON.stringify([{ ...aService({ version: '3.0.0' }), phase: 'fetching' }]);
-    await database.transaction((tx) => nodes.recordServices(tx, { nodeId, services, at: 9_000 }));
+    await database.transaction((tx) => nodes.recordServices(tx, [{ nodeId, services, at: 9_000 }]));
     expect(await running({ version: '3.0.0' })).toBe(1);
     expect(await idsOf({ badge: 'upgrading' })).toEqual([nodeId]);
     await database.transaction(async (tx) => {

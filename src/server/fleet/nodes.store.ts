@@ -210,22 +210,35 @@ export class Nodes {
   }
 
   /**
-   * Services and time of a health report; written by `HealthBook`, not once a report. False, and nothing is
-   * written, when another manager than `heldBy` has the node: it knows better. Null asks nobody.
+   * Services and time of health reports, each node named once; written by `HealthBook`, not once a report. Answers whose were written: not
+   * those of nodes that another manager than `heldBy` has, which knows better. Null asks nobody.
    */
   async recordServices(
     tx: Tx,
-    report: { readonly nodeId: string; readonly services: string; readonly at: number },
+    reports: readonly { readonly nodeId: string; readonly services: string; readonly at: number }[],
     heldBy: string | null = null,
-  ): Promise<boolean> {
-    const changed = await tx.run(
-      `UPDATE nodes SET services = ?, last_seen_at = ? WHERE id = ? AND revoked_at IS NULL
-       AND (link_manager IS NULL OR link_manager = COALESCE(?, link_manager))`,
-      [report.services, report.at, report.nodeId, heldBy],
+  ): Promise<ReadonlySet<string>> {
+    const written = new Set<string>();
+    for (const some of chunks(reports)) {
+      const { text, params } = tableOf(
+        some.map(({ nodeId, services, at }) => [nodeId, services, String(at)]),
+      );
+      const rows = await tx.all<{ id: string }>(
+        `UPDATE nodes SET services = v.column2, last_seen_at = CAST(v.column3 AS bigint)
+         FROM ${text} WHERE nodes.id = v.column1 AND nodes.revoked_at IS NULL
+           AND (nodes.link_manager IS NULL OR nodes.link_manager = COALESCE(?, nodes.link_manager))
+         RETURNING nodes.id`,
+        [...params, heldBy],
+      );
+      for (const { id } of rows) written.add(id);
+    }
+    await saveServiceFacts(
+      tx,
+      reports.flatMap(({ nodeId, services }) =>
+        written.has(nodeId) ? [{ nodeId, services: JSON.parse(services) as ServiceReport[] }] : [],
+      ),
     );
-    if (changed === 0) return false;
-    await saveServiceFacts(tx, report.nodeId, JSON.parse(report.services) as ServiceReport[]);
-    return true;
+    return written;
   }
 
   /** Of nodes that said nothing new: when they did. Otherwise as `recordServices`; each is named once. */
@@ -245,22 +258,30 @@ export class Nodes {
     }
   }
 
-  /** Versions by name of the service; what the node does not have is left out. Idempotent. */
+  /** Of nodes that are held: versions by name of the service; what a node does not have is left out. Idempotent. */
   async recordVersions(
     tx: Tx,
-    nodeId: string,
-    versions: ReadonlyMap<string, string>,
+    versionsOf: ReadonlyMap<string, ReadonlyMap<string, string>>,
   ): Promise<void> {
-    const row = await tx.get<Pick<NodeRow, 'services'>>('SELECT services FROM nodes WHERE id = ?', [
-      nodeId,
-    ]);
-    if (row === undefined) return;
-    const services = (JSON.parse(row.services) as ServiceReport[]).map((service) => ({
-      ...service,
-      version: versions.get(service.name) ?? service.version,
+    type Kept = Pick<NodeRow, 'id' | 'services'>;
+    const rows = await rowsOfNodes<Kept>(tx, 'id, services', [...versionsOf.keys()]);
+    const told = rows.map((row) => ({
+      nodeId: row.id,
+      services: (JSON.parse(row.services) as ServiceReport[]).map((service) => ({
+        ...service,
+        version: versionsOf.get(row.id)?.get(service.name) ?? service.version,
+      })),
     }));
-    await tx.run('UPDATE nodes SET services = ? WHERE id = ?', [JSON.stringify(services), nodeId]);
-    await saveServiceFacts(tx, nodeId, services);
+    for (const some of chunks(told)) {
+      const { text, params } = tableOf(
+        some.map(({ nodeId, services }) => [nodeId, JSON.stringify(services)]),
+      );
+      await tx.run(
+        `UPDATE nodes SET services = v.column2 FROM ${text} WHERE nodes.id = v.column1`,
+        params,
+      );
+    }
+    await saveServiceFacts(tx, told);
   }
 
   /** At start nobody is connected, whatever an earlier process wrote before it died. */

@@ -5,7 +5,6 @@ import {
   hasBudget,
   isOver,
   permit,
-  sumOver,
   type Denial,
   type PermitFacts,
   type Report,
@@ -37,6 +36,7 @@ import {
   WORKS_PER_COMMIT_MAX,
 } from '../platform/index.js';
 import { meters } from '../platform/telemetry/index.js';
+import { AskSlots } from './ask-slots.js';
 import { commandedNodes, openCommands, type StoredCommand } from './tables/commands.store.js';
 import { CommandRollouts } from './command-rollouts.js';
 import { nodesInSwap } from './tables/down.store.js';
@@ -49,13 +49,11 @@ import {
   type StoredTarget,
 } from './tables/targets.store.js';
 
-/** A node that is denied asks again at least this often: circumstances can change at any time. */
+/** Also a node that knows when its time comes asks at least this often: circumstances can change at any time. */
 const RETRY_MS_MAX = 60_000;
 const RETRY_MS_MIN = 500;
 /** Room comes as soon as one of those before it is through: waiting longer would make the end of a wave slow. */
 const ROOM_RETRY_MS = 1_000;
-/** Of the nodes of a rollout that wait for their permit, together: each costs some ms of what all of them wait for. */
-const ASKS_PER_SECOND = 200;
 
 /** What a node said of itself. */
 interface Said {
@@ -67,16 +65,9 @@ interface Said {
   readonly isOnline: boolean;
 }
 
-/** Works about one rollout that wait for their turn. */
-interface Queue {
-  /** What they are about, in their order: whoever comes first reads for the next ones. */
-  readonly commandIds: Set<string>;
-  /** Nodes of it that wait for a permit, as it was seen last. */
-  staged: number;
-}
 /** What is done about one command when its turn has come. */
 type About<T> = (
-  at: { readonly tx: Tx; readonly unit: RolloutUnit; readonly queue: Queue },
+  at: { readonly tx: Tx; readonly unit: RolloutUnit },
   command: StoredCommand | null,
 ) => Promise<T>;
 
@@ -94,7 +85,9 @@ const concerns = ({ node, isOnline, services }: Said, claim: ActiveTarget): bool
 @Injectable()
 export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySource {
   readonly #rollouts = new CommandRollouts();
-  readonly #queues = new Map<string, Queue>();
+  /** What works are about that wait for their turn, by rollout and in their order: whoever comes first reads for the next ones. */
+  readonly #asked = new Map<string, Set<string>>();
+  readonly #slots = new AskSlots();
 
   /** Which rollout a command is of, what nodes say of themselves, and what they still have to hear. */
   readonly #rolloutOf: Asked<string, string | null>;
@@ -183,23 +176,24 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
    */
   async permit(node: NodeIdentity, request: PermitRequest): Promise<PermitAnswer> {
     const lateMs = performance.now() + this.config.permitLeaseMs / 2;
-    const tooLate = ({ commandIds, staged }: Queue): PermitAnswer | null => {
-      if (performance.now() <= lateMs) return null;
-      const waiting = Math.max(commandIds.size, staged);
-      return this.#denied('manager_busy', instant(this.clock.now()), { until: null, waiting });
-    };
-    const grant: About<PermitAnswer> = async ({ tx, unit, queue }, command) => {
+    const tooLate = (rolloutId: string): PermitAnswer | null =>
+      performance.now() <= lateMs
+        ? null
+        : this.#denied('manager_busy', instant(this.clock.now()), { rolloutId });
+    const grant: About<PermitAnswer> = async ({ tx, unit }, command) => {
       const now = instant(this.clock.now());
       if (command === null) return this.#denied('command_unknown', now);
       const rollout = await unit.open(command.rolloutId);
       const target = rollout && (await unit.target(rollout, node.nodeId));
       if (rollout === null || target === null) return this.#denied('rollout_unknown', now);
-      queue.staged = waitingIn(rollout);
       const facts = await this.#facts(unit, rollout, node);
       const answer = permit(rollout.state, target, request.command_id, facts);
       if (!answer.ok) {
         await this.#stillThere(unit, rollout, target, request.command_id);
-        return this.#denied(answer.error.code, now, { ...answer.error, waiting: queue.staged });
+        return this.#denied(answer.error.code, now, {
+          ...answer.error,
+          rolloutId: rollout.meta.id,
+        });
       }
       // A node that comes late may have been promised to a newer rollout meanwhile.
       const isOvertaken =
@@ -214,15 +208,15 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   #denied(
     reason: string,
     now: Instant,
-    denial: (Pick<Denial, 'until'> & { readonly waiting: number }) | null = null,
+    denial: Partial<Denial> & { readonly rolloutId?: string } = {},
   ): PermitAnswer {
-    const turnMs = (1_000 * (denial?.waiting ?? 0)) / ASKS_PER_SECOND;
+    const { until = null, rolloutId } = denial;
     const isForRoom = reason === 'too_many_nodes_down';
     const pauseMs = isForRoom ? ROOM_RETRY_MS : Math.floor(this.config.permitLeaseMs / 2);
-    const usualMs = Math.max(RETRY_MS_MIN, pauseMs, turnMs);
-    const until = denial?.until ?? null;
-    const untilMs = until === null ? usualMs : until - now;
-    const retryAfterMs = Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, untilMs));
+    const slotMs = (): number =>
+      rolloutId === undefined ? pauseMs : this.#slots.next(rolloutId, now, pauseMs);
+    const againMs = until === null ? slotMs() : until - now;
+    const retryAfterMs = Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, againMs));
     return { granted: false, reason, retryAfterMs };
   }
 
@@ -328,26 +322,25 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     node: NodeIdentity,
     commandId: string,
     work: About<T>,
-    tooLate: (queue: Queue) => T | null = () => null,
+    tooLate: (rolloutId: string) => T | null = () => null,
   ): Promise<T> {
     const rolloutId = this.#rollouts.known(commandId) ?? (await this.#rolloutOf.ask(commandId));
     const line = rolloutId ?? '';
-    const queue = this.#queues.get(line) ?? { commandIds: new Set(), staged: 0 };
-    this.#queues.set(line, queue);
-    queue.commandIds.add(commandId);
+    const asked = this.#asked.get(line) ?? new Set();
+    this.#asked.set(line, asked.add(commandId));
     try {
       return await this.#together(
         rolloutId === null ? [] : [rolloutId],
         async (tx, unit) => {
-          const soon = first(queue.commandIds, WORKS_PER_COMMIT_MAX);
+          const soon = first(asked, WORKS_PER_COMMIT_MAX);
           const command = await unit.command(commandId, soon);
-          return work({ tx, unit, queue }, command?.nodeId === node.nodeId ? command : null);
+          return work({ tx, unit }, command?.nodeId === node.nodeId ? command : null);
         },
-        () => tooLate(queue),
+        () => tooLate(line),
       );
     } finally {
-      queue.commandIds.delete(commandId);
-      if (queue.commandIds.size === 0) this.#queues.delete(line);
+      asked.delete(commandId);
+      if (asked.size === 0) this.#asked.delete(line);
     }
   }
 
@@ -405,8 +398,6 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     if (rollout !== null && target !== null) await unit.hear(rollout, target, report);
   }
 }
-
-const waitingIn = ({ state }: OpenRollout): number => sumOver(state, ({ counts }) => counts.staged);
 
 function* first<T>(all: Iterable<T>, most: number): Generator<T> {
   let left = most;

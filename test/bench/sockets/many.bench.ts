@@ -155,7 +155,6 @@ async function ours(programs: string, seeds: Seeds): Promise<Figures & { readonl
     const done = await crowd.until(
       'the wave',
       ({ numbers, backlog }) => numbers.succeeded - before.succeeded >= NODES && backlog === 0,
-      900_000,
     );
     const { failed, rolled_back: back } = done.numbers;
     round.figures.harmed = failed - before.failed + back - before.rolled_back;

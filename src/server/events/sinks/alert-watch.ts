@@ -36,7 +36,7 @@ import {
   findAlert,
   holdAlertCursor,
   insertAlert,
-  openAlert,
+  openAlerts,
   raisedAlerts,
   removeAlert,
   saveAlertCursor,
@@ -144,22 +144,32 @@ export class AlertWatch implements OnApplicationBootstrap, BeforeApplicationShut
     await this.database.transaction(async (tx) => {
       const cursor = await holdAlertCursor(tx);
       // Another manager was here: it has told what is at or below its cursor.
-      for (const event of news.filter(({ id }) => id > cursor)) {
-        for (const one of alertNewsOf(event)) await this.#apply(tx, event, one);
+      const fresh = news.filter(({ id }) => id > cursor);
+      const keys = fresh.flatMap((event) => alertNewsOf(event).map(({ key }) => key));
+      const open = await openAlerts(tx, keys);
+      for (const event of fresh) {
+        for (const one of alertNewsOf(event)) await this.#apply(tx, event, one, open);
       }
       if (through > cursor) await saveAlertCursor(tx, through);
     });
     this.#savedAt = this.clock.now();
   }
 
-  async #apply(tx: Tx, event: FleetEvent, news: AlertNews): Promise<void> {
+  /** Keeps `open` as the table is: most events of thousands of nodes are about no alert at all, and cost no statement. */
+  async #apply(
+    tx: Tx,
+    event: FleetEvent,
+    news: AlertNews,
+    open: Map<string, AlertRecord>,
+  ): Promise<void> {
     const at = Date.parse(event.at);
-    const before = await openAlert(tx, news.key);
+    const before = open.get(news.key) ?? null;
     const state = before === null || before.state === 'resolved' ? null : before.state;
     const step = stepAlert(state, news, at);
     if (step === null) return;
     if (news.news === 'resolve') {
       if (before === null) return;
+      open.delete(news.key);
       if (step.tell === null) await removeAlert(tx, before.id);
       else await this.#resolve(tx, before, news.message, at);
       return;
@@ -181,6 +191,7 @@ export class AlertWatch implements OnApplicationBootstrap, BeforeApplicationShut
     };
     if (before === null) await insertAlert(tx, alert);
     else await updateAlert(tx, alert);
+    open.set(news.key, alert);
     if (step.tell === 'raised') this.#tell(tx, alert, 'alert_raised', news.message, at);
   }
 

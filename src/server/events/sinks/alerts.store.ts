@@ -1,5 +1,12 @@
 import type { AlertRule, AlertState, EventSeverity } from '../../../core/event/index.js';
-import type { Cursor, Sql, SqlValue, Tx } from '../../platform/index.js';
+import {
+  filledUp,
+  questionMarks,
+  type Cursor,
+  type Sql,
+  type SqlValue,
+  type Tx,
+} from '../../platform/index.js';
 
 export interface AlertRecord {
   readonly id: string;
@@ -86,13 +93,19 @@ export async function alertCursor(sql: Sql): Promise<number> {
   return row?.value ?? 0;
 }
 
-/** The one of this key that is not over. */
-export async function openAlert(sql: Sql, key: string): Promise<AlertRecord | null> {
-  const row = await sql.get<Row>(
-    `SELECT ${COLUMNS} FROM alerts WHERE dedupe_key = ? AND resolved_at IS NULL`,
-    [key],
+/** Those of these keys that are not over, by key. */
+export async function openAlerts(
+  sql: Sql,
+  keys: Iterable<string>,
+): Promise<Map<string, AlertRecord>> {
+  const asked = filledUp([...new Set(keys)]);
+  if (asked.length === 0) return new Map();
+  const rows = await sql.all<Row>(
+    `SELECT ${COLUMNS} FROM alerts
+     WHERE dedupe_key IN (${questionMarks(asked.length)}) AND resolved_at IS NULL`,
+    asked,
   );
-  return row === undefined ? null : toRecord(row);
+  return new Map(rows.map((row) => [row.dedupe_key, toRecord(row)]));
 }
 
 export async function findAlert(sql: Sql, id: string): Promise<AlertRecord | null> {
