@@ -21,7 +21,10 @@ const anEvent = (type: NodeEvent['type'], details: NodeEvent['details'], service
     details,
   }) satisfies NodeEvent;
 
-async function after(database: Database, events: readonly NodeEvent[]): Promise<(string | null)[]> {
+async function after(
+  database: Database,
+  ...batches: readonly (readonly NodeEvent[])[]
+): Promise<(string | null)[]> {
   const nodes = new Nodes(database);
   const versions = new InstalledVersions(nodes);
   await database.transaction(async (tx) => {
@@ -29,7 +32,10 @@ async function after(database: Database, events: readonly NodeEvent[]): Promise<
     await nodes.create(tx, { id: nodeId, name: 'one', groupId, publicKey, host: aHost(), now: 1 });
     const services = [aService(), aService({ name: 'db', product: 'db', version: '9.1.0' })];
     await comes(tx, database, nodeId, { hello: aHello({ services }), now: 2 });
-    await versions.observe(tx, [{ node: NODE, events }]);
+    await versions.observe(
+      tx,
+      batches.map((events) => ({ node: NODE, events })),
+    );
   });
   return (await nodes.find(NODE.nodeId))?.services.map((service) => service.version) ?? [];
 }
@@ -51,6 +57,15 @@ describeOnBothDatabases('the versions that a node runs', (openTestDatabase) => {
       anEvent('upgrade_rolled_back', { to_version: '1.0.0' }),
     ];
     expect(await after(await openTestDatabase(), events)).toEqual(['1.0.0', '9.1.0']);
+  });
+
+  it('are those of all batches that came in one go, the last of each service', async () => {
+    const batches = [
+      [anEvent('upgrade_completed', { to_version: '1.1.0' })],
+      [anEvent('upgrade_completed', { to_version: '9.2.0' }, 'db')],
+      [anEvent('upgrade_rolled_back', { to_version: '1.0.1' })],
+    ];
+    expect(await after(await openTestDatabase(), ...batches)).toEqual(['1.0.1', '9.2.0']);
   });
 
   it('do not change for a service that the node does not have, or for no version', async () => {

@@ -44,8 +44,11 @@ export class InstalledVersions implements NodeEventObserver {
       tx,
       changes.map(({ nodeId }) => nodeId),
     );
-    const moved = changes.filter(({ versions }) => versions.size > 0);
-    const versionsOf = new Map(moved.map(({ nodeId, versions }) => [nodeId, versions]));
+    // What a node told twice in one go counts in its order.
+    const versionsOf = new Map<string, Map<string, string>>();
+    for (const { nodeId, versions } of changes.filter((one) => one.versions.size > 0)) {
+      versionsOf.set(nodeId, new Map([...(versionsOf.get(nodeId) ?? []), ...versions]));
+    }
     await this.nodes.recordVersions(tx, versionsOf);
     // After the versions: the report that they are written into is older than the event.
     const nodesByBadge = new Map<string, string[]>();
