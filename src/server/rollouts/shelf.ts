@@ -79,10 +79,23 @@ export class Shelf {
   move(rolloutId: string, target: Target): void {
     const key = keyOf({ rolloutId, nodeId: target.nodeId });
     const before = this.#targets.get(key) ?? null;
-    this.#isDownOld ||= before === null || mayBeDown(before) || mayBeDown(target);
+    if (before !== null && !mayBeDown(before) && mayBeDown(target)) {
+      this.#goesDown(rolloutId, target.nodeId);
+    } else this.#isDownOld ||= before === null || mayBeDown(before);
     this.#moved.set(key, { rolloutId, nodeId: target.nodeId, target });
     if (before === null) this.#targets.delete(key);
     else this.#targets.set(key, { ...before, ...target, updatedAt: this.now });
+  }
+
+  /** Counted here, so that of sixty permits in one transaction each but the first costs no look at the tables. */
+  #goesDown(rolloutId: string, nodeId: string): void {
+    const counted = [...this.#down.keys()];
+    // It may be a target of others, too, and what nobody counted yet is read from the tables.
+    const isOurs = counted.length > 0 && counted.every((key) => key.startsWith(`${rolloutId} `));
+    this.#isDownOld ||= !isOurs;
+    for (const [key, down] of this.#down) {
+      if (!down.includes(nodeId)) this.#down.set(key, [...down, nodeId]);
+    }
   }
 
   /** As the table has it: a closed command stays closed. */

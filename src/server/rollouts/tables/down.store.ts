@@ -13,25 +13,27 @@ export const mayBeDown = ({ state, reason }: Pick<Target, 'state' | 'reason'>): 
  * Nodes of a rollout that are down for whatever cause: away, or between permit and verdict, or stuck on the way
  * back, in any rollout. At most `most`. What a rollout that is over left without a verdict counts until its
  * deadline only: nobody would ever correct it. CROSS JOIN: few are down, so SQLite must begin with those and
- * not with the scope.
+ * not with the scope. Each cause has the limit for itself: with ten thousand nodes away the first hundreds are enough, and
+ * permits of all rollouts wait for the answer.
  */
 export async function nodesDown(
   sql: Sql,
   rolloutId: string,
-  options: { readonly most: number; readonly now: Instant },
+  { most, now }: { readonly most: number; readonly now: Instant },
 ): Promise<string[]> {
   const rows = await sql.all<{ node_id: string }>(
-    `SELECT DISTINCT node_id FROM (
+    `SELECT node_id FROM (
        SELECT n.id AS node_id FROM nodes n CROSS JOIN rollout_targets t
-         WHERE n.status = 'offline' AND t.rollout_id = ? AND t.node_id = n.id
-       UNION ALL
-       SELECT d.node_id FROM rollout_targets d CROSS JOIN rollout_targets t
+         WHERE n.status = 'offline' AND t.rollout_id = ? AND t.node_id = n.id LIMIT ?
+     ) AS away
+     UNION SELECT node_id FROM (
+       SELECT DISTINCT d.node_id FROM rollout_targets d CROSS JOIN rollout_targets t
          WHERE t.rollout_id = ? AND t.node_id = d.node_id
            AND (d.state IN ('swapping', 'probation') OR d.reason IN ('lost_after_permit', 'upgrade_rollback_failed'))
            AND (d.reason = 'upgrade_rollback_failed' OR d.deadline_at > ? OR EXISTS (
-             SELECT 1 FROM active_targets a WHERE a.node_id = d.node_id AND a.rollout_id = d.rollout_id))
-     ) AS each_cause LIMIT ?`,
-    [rolloutId, rolloutId, options.now, options.most],
+             SELECT 1 FROM active_targets a WHERE a.node_id = d.node_id AND a.rollout_id = d.rollout_id)) LIMIT ?
+     ) AS in_update LIMIT ?`,
+    [rolloutId, most, rolloutId, now, most, most],
   );
   return rows.map(({ node_id }) => node_id);
 }
