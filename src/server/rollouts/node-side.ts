@@ -36,7 +36,7 @@ import {
   WORKS_PER_COMMIT_MAX,
 } from '../platform/index.js';
 import { meters } from '../platform/telemetry/index.js';
-import { AskSlots } from './ask-slots.js';
+import { AskSlots, RETRY_MS_MAX } from './ask-slots.js';
 import { commandedNodes, openCommands, type StoredCommand } from './tables/commands.store.js';
 import { CommandRollouts } from './command-rollouts.js';
 import { nodesInSwap } from './tables/down.store.js';
@@ -49,8 +49,6 @@ import {
   type StoredTarget,
 } from './tables/targets.store.js';
 
-/** Also a node that knows when its time comes asks at least this often: circumstances can change at any time. */
-const RETRY_MS_MAX = 60_000;
 const RETRY_MS_MIN = 500;
 /** Room comes as soon as one of those before it is through: waiting longer would make the end of a wave slow. */
 const ROOM_RETRY_MS = 1_000;
@@ -356,7 +354,8 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
         const answer = early();
         if (answer !== null) return answer;
         await this.#hold(tx, about);
-        return work(tx, this.#unitOf(tx));
+        // Whoever had the rollout before may have had it for long.
+        return early() ?? (await work(tx, this.#unitOf(tx)));
       },
       only === undefined || more.length > 0 ? undefined : { line: only },
     );

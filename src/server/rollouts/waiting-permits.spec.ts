@@ -149,4 +149,29 @@ describeOnBothDatabases('a node that waits for its permit', (openTestDatabase) =
     await holder;
     expect(await inTime).toMatchObject({ granted: true });
   });
+
+  it('too long for the rollout itself is sent back as well', async () => {
+    const manager = rolloutsOn(await openTestDatabase(), makeClock(), silentLog, {
+      BELLWETHER_PERMIT_LEASE_MS: '1000',
+    });
+    running.push(manager);
+    const { database } = manager;
+    const nodes = await manager.enroll(1);
+    const id = await manager.create({ nodes, preset: { strategy: 'immediate' } });
+    const nodeId = nodes[0]?.id ?? '';
+    const isHeld = Promise.withResolvers<null>();
+    const holder = database.transaction(async (tx) => {
+      const row = database.kind === 'postgres' ? 'FOR UPDATE' : '';
+      await tx.get(`SELECT id FROM rollouts WHERE id = ? ${row}`, [id]);
+      isHeld.resolve(null);
+      await sleep(700);
+    });
+    await isHeld.promise;
+    expect(await manager.ask(id, nodeId)).toMatchObject({
+      granted: false,
+      reason: 'manager_busy',
+    });
+    await holder;
+    expect(await manager.ask(id, nodeId)).toMatchObject({ granted: true });
+  });
 });
