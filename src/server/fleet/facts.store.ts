@@ -7,25 +7,25 @@ const NODES_PER_STATEMENT = 500;
 
 /**
  * What lists are filtered by, apart from the wide row: an index is touched only where something is new,
- * and most of what a node tells is not. Each node is named once.
+ * and most of what a node tells is not. Each node is named once; of as many as go into one statement.
  */
 export async function saveServiceFacts(
   tx: Tx,
   told: readonly { readonly nodeId: string; readonly services: readonly ServiceReport[] }[],
 ): Promise<void> {
-  for (let at = 0; at < told.length; at += NODES_PER_STATEMENT) {
-    const rows = told.slice(at, at + NODES_PER_STATEMENT).map(({ nodeId, services }) => {
+  if (told.length === 0) return;
+  const { text, params } = tableOf(
+    told.map(({ nodeId, services }) => {
       const { software, badge, badgeCode } = serviceFacts(services);
       return [nodeId, software, badge, badgeCode];
-    });
-    const { text, params } = tableOf(rows);
-    await tx.run(
-      `UPDATE nodes SET software = v.column2, badge = v.column3, badge_code = v.column4
-       FROM ${text} WHERE nodes.id = v.column1 AND (nodes.software IS NULL OR nodes.software <> v.column2
-         OR nodes.badge <> v.column3 OR nodes.badge_code <> v.column4)`,
-      params,
-    );
-  }
+    }),
+  );
+  await tx.run(
+    `UPDATE nodes SET software = v.column2, badge = v.column3, badge_code = v.column4
+     FROM ${text} WHERE nodes.id = v.column1 AND (nodes.software IS NULL OR nodes.software <> v.column2
+       OR nodes.badge <> v.column3 OR nodes.badge_code <> v.column4)`,
+    params,
+  );
 }
 
 /** What a node tells of itself that lists are filtered by. */

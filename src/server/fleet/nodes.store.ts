@@ -231,13 +231,15 @@ export class Nodes {
         [...params, heldBy],
       );
       for (const { id } of rows) written.add(id);
+      const ours = some.filter(({ nodeId }) => written.has(nodeId));
+      await saveServiceFacts(
+        tx,
+        ours.map(({ nodeId, services }) => ({
+          nodeId,
+          services: JSON.parse(services) as ServiceReport[],
+        })),
+      );
     }
-    await saveServiceFacts(
-      tx,
-      reports.flatMap(({ nodeId, services }) =>
-        written.has(nodeId) ? [{ nodeId, services: JSON.parse(services) as ServiceReport[] }] : [],
-      ),
-    );
     return written;
   }
 
@@ -280,8 +282,8 @@ export class Nodes {
         `UPDATE nodes SET services = v.column2 FROM ${text} WHERE nodes.id = v.column1`,
         params,
       );
+      await saveServiceFacts(tx, some);
     }
-    await saveServiceFacts(tx, told);
   }
 
   /** At start nobody is connected, whatever an earlier process wrote before it died. */

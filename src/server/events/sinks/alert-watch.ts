@@ -44,6 +44,12 @@ import {
   type AlertRecord,
 } from './alerts.store.js';
 
+/** One thing that an event says of one alert. */
+interface News {
+  readonly event: FleetEvent;
+  readonly told: AlertNews;
+}
+
 interface LagNews {
   readonly before: AlertRecord | null;
   readonly told: AlertNews;
@@ -128,7 +134,7 @@ export class AlertWatch implements OnApplicationBootstrap, BeforeApplicationShut
       // The database passes over the others: most of the log means nothing here.
       const filter = { after, limit: PAGE_EVENTS, groups: 'all', type: ALERTING_TYPES } as const;
       const { items, nextAfter } = await this.events.read(this.database.read, filter);
-      const news = items.filter((event) => alertNewsOf(event).length > 0);
+      const news = items.flatMap((event) => alertNewsOf(event).map((told) => ({ event, told })));
       const isLate =
         this.clock.now() - this.#savedAt > UNSAVED_MS || nextAfter - saved > UNSAVED_MAX;
       if (news.length > 0 || (isLate && nextAfter > saved)) await this.#take(news, nextAfter);
@@ -140,28 +146,23 @@ export class AlertWatch implements OnApplicationBootstrap, BeforeApplicationShut
     await this.#watchLags();
   }
 
-  async #take(news: readonly FleetEvent[], through: number): Promise<void> {
+  async #take(news: readonly News[], through: number): Promise<void> {
     await this.database.transaction(async (tx) => {
       const cursor = await holdAlertCursor(tx);
       // Another manager was here: it has told what is at or below its cursor.
-      const fresh = news.filter(({ id }) => id > cursor);
-      const keys = fresh.flatMap((event) => alertNewsOf(event).map(({ key }) => key));
-      const open = await openAlerts(tx, keys);
-      for (const event of fresh) {
-        for (const one of alertNewsOf(event)) await this.#apply(tx, event, one, open);
-      }
+      const fresh = news.filter(({ event }) => event.id > cursor);
+      const open = await openAlerts(
+        tx,
+        fresh.map(({ told }) => told.key),
+      );
+      for (const one of fresh) await this.#apply(tx, one, open);
       if (through > cursor) await saveAlertCursor(tx, through);
     });
     this.#savedAt = this.clock.now();
   }
 
   /** Keeps `open` as the table is: most events of thousands of nodes are about no alert at all, and cost no statement. */
-  async #apply(
-    tx: Tx,
-    event: FleetEvent,
-    news: AlertNews,
-    open: Map<string, AlertRecord>,
-  ): Promise<void> {
+  async #apply(tx: Tx, { event, told: news }: News, open: Map<string, AlertRecord>): Promise<void> {
     const at = Date.parse(event.at);
     const before = open.get(news.key) ?? null;
     const state = before === null || before.state === 'resolved' ? null : before.state;
