@@ -27,18 +27,27 @@ const oneOf = <T>(random: Random, list: readonly T[]): T => list[random.below(li
 const lasting = ({ random, lastsMsMax }: Scene): number =>
   Math.round(lastsMsMax / 10) + random.below(Math.round(0.9 * lastsMsMax));
 
-/** A word for each room that somebody else has already in hand: a killed manager cannot be paused. */
-const taken = new WeakSet<Room>();
+/** What a fault has in hand already: a killed manager cannot be paused, a server that is down not ended again. */
+const taken = new WeakSet<object>();
+
+/** Strikes when no other fault has it in hand; says so where there is no such thing. */
+async function alone<T extends object>(
+  victim: T | null,
+  strike: (victim: T) => Promise<string>,
+): Promise<string> {
+  if (victim === null) return 'there is no such thing here';
+  while (taken.has(victim)) await sleep(50);
+  taken.add(victim);
+  try {
+    return await strike(victim);
+  } finally {
+    taken.delete(victim);
+  }
+}
 
 async function inRoom(scene: Scene, what: (room: Room) => Promise<string>): Promise<string> {
   const room = oneOf(scene.random, scene.house.rooms);
-  while (taken.has(room)) await sleep(50);
-  taken.add(room);
-  try {
-    return `${room.name}: ${await what(room)}`;
-  } finally {
-    taken.delete(room);
-  }
+  return alone(room, async () => `${room.name}: ${await what(room)}`);
 }
 
 /** Something is wrong with a wire for a while. */
@@ -159,14 +168,15 @@ const ANY: readonly Fault[] = [
   {
     name: 'nodes-killed',
     on: 'any',
-    strike: async ({ nodes, random }) => {
-      const index = random.below(nodes.workers);
-      await nodes.kill(index);
-      const ms = random.below(3_000);
-      await sleep(ms);
-      await nodes.start(index);
-      return `process ${index + 1} of the nodes killed, started ${ms} ms later`;
-    },
+    strike: (scene) =>
+      alone(scene.nodes, async (nodes) => {
+        const index = scene.random.below(nodes.workers);
+        await nodes.kill(index);
+        const ms = scene.random.below(3_000);
+        await sleep(ms);
+        await nodes.start(index);
+        return `process ${index + 1} of the nodes killed, started ${ms} ms later`;
+      }),
   },
 ];
 
@@ -217,57 +227,62 @@ const POSTGRES: readonly Fault[] = [
   {
     name: 'database-sessions-ended',
     on: 'postgres',
-    strike: async ({ house }) => {
-      const client = new pg.Client({ connectionString: house.databaseUrl ?? '' });
-      client.on('error', () => undefined);
-      await client.connect();
-      const sql =
-        'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL';
-      const { rowCount } = await client.query(sql);
-      await client.end();
-      return `${rowCount ?? 0} sessions of the database ended`;
-    },
+    strike: ({ house }) =>
+      alone(house.postgres, async () => {
+        const client = new pg.Client({ connectionString: house.databaseUrl ?? '' });
+        client.on('error', () => undefined);
+        await client.connect();
+        const sql =
+          'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL';
+        const { rowCount } = await client.query(sql);
+        await client.end();
+        return `${rowCount ?? 0} sessions of the database ended`;
+      }),
   },
   ...(['SIGINT', 'SIGQUIT', 'SIGKILL'] as const).map((signal): Fault => ({
     name: signal === 'SIGINT' ? 'database-restarted' : `database-${signal.toLowerCase()}`,
     on: 'postgres',
-    strike: async ({ house, random }) => {
-      await house.postgres?.down(signal);
-      const ms = random.below(3_000);
-      await sleep(ms);
-      await house.postgres?.up();
-      return `PostgreSQL ended by ${signal}, started ${ms} ms later`;
-    },
+    strike: ({ house, random }) =>
+      alone(house.postgres, async (postgres) => {
+        await postgres.down(signal);
+        const ms = random.below(3_000);
+        await sleep(ms);
+        await postgres.up();
+        return `PostgreSQL ended by ${signal}, started ${ms} ms later`;
+      }),
   })),
   {
     name: 'redis-stopped',
     on: 'postgres',
-    strike: async (scene) => {
-      const ms = lasting(scene);
-      await scene.house.redis?.stop();
-      await sleep(ms);
-      await scene.house.redis?.start();
-      return `Redis killed, and empty ${ms} ms later`;
-    },
+    strike: (scene) =>
+      alone(scene.house.redis, async (redis) => {
+        const ms = lasting(scene);
+        await redis.stop();
+        await sleep(ms);
+        await redis.start();
+        return `Redis killed, and empty ${ms} ms later`;
+      }),
   },
   {
     name: 'redis-flushed',
     on: 'postgres',
-    strike: async ({ house }) => {
-      await house.redis?.command('FLUSHALL');
-      return 'Redis emptied';
-    },
+    strike: ({ house }) =>
+      alone(house.redis, async (redis) => {
+        await redis.command('FLUSHALL');
+        return 'Redis emptied';
+      }),
   },
   {
     name: 'redis-frozen',
     on: 'postgres',
-    strike: async (scene) => {
-      const ms = lasting(scene);
-      scene.house.redis?.freeze();
-      await sleep(ms);
-      scene.house.redis?.resume();
-      return `Redis stood still for ${ms} ms`;
-    },
+    strike: (scene) =>
+      alone(scene.house.redis, async (redis) => {
+        const ms = lasting(scene);
+        redis.freeze();
+        await sleep(ms);
+        redis.resume();
+        return `Redis stood still for ${ms} ms`;
+      }),
   },
   {
     name: 'redis-slow',

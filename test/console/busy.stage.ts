@@ -71,7 +71,7 @@ it('has hardly a long task once it is drawn', async () => {
       `tasks over ${LONG_MS} ms while it loads: ${early.join(', ') || 'none'}\n` +
       `afterwards: ${late.join(', ') || 'none'}\n`,
   );
-  await page.screenshot({ path: `${process.env['BELLWETHER_SCREENS_DIR'] ?? '.'}/busy.png` });
+  await page.screenshot({ path: `${process.env['BELLWETHER_SCREENS_DIR'] ?? 'screens'}/busy.png` });
   const lateMs = late.reduce((sum, ms) => sum + ms, 0);
   expect(lateMs / WATCHED_MS).toBeLessThan(LONG_SHARE_MAX);
 });
