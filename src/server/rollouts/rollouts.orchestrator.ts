@@ -41,6 +41,8 @@ export interface Along {
 
 /** Targets taken in one go, so that one transaction stays short. */
 const OVERDUE_BATCH = 500;
+/** So many that come at once are told to the database. With fewer, whatever it does is soon done. */
+const MANY_TARGETS = 1_000;
 
 /**
  * Leads rollouts: loads state, asks the pure machine, and stores what it decided with journal,
@@ -180,6 +182,9 @@ export class Orchestrator {
     const nodes = request.nodes.filter(({ id }) => taking.has(id));
     await requireStillThere(tx, nodes, this.database.kind);
     await this.chronicle.requested(tx, meta, targets.length, caller);
+    if (targets.length >= MANY_TARGETS) {
+      tx.afterCommit(() => void this.database.haveGrown(['rollout_targets', 'active_targets']));
+    }
     const now = meta.createdAt;
     const unit = this.units.begin(tx, now, caller);
     const open = unit.adopt(meta, rollout);

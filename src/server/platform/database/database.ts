@@ -75,6 +75,19 @@ export class Database {
     return new Batches(run, { most: WORKS_PER_COMMIT_MAX, everyMs: BATCH_EVERY_MS, keyOf });
   }
 
+  /**
+   * Thousands of rows have come into these tables at once. By itself PostgreSQL looks a minute later at the soonest, and reads whole tables
+   * until then where an index has what is wanted. Never throws: all is right without it. SQLite needs no numbers.
+   */
+  async haveGrown(tables: readonly string[]): Promise<void> {
+    if (this.kind === 'sqlite' || this.#closing !== null) return;
+    const run = this.read.run(`ANALYZE ${tables.join(', ')}`).catch((error: unknown) => {
+      this.#log.warn({ err: error, tables }, 'PostgreSQL does not look at its tables anew');
+    });
+    this.#running.add(run);
+    await run.finally(() => this.#running.delete(run));
+  }
+
   /** How long the transaction has waited that waits longest for its turn: on SQLite for those before it, else for a connection. */
   delayMs(): number {
     const nowMs = performance.now();

@@ -10,11 +10,17 @@ export const mayBeDown = ({ state, reason }: Pick<Target, 'state' | 'reason'>): 
   reason === 'upgrade_rollback_failed';
 
 /**
+ * Few are down, so it must begin with those, and not with the scope: thirty thousand targets are 100 ms. Neither database can
+ * make a join of a subquery with an OFFSET; it is looked up for each.
+ */
+const isTarget = (nodeId: string): string =>
+  `EXISTS (SELECT 1 FROM rollout_targets t WHERE t.rollout_id = ? AND t.node_id = ${nodeId} LIMIT 1 OFFSET 0)`;
+
+/**
  * Nodes of a rollout that are down for whatever cause: away, or between permit and verdict, or stuck on the way
  * back, in any rollout. At most `most`. What a rollout that is over left without a verdict counts until its
- * deadline only: nobody would ever correct it. CROSS JOIN: few are down, so SQLite must begin with those and
- * not with the scope. Each cause has the limit for itself: with ten thousand nodes away the first hundreds are enough, and
- * permits of all rollouts wait for the answer.
+ * deadline only: nobody would ever correct it. Each cause has the limit for itself: with ten thousand nodes away the first
+ * hundreds are enough, and permits of all rollouts wait for the answer.
  */
 export async function nodesDown(
   sql: Sql,
@@ -23,17 +29,16 @@ export async function nodesDown(
 ): Promise<string[]> {
   const rows = await sql.all<{ node_id: string }>(
     `SELECT node_id FROM (
-       SELECT n.id AS node_id FROM nodes n CROSS JOIN rollout_targets t
-         WHERE n.status = 'offline' AND t.rollout_id = ? AND t.node_id = n.id LIMIT ?
+       SELECT n.id AS node_id FROM nodes n WHERE n.status = 'offline' AND ${isTarget('n.id')} LIMIT ?
      ) AS away
      UNION SELECT node_id FROM (
-       SELECT DISTINCT d.node_id FROM rollout_targets d CROSS JOIN rollout_targets t
-         WHERE t.rollout_id = ? AND t.node_id = d.node_id
-           AND (d.state IN ('swapping', 'probation') OR d.reason IN ('lost_after_permit', 'upgrade_rollback_failed'))
+       SELECT DISTINCT d.node_id FROM rollout_targets d
+         WHERE (d.state IN ('swapping', 'probation') OR d.reason IN ('lost_after_permit', 'upgrade_rollback_failed'))
            AND (d.reason = 'upgrade_rollback_failed' OR d.deadline_at > ? OR EXISTS (
-             SELECT 1 FROM active_targets a WHERE a.node_id = d.node_id AND a.rollout_id = d.rollout_id)) LIMIT ?
+             SELECT 1 FROM active_targets a WHERE a.node_id = d.node_id AND a.rollout_id = d.rollout_id))
+           AND ${isTarget('d.node_id')} LIMIT ?
      ) AS in_update LIMIT ?`,
-    [rolloutId, most, rolloutId, now, most, most],
+    [rolloutId, most, now, rolloutId, most, most],
   );
   return rows.map(({ node_id }) => node_id);
 }

@@ -252,11 +252,12 @@ export async function goneTargets(
   limit: number,
 ): Promise<{ readonly rolloutId: string; readonly nodeId: string }[]> {
   const rows = await sql.all<{ rollout_id: string; node_id: string }>(
-    `SELECT t.rollout_id, t.node_id FROM nodes n
-       CROSS JOIN active_targets a CROSS JOIN rollout_targets t CROSS JOIN rollouts r
-     WHERE a.node_id = n.id AND t.rollout_id = a.rollout_id AND t.node_id = n.id
-       AND r.id = t.rollout_id AND n.status = 'offline' AND n.last_seen_at < ? AND t.state = 'succeeded' AND t.offline = 0
-       AND r.status = 'in_progress' LIMIT ?`,
+    `SELECT a.rollout_id, a.node_id FROM nodes n JOIN active_targets a ON a.node_id = n.id
+     WHERE n.status = 'offline' AND n.last_seen_at < ?
+       AND EXISTS (SELECT 1 FROM rollout_targets t WHERE t.rollout_id = a.rollout_id AND t.node_id = n.id
+         AND t.state = 'succeeded' AND t.offline = 0 LIMIT 1 OFFSET 0)
+       AND EXISTS (SELECT 1 FROM rollouts r WHERE r.id = a.rollout_id AND r.status = 'in_progress')
+     LIMIT ?`,
     [before, limit],
   );
   return rows.map((row) => ({ rolloutId: row.rollout_id, nodeId: row.node_id }));
