@@ -38,7 +38,7 @@ describe('the pace of arrivals', () => {
   it('grows while they are quick, and falls while they are slow, within its bounds', () => {
     expect(arrivals(PACE_START, 20, 100).limit).toBe(PACE_START.limit + 100);
     expect(arrivals(PACE_START, 20, 5_000).limit).toBe(1_024);
-    expect(arrivals(PACE_START, ARRIVAL_MS_WANTED + 1, 500).limit).toBe(64);
+    expect(arrivals(PACE_START, ARRIVAL_MS_WANTED + 1, 500).limit).toBe(256);
   });
 
   it('does not grow while nobody tries it', () => {
@@ -59,7 +59,7 @@ describe('slots', () => {
     fc.assert(
       fc.property(
         ms(1_000_000),
-        fc.integer({ min: 64, max: 1_024 }),
+        fc.integer({ min: 256, max: 1_024 }),
         ms(20_000),
         (now, limit, held) => {
           const pace = { limit, heldMs: held, loweredAtMs: 0 };

@@ -17,10 +17,11 @@ export interface Pace {
 }
 
 /**
- * As many as share a batch (`Database.batched`), however slow the database is: its statements cost hardly less for fewer, so
- * below nothing would become faster; and some must come in, else nobody would notice that all is well again.
+ * As many as share a batch on PostgreSQL (`Database.batched`), however slow it is: its statements cost hardly less for fewer, so
+ * below nothing would become faster. With 64, eight thousand nodes that came back in the middle of a wave had to wait for each other
+ * for over a minute, while each waited a second for the rollout. On SQLite it is a quarter of a second of work.
  */
-const LIMIT_MIN = 64;
+const LIMIT_MIN = 256;
 /** Each holds a socket and a hello of at most 64 KiB: 64 MiB. */
 const LIMIT_MAX = 1_024;
 /**

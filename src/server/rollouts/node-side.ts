@@ -37,17 +37,12 @@ import {
 } from '../platform/index.js';
 import { meters } from '../platform/telemetry/index.js';
 import { AskSlots, RETRY_MS_MAX } from './ask-slots.js';
-import { commandedNodes, openCommands, type StoredCommand } from './tables/commands.store.js';
+import { commandedNodes, openCommands, type HeldCommand } from './tables/commands.store.js';
 import { CommandRollouts } from './command-rollouts.js';
 import { nodesInSwap } from './tables/down.store.js';
 import { progress, reportOf, reportsOf, versionOf, type Progress } from './node-reports.js';
 import { RolloutUnits, type OpenRollout, type RolloutUnit } from './rollout-units.js';
-import {
-  activeOf,
-  isHeldByAnother,
-  type ActiveTarget,
-  type StoredTarget,
-} from './tables/targets.store.js';
+import { activeOf, type ActiveTarget, type StoredTarget } from './tables/targets.store.js';
 
 const RETRY_MS_MIN = 500;
 /** Room comes as soon as one of those before it is through: waiting longer would make the end of a wave slow. */
@@ -66,7 +61,7 @@ interface Said {
 /** What is done about one command when its turn has come. */
 type About<T> = (
   at: { readonly tx: Tx; readonly unit: RolloutUnit },
-  command: StoredCommand | null,
+  command: HeldCommand | null,
 ) => Promise<T>;
 
 const commandsIn = (said: readonly Pick<Said, 'reports'>[]): string[] =>
@@ -169,16 +164,18 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   }
 
   /**
-   * Granting is a state change and is durable before it is told. Whoever waited so long for his turn that the permit
-   * would come to nothing is sent back at once: else, where more ask than can be answered in time, nobody is.
+   * Granting is a state change and is durable before it is told. Whoever waited so long that the permit would come to nothing
+   * is sent back at once: else, where more ask than can be answered in time, nobody is. Sooner before the rollout is held than
+   * after: whoever has just enough time left to have his turn has none left when others have held it for seconds.
    */
   async permit(node: NodeIdentity, request: PermitRequest): Promise<PermitAnswer> {
-    const lateMs = performance.now() + this.config.permitLeaseMs / 2;
-    const tooLate = (rolloutId: string): PermitAnswer | null =>
-      performance.now() <= lateMs
+    const askedMs = performance.now();
+    const { permitLeaseMs } = this.config;
+    const tooLate = (rolloutId: string, isHeld: boolean): PermitAnswer | null =>
+      performance.now() - askedMs <= permitLeaseMs / (isHeld ? 2 : 4)
         ? null
         : this.#denied('manager_busy', instant(this.clock.now()), { rolloutId });
-    const grant: About<PermitAnswer> = async ({ tx, unit }, command) => {
+    const grant: About<PermitAnswer> = async ({ unit }, command) => {
       const now = instant(this.clock.now());
       if (command === null) return this.#denied('command_unknown', now);
       const rollout = await unit.open(command.rolloutId);
@@ -194,8 +191,8 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
         });
       }
       // A node that comes late may have been promised to a newer rollout meanwhile.
-      const isOvertaken =
-        command.status === 'closed' || (await isHeldByAnother(tx, rollout.meta.id, command));
+      const { status, heldBy } = command;
+      const isOvertaken = status === 'closed' || (heldBy ?? rollout.meta.id) !== rollout.meta.id;
       if (isOvertaken) return this.#denied('command_not_current', now);
       await unit.hear(rollout, target, progress(request.command_id, 'swapping', 'permit_granted'));
       return { granted: true, leaseMs: this.config.permitLeaseMs };
@@ -320,7 +317,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     node: NodeIdentity,
     commandId: string,
     work: About<T>,
-    tooLate: (rolloutId: string) => T | null = () => null,
+    tooLate: (rolloutId: string, isHeld: boolean) => T | null = () => null,
   ): Promise<T> {
     const rolloutId = this.#rollouts.known(commandId) ?? (await this.#rolloutOf.ask(commandId));
     const line = rolloutId ?? '';
@@ -330,11 +327,11 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
       return await this.#together(
         rolloutId === null ? [] : [rolloutId],
         async (tx, unit) => {
-          const soon = first(asked, WORKS_PER_COMMIT_MAX);
+          const soon = first(asked, WORKS_PER_COMMIT_MAX[this.database.kind]);
           const command = await unit.command(commandId, soon);
           return work({ tx, unit }, command?.nodeId === node.nodeId ? command : null);
         },
-        () => tooLate(line),
+        (isHeld) => tooLate(line, isHeld),
       );
     } finally {
       asked.delete(commandId);
@@ -346,16 +343,16 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   #together<T>(
     about: readonly string[],
     work: (tx: Tx, unit: RolloutUnit) => Promise<T>,
-    early: () => T | null = () => null,
+    early: (isHeld: boolean) => T | null = () => null,
   ): Promise<T> {
     const [only, ...more] = new Set(about);
     return this.database.together(
       async (tx) => {
-        const answer = early();
+        const answer = early(false);
         if (answer !== null) return answer;
         await this.#hold(tx, about);
         // Whoever had the rollout before may have had it for long.
-        return early() ?? (await work(tx, this.#unitOf(tx)));
+        return early(true) ?? (await work(tx, this.#unitOf(tx)));
       },
       only === undefined || more.length > 0 ? undefined : { line: only },
     );
@@ -386,7 +383,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     unit: RolloutUnit,
     said: {
       readonly node: Pick<NodeIdentity, 'nodeId'>;
-      readonly command: StoredCommand;
+      readonly command: HeldCommand;
       readonly report: Progress;
     },
   ): Promise<void> {

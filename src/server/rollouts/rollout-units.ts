@@ -19,7 +19,7 @@ import { WAKEUPS, type Wakeups } from '../platform/queue/index.js';
 import { meters } from '../platform/telemetry/index.js';
 import { Chronicle } from './chronicle.js';
 import { CircumstancesBook, type Version } from './circumstances.js';
-import type { StoredCommand } from './tables/commands.store.js';
+import type { HeldCommand } from './tables/commands.store.js';
 import { Dispatcher } from './dispatcher.js';
 import {
   appendJournal,
@@ -192,7 +192,7 @@ export class RolloutUnit {
   }
 
   /** As this transaction sees it; null when there is none. `soon` are others that will be asked for. */
-  command(id: string, soon: Iterable<string> = []): Promise<StoredCommand | null> {
+  command(id: string, soon: Iterable<string> = []): Promise<HeldCommand | null> {
     return this.#shelf.command(id, soon);
   }
 

@@ -6,7 +6,7 @@ import {
   findCommands,
   setCommandStatus,
   type CommandStatus,
-  type StoredCommand,
+  type HeldCommand,
 } from './tables/commands.store.js';
 import { countBut, holdPermits, mayBeDown, nodesDown } from './tables/down.store.js';
 import {
@@ -27,7 +27,7 @@ const keyOf = ({ rolloutId, nodeId }: TargetKey): string => `${rolloutId} ${node
  */
 export class Shelf {
   readonly #targets = new Map<string, StoredTarget | null>();
-  readonly #commands = new Map<string, StoredCommand | null>();
+  readonly #commands = new Map<string, HeldCommand | null>();
   readonly #moved = new Map<string, TargetKey & { readonly target: Target }>();
   readonly #ended = new Map<string, Ending>();
   readonly #down = new Map<string, readonly string[]>();
@@ -61,7 +61,7 @@ export class Shelf {
   }
 
   /** When it has to be read, `soon` are read with it. */
-  async command(id: string, soon: Iterable<string>): Promise<StoredCommand | null> {
+  async command(id: string, soon: Iterable<string>): Promise<HeldCommand | null> {
     if (!this.#commands.has(id)) await this.expect([id, ...soon]);
     return this.#commands.get(id) ?? null;
   }

@@ -116,19 +116,20 @@ describeOnBothDatabases('a node that waits for its permit', (openTestDatabase) =
 
   it('too long for its turn is sent back before anything is locked for it; who can still be served is', async () => {
     const manager = rolloutsOn(await openTestDatabase(), makeClock(), silentLog, {
-      BELLWETHER_PERMIT_LEASE_MS: '1000',
+      BELLWETHER_PERMIT_LEASE_MS: '4000',
     });
     running.push(manager);
     const { database } = manager;
     // So many as have their turn together, and one.
-    const nodes = await manager.enroll(WORKS_PER_COMMIT_MAX + 1);
+    const nodes = await manager.enroll(WORKS_PER_COMMIT_MAX[manager.database.kind] + 1);
     const id = await manager.create({ nodes, preset: { strategy: 'immediate' } });
     const [last, ...early] = nodes.map((node) => node.id);
     if (last === undefined) throw new Error('no nodes');
     const [turn, row] = [Promise.withResolvers<null>(), Promise.withResolvers<null>()];
     const before = database.together(() => turn.promise, { line: id });
     const late = early.map((nodeId) => manager.ask(id, nodeId));
-    await sleep(600);
+    // Longer than a quarter of the lease, which leaves time to wait for the rollout.
+    await sleep(1_400);
     const inTime = manager.ask(id, last);
     await sleep(50);
     // On PostgreSQL somebody else has the row, and whoever needs it waits; on SQLite nobody can.

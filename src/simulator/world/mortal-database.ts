@@ -170,7 +170,7 @@ export class MortalDatabase {
     run: (items: readonly Item[]) => Promise<readonly Result[]>,
     keyOf?: (item: Item) => string,
   ): Asked<Item, Result> {
-    const batches = new Batches(run, { most: WORKS_PER_COMMIT_MAX, keyOf });
+    const batches = new Batches(run, { most: WORKS_PER_COMMIT_MAX.sqlite, keyOf });
     return { ask: (item) => this.#underWay(() => batches.ask(item)) };
   }
 

@@ -72,7 +72,8 @@ export class Database {
     run: (items: readonly Item[]) => Promise<readonly Result[]>,
     keyOf?: (item: Item) => string,
   ): Asked<Item, Result> {
-    return new Batches(run, { most: WORKS_PER_COMMIT_MAX, everyMs: BATCH_EVERY_MS, keyOf });
+    const most = WORKS_PER_COMMIT_MAX[this.kind];
+    return new Batches(run, { most, everyMs: BATCH_EVERY_MS, keyOf });
   }
 
   /**

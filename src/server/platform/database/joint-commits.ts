@@ -62,7 +62,7 @@ export class JointCommits {
 
   #newLine(name: string): Batches<Work, unknown> {
     return new Batches((works) => this.#commit(works), {
-      most: WORKS_PER_COMMIT_MAX,
+      most: WORKS_PER_COMMIT_MAX[this.#database.kind],
       onIdle: () => this.#lines.delete(name),
     });
   }

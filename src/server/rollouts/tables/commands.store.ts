@@ -24,6 +24,12 @@ export interface StoredCommand {
   readonly payload: Command;
 }
 
+/** With who has its service by now. */
+export interface HeldCommand extends StoredCommand {
+  /** The active rollout that has claimed the service of the node; null: none has. */
+  readonly heldBy: string | null;
+}
+
 interface CommandRow {
   id: string;
   node_id: string;
@@ -126,15 +132,18 @@ export async function unansweredCommands(
   return rows.map(toCommand);
 }
 
-export async function findCommands(sql: Sql, ids: readonly string[]): Promise<StoredCommand[]> {
-  const found: StoredCommand[] = [];
+/** In no order; those that are not there are left out. */
+export async function findCommands(sql: Sql, ids: readonly string[]): Promise<HeldCommand[]> {
+  const found: HeldCommand[] = [];
   for (const chunk of chunksOf(ids)) {
     const filled = filledUp(chunk);
-    const rows = await sql.all<CommandRow>(
-      `SELECT ${COLUMNS} FROM commands WHERE id IN (${questionMarks(filled.length)})`,
+    const rows = await sql.all<CommandRow & { held_by: string | null }>(
+      `SELECT ${COLUMNS}, (SELECT a.rollout_id FROM active_targets a
+         WHERE a.node_id = c.node_id AND a.service = c.service) AS held_by
+       FROM commands c WHERE id IN (${questionMarks(filled.length)})`,
       filled,
     );
-    found.push(...rows.map(toCommand));
+    found.push(...rows.map((row) => ({ ...toCommand(row), heldBy: row.held_by })));
   }
   return found;
 }

@@ -125,19 +125,6 @@ export async function requireStillThere(
   }
 }
 
-/** Whether an active rollout other than this one has claimed the (node, service). */
-export async function isHeldByAnother(
-  sql: Sql,
-  rolloutId: string,
-  target: { readonly nodeId: string; readonly service: string },
-): Promise<boolean> {
-  const row = await sql.get<{ rollout_id: string }>(
-    'SELECT rollout_id FROM active_targets WHERE node_id = ? AND service = ?',
-    [target.nodeId, target.service],
-  );
-  return row !== undefined && row.rollout_id !== rolloutId;
-}
-
 export async function releaseTargets(tx: Tx, rolloutId: string): Promise<void> {
   await tx.run('DELETE FROM active_targets WHERE rollout_id = ?', [rolloutId]);
 }
