@@ -184,7 +184,7 @@ export async function startAgent(options: {
     join(root, 'policy.toml'),
     [
       'enabled = true',
-      `boot_health_window_secs = ${options.windowSecs ?? 2}`,
+      `boot_health_window_secs = ${options.windowSecs ?? 4}`,
       '[[signers]]',
       'name = "release pipeline"',
       `public_key = "${options.publicKey}"`,

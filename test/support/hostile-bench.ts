@@ -284,11 +284,11 @@ export class HostileBench {
   }
 
   /** Asks again until it does not throw. */
-  async until<T>(check: () => T, withinMs = 20_000): Promise<T> {
+  async until<T>(check: () => T | Promise<T>, withinMs = 20_000): Promise<T> {
     const deadline = performance.now() + withinMs;
     for (;;) {
       try {
-        return check();
+        return await check();
       } catch (error) {
         if (performance.now() > deadline) throw error;
         await new Promise((resolve) => setTimeout(resolve, 25));
