@@ -64,6 +64,40 @@ describeOnBothDatabases('a database', (openTestDatabase) => {
     expect(await amountOf(database)).toBe(0);
   });
 
+  it('runs statements of a transaction in the order of the calls, whether their answers are waited for or not', async () => {
+    const database = await withTable(await openTestDatabase());
+    const counts = await database.transaction(async (tx) => {
+      const add = (id: string) => tx.run('INSERT INTO things (id, amount) VALUES (?, 1)', [id]);
+      const count = async () =>
+        (await tx.get<{ n: number }>('SELECT CAST(COUNT(*) AS integer) AS n FROM things'))?.n;
+      const [before, , one, , two] = await Promise.all([
+        count(),
+        add('a'),
+        count(),
+        tx.insertRows('things (id, amount)', [['b', 1]]),
+        count(),
+      ]);
+      return [before, one, two];
+    });
+    expect(counts).toEqual([1, 2, 3]);
+  });
+
+  it('is doomed by one of many statements that are sent at once, and throws what that one did', async () => {
+    const database = await withTable(await openTestDatabase());
+    const work = database.transaction((tx) =>
+      Promise.all(
+        ['a', 'counter', 'b', 'c'].map((id) =>
+          tx.run('INSERT INTO things (id, amount) VALUES (?, 1)', [id]),
+        ),
+      ),
+    );
+    await expect(work).rejects.toThrow(/unique/i);
+    const rows = await database.read.all<{ id: string }>('SELECT id FROM things');
+    expect(rows.map(({ id }) => id)).toEqual(['counter']);
+    await database.transaction((tx) => tx.run('UPDATE things SET amount = 1'));
+    expect(await amountOf(database)).toBe(1);
+  });
+
   it('never shows uncommitted rows to `read`', async () => {
     const database = await withTable(await openTestDatabase());
     await database.transaction(async (tx) => {

@@ -102,9 +102,8 @@ export async function noteEvents(
 ): Promise<void> {
   const notes = new Notes();
   for (const [index, event] of events.entries()) notes.add(event, firstId + index);
-  await insertMarks(tx, notes.marks);
-  for (const [block, { first, last }] of notes.times) {
-    await tx.run(
+  const times = [...notes.times].map(([block, { first, last }]) =>
+    tx.run(
       `INSERT INTO event_blocks (block, first_at, last_at) VALUES (?, ?, ?)
        ON CONFLICT (block) DO UPDATE SET
          first_at = CASE WHEN excluded.first_at < event_blocks.first_at
@@ -112,9 +111,13 @@ export async function noteEvents(
          last_at = CASE WHEN excluded.last_at > event_blocks.last_at
            THEN excluded.last_at ELSE event_blocks.last_at END`,
       [block, first, last],
-    );
-  }
-  await insertCounts(tx, [...notes.counts.values()]);
+    ),
+  );
+  await Promise.all([
+    insertMarks(tx, notes.marks),
+    ...times,
+    insertCounts(tx, [...notes.counts.values()]),
+  ]);
 }
 
 /** As many rows as there are, up to a power of two: few texts of SQL, each prepared once and kept. */
@@ -132,18 +135,19 @@ async function insertMarks(tx: Tx, marks: ReadonlyMap<string, number>): Promise<
   const rows = [...marks]
     .map(([key, block]): [string, number] => [key.slice(0, key.lastIndexOf(' ')), block])
     .sort(([a], [b]) => (a < b ? -1 : 1));
-  for (const some of inSome(rows)) {
-    await tx.run(
+  const sent = [...inSome(rows)].map((some) =>
+    tx.run(
       `INSERT INTO event_marks (key, block) VALUES ${rowsOf(some.length, '(?, ?)')}
        ON CONFLICT (key, block) DO NOTHING`,
       some.flat(),
-    );
-  }
+    ),
+  );
+  await Promise.all(sent);
 }
 
 async function insertCounts(tx: Tx, counts: readonly Count[]): Promise<void> {
-  for (const some of inSome(counts)) {
-    await tx.run(
+  const sent = [...inSome(counts)].map((some) =>
+    tx.run(
       `INSERT INTO event_counts (bucket, group_id, category, type, severity, count)
        VALUES ${rowsOf(some.length, '(?, ?, ?, ?, ?, ?)')}
        ON CONFLICT (bucket, group_id, category, type, severity)
@@ -152,6 +156,7 @@ async function insertCounts(tx: Tx, counts: readonly Count[]): Promise<void> {
         ...[bucket, event.groupId, event.category, event.type],
         ...[event.severity, count],
       ]),
-    );
-  }
+    ),
+  );
+  await Promise.all(sent);
 }

@@ -105,7 +105,10 @@ export class EventLog {
     );
     const firstId = (head?.value ?? 0) - events.length + 1;
     const rows = events.map((event, index) => toValues(firstId + index, event));
-    await tx.insertRows(`events (${COLUMNS})`, rows, ALIKE);
-    await noteEvents(tx, firstId, events);
+    // All managers wait for the head meanwhile.
+    await Promise.all([
+      tx.insertRows(`events (${COLUMNS})`, rows, ALIKE),
+      noteEvents(tx, firstId, events),
+    ]);
   }
 }

@@ -226,10 +226,10 @@ export class Ingest implements EventHandler {
       moved.set(key, { ...spool, through: taken.result.through });
       fresh.push({ node, events: taken.fresh });
     }
-    await saveThroughs(tx, [...moved.values()]);
+    const saved = saveThroughs(tx, [...moved.values()]);
+    const [rollouts] = await Promise.all([this.#rolloutsOf(tx, fresh), saved]);
     if (fresh.length === 0) return results;
     const at = this.clock.now();
-    const rollouts = await this.#rolloutsOf(tx, fresh);
     for (const { node, events } of fresh) {
       const about = { nodeId: node.nodeId, groupId: node.groupId, at, rollouts };
       this.log.append(
@@ -349,27 +349,27 @@ async function throughsOf(sql: Sql, spools: readonly Spool[]): Promise<(number |
  */
 async function holdThroughs(tx: Tx, spools: readonly Spool[]): Promise<Map<string, number>> {
   const each = [...new Map(spools.map((spool) => [keyOf(spool), spool]))];
-  const held = new Map<string, number>();
   // In one order everywhere, so that two transactions cannot wait for each other.
-  for (const some of inSome(each.sort(([a], [b]) => (a < b ? -1 : 1)))) {
-    const rows = await tx.all<SpoolRow>(
+  const inOrder = each.sort(([a], [b]) => (a < b ? -1 : 1));
+  const sent = [...inSome(inOrder)].map((some) =>
+    tx.all<SpoolRow>(
       `INSERT INTO event_spools (node_id, spool_id, through) VALUES ${rowsOf(some.length, '(?, ?, 0)')}
        ON CONFLICT (node_id, spool_id) DO UPDATE SET through = event_spools.through
        RETURNING node_id, spool_id, through`,
       some.flatMap(([, { nodeId, spoolId }]) => [nodeId, spoolId]),
-    );
-    for (const [key, through] of byKey(rows)) held.set(key, through);
-  }
-  return held;
+    ),
+  );
+  return new Map((await Promise.all(sent)).flatMap(byKey));
 }
 
 /** Of spools that this transaction holds, each named once. */
 async function saveThroughs(tx: Tx, spools: readonly MovedSpool[]): Promise<void> {
-  for (const some of inSome(spools)) {
-    await tx.run(
+  const sent = [...inSome(spools)].map((some) =>
+    tx.run(
       `INSERT INTO event_spools (node_id, spool_id, through) VALUES ${rowsOf(some.length, '(?, ?, ?)')}
        ON CONFLICT (node_id, spool_id) DO UPDATE SET through = excluded.through`,
       some.flatMap(({ nodeId, spoolId, through }) => [nodeId, spoolId, through]),
-    );
-  }
+    ),
+  );
+  await Promise.all(sent);
 }

@@ -59,19 +59,22 @@ const ON_PATH = `SELECT 1 FROM node_groups g WHERE g.id = ? AND g.path LIKE '%/'
 export class CircumstancesBook {
   /** What holds for a group now, and for a release in it; freezes that are over are left out. */
   async of(sql: Sql, groupId: string, now: Instant, release?: Version): Promise<Circumstances> {
-    const switches = await sql.all<{ mode: UpgradeMode }>(
-      `SELECT x.mode FROM upgrade_switches x WHERE EXISTS (${ON_PATH})`,
-      [groupId],
-    );
-    const freezes = await sql.all<FreezeRow>(
-      `SELECT x.* FROM freezes x WHERE x.to_at > ? AND EXISTS (${ON_PATH}) ORDER BY x.from_at, x.id`,
-      [now, groupId],
-    );
+    const [switches, freezes, yanked] = await Promise.all([
+      sql.all<{ mode: UpgradeMode }>(
+        `SELECT x.mode FROM upgrade_switches x WHERE EXISTS (${ON_PATH})`,
+        [groupId],
+      ),
+      sql.all<FreezeRow>(
+        `SELECT x.* FROM freezes x WHERE x.to_at > ? AND EXISTS (${ON_PATH}) ORDER BY x.from_at, x.id`,
+        [now, groupId],
+      ),
+      release === undefined ? false : isYanked(sql, release.product, release.version),
+    ]);
     const modes = new Set(switches.map((row) => row.mode));
     return {
       mode: STRICTNESS.find((mode) => modes.has(mode)) ?? 'enabled',
       freezes: freezes.map(toFreeze),
-      yanked: release !== undefined && (await isYanked(sql, release.product, release.version)),
+      yanked,
     };
   }
 

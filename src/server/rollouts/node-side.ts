@@ -42,7 +42,12 @@ import { CommandRollouts } from './command-rollouts.js';
 import { nodesInSwap } from './tables/down.store.js';
 import { progress, reportOf, reportsOf, versionOf, type Progress } from './node-reports.js';
 import { RolloutUnits, type OpenRollout, type RolloutUnit } from './rollout-units.js';
-import { activeOf, type ActiveTarget, type StoredTarget } from './tables/targets.store.js';
+import {
+  activeOf,
+  type ActiveTarget,
+  type StoredTarget,
+  type TargetKey,
+} from './tables/targets.store.js';
 
 const RETRY_MS_MIN = 500;
 /** Room comes as soon as one of those before it is through: waiting longer would make the end of a wave slow. */
@@ -56,6 +61,14 @@ interface Said {
   readonly services: readonly ServiceReport[];
   /** It came a moment ago. */
   readonly isOnline: boolean;
+}
+
+/** What spares those that share a rollout a wait. */
+interface Shortcuts<T> {
+  /** The answer, when there is one without the work: asked before and after the rollouts are held. */
+  readonly early?: (isHeld: boolean) => T | null;
+  /** Sent with what holds the rollouts, so that it is there as soon as they are. */
+  readonly behind?: (unit: RolloutUnit) => Promise<unknown>;
 }
 
 /** What is done about one command when its turn has come. */
@@ -79,7 +92,7 @@ const concerns = ({ node, isOnline, services }: Said, claim: ActiveTarget): bool
 export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySource {
   readonly #rollouts = new CommandRollouts();
   /** What works are about that wait for their turn, by rollout and in their order: whoever comes first reads for the next ones. */
-  readonly #asked = new Map<string, Set<string>>();
+  readonly #asked = new Map<string, Map<string, TargetKey>>();
   readonly #slots = new AskSlots();
 
   /** Which rollout a command is of, what nodes say of themselves, and what they still have to hear. */
@@ -104,7 +117,8 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   /** Holds them, too: whoever holds a node's row and then waits for a rollout waits for whoever does the reverse. */
   async rolloutsOf(tx: Tx, commandIds: readonly string[]): Promise<ReadonlyMap<string, string>> {
     const byCommand = await this.#rollouts.of(tx, commandIds);
-    await this.#hold(tx, byCommand.values());
+    const unit = this.#unitOf(tx);
+    await Promise.all([this.#hold(unit, byCommand.values()), unit.expect(byCommand.keys())]);
     return byCommand;
   }
 
@@ -218,12 +232,12 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   async #facts(unit: RolloutUnit, rollout: OpenRollout, node: NodeIdentity): Promise<PermitFacts> {
     const { now } = unit;
     const { meta, state } = rollout;
-    return {
-      now,
+    const [circumstances, otherNodesDown] = await Promise.all([
       // Of the node's own group: it may be held back where the rest of the rollout is not.
-      circumstances: await unit.circumstancesOf(node.groupId, meta),
-      otherNodesDown: hasBudget(state) ? await unit.down(rollout, node.nodeId, downMax(state)) : 0,
-    };
+      unit.circumstancesOf(node.groupId, meta),
+      hasBudget(state) ? unit.down(rollout, node.nodeId, downMax(state)) : 0,
+    ]);
+    return { now, circumstances, otherNodesDown };
   }
 
   /**
@@ -321,17 +335,20 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   ): Promise<T> {
     const rolloutId = this.#rollouts.known(commandId) ?? (await this.#rolloutOf.ask(commandId));
     const line = rolloutId ?? '';
-    const asked = this.#asked.get(line) ?? new Set();
-    this.#asked.set(line, asked.add(commandId));
+    const asked = this.#asked.get(line) ?? new Map<string, TargetKey>();
+    this.#asked.set(line, asked.set(commandId, { rolloutId: line, nodeId: node.nodeId }));
+    const soon = () => asked.entries().take(WORKS_PER_COMMIT_MAX[this.database.kind]);
     try {
       return await this.#together(
         rolloutId === null ? [] : [rolloutId],
         async (tx, unit) => {
-          const soon = first(asked, WORKS_PER_COMMIT_MAX[this.database.kind]);
-          const command = await unit.command(commandId, soon);
+          const command = await unit.command(commandId);
           return work({ tx, unit }, command?.nodeId === node.nodeId ? command : null);
         },
-        (isHeld) => tooLate(line, isHeld),
+        {
+          early: (isHeld) => tooLate(line, isHeld),
+          behind: (unit) => unit.command(commandId, soon),
+        },
       );
     } finally {
       asked.delete(commandId);
@@ -343,16 +360,17 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   #together<T>(
     about: readonly string[],
     work: (tx: Tx, unit: RolloutUnit) => Promise<T>,
-    early: (isHeld: boolean) => T | null = () => null,
+    { early = () => null, behind }: Shortcuts<T> = {},
   ): Promise<T> {
     const [only, ...more] = new Set(about);
     return this.database.together(
       async (tx) => {
         const answer = early(false);
         if (answer !== null) return answer;
-        await this.#hold(tx, about);
+        const unit = this.#unitOf(tx);
+        await Promise.all([this.#hold(unit, about), behind?.(unit)]);
         // Whoever had the rollout before may have had it for long.
-        return early(true) ?? (await work(tx, this.#unitOf(tx)));
+        return early(true) ?? (await work(tx, unit));
       },
       only === undefined || more.length > 0 ? undefined : { line: only },
     );
@@ -362,9 +380,9 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     return this.units.shared(tx, instant(this.clock.now()));
   }
 
-  /** In one order, so that no two transactions wait for each other. */
-  async #hold(tx: Tx, rolloutIds: Iterable<string>): Promise<void> {
-    for (const id of [...new Set(rolloutIds)].sort()) await this.#unitOf(tx).open(id);
+  /** In one order, so that no two transactions wait for each other. What is sent behind it is read when all of them are held. */
+  async #hold(unit: RolloutUnit, rolloutIds: Iterable<string>): Promise<void> {
+    await Promise.all([...new Set(rolloutIds)].sort().map((id) => unit.open(id)));
   }
 
   /** What one node says of commands that are expected. Those of another node, or of none we know, are dropped. */
@@ -392,14 +410,5 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     const rollout = await unit.open(command.rolloutId);
     const target = rollout && (await unit.target(rollout, node.nodeId));
     if (rollout !== null && target !== null) await unit.hear(rollout, target, report);
-  }
-}
-
-function* first<T>(all: Iterable<T>, most: number): Generator<T> {
-  let left = most;
-  for (const one of all) {
-    if (left <= 0) return;
-    left -= 1;
-    yield one;
   }
 }

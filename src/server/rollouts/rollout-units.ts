@@ -27,7 +27,7 @@ import {
   saveRollout,
   type RolloutMeta,
 } from './tables/rollouts.store.js';
-import { Shelf } from './shelf.js';
+import { Shelf, type Soon } from './shelf.js';
 import {
   extendDeadlines,
   firstDeadline,
@@ -192,7 +192,7 @@ export class RolloutUnit {
   }
 
   /** As this transaction sees it; null when there is none. `soon` are others that will be asked for. */
-  command(id: string, soon: Iterable<string> = []): Promise<HeldCommand | null> {
+  command(id: string, soon: () => Iterable<Soon> = () => []): Promise<HeldCommand | null> {
     return this.#shelf.command(id, soon);
   }
 
@@ -246,15 +246,20 @@ export class RolloutUnit {
   /** Writes everything that was decided, and nothing where nothing was; to be called once, last. */
   async finish(): Promise<void> {
     const { tx, caller, chronicle, wakeups } = this.#options;
-    await this.#shelf.settle();
-    for (const rollout of this.#rollouts.values()) {
-      if (!rollout.isTouched) continue;
+    const touched = [...this.#rollouts.values()].filter(({ isTouched }) => isTouched);
+    const [, deadlines] = await Promise.all([
+      this.#shelf.settle(),
+      Promise.all(touched.map(({ meta }) => firstDeadline(tx, meta.id))),
+    ]);
+    for (const [index, rollout] of touched.entries()) {
       const { meta, state, journal } = rollout;
-      const wakeAt = wakeTime(state, await firstDeadline(tx, meta.id), this.#options.now);
-      await appendJournal(tx, meta.id, rollout.journalLength, journal);
-      await saveRollout(tx, state, rollout.journalLength + journal.length, wakeAt);
-      await chronicle.record(tx, rollout, journal, caller);
-      if (isOver(state.status)) await releaseTargets(tx, meta.id);
+      const wakeAt = wakeTime(state, deadlines[index] ?? null, this.#options.now);
+      await Promise.all([
+        appendJournal(tx, meta.id, rollout.journalLength, journal),
+        saveRollout(tx, state, rollout.journalLength + journal.length, wakeAt),
+        chronicle.record(tx, rollout, journal, caller),
+        isOver(state.status) ? releaseTargets(tx, meta.id) : undefined,
+      ]);
       tx.afterCommit(() => {
         for (const { type } of journal) meters.count('bellwether_rollout_events_total', type);
         if (wakeAt === null) wakeups.disarm(meta.id);

@@ -18,6 +18,9 @@ import {
 
 type Ending = Exclude<CommandStatus, 'open'> | 'succeeded';
 
+/** A command that somebody will ask for, and whose target that should be. */
+export type Soon = readonly [commandId: string, of: TargetKey];
+
 const keyOf = ({ rolloutId, nodeId }: TargetKey): string => `${rolloutId} ${nodeId}`;
 
 /**
@@ -60,9 +63,15 @@ export class Shelf {
     }
   }
 
-  /** When it has to be read, `soon` are read with it. */
-  async command(id: string, soon: Iterable<string>): Promise<HeldCommand | null> {
-    if (!this.#commands.has(id)) await this.expect([id, ...soon]);
+  /** When it has to be read, `soon` are read with it: commands that will be asked for, and the targets that they are said to be for. */
+  async command(id: string, soon: () => Iterable<Soon>): Promise<HeldCommand | null> {
+    if (!this.#commands.has(id)) {
+      const others = [...soon()];
+      await Promise.all([
+        this.expectTargets(others.map(([, key]) => key)),
+        this.expect([id, ...others.map(([commandId]) => commandId)]),
+      ]);
+    }
     return this.#commands.get(id) ?? null;
   }
 
@@ -116,35 +125,39 @@ export class Shelf {
     rolloutId: string,
     { but, most }: { readonly but: string; readonly most: number },
   ): Promise<number> {
-    if (!this.#holdsPermits) await holdPermits(this.tx, this.kind);
-    this.#holdsPermits = true;
     if (this.#isDownOld) {
       await this.settle();
       this.#down.clear();
       this.#isDownOld = false;
     }
     const key = `${rolloutId} ${most}`;
-    const down =
-      this.#down.get(key) ??
-      (await nodesDown(this.tx, rolloutId, { most: most + 1, now: this.now }));
+    const down = this.#down.get(key) ?? (await this.#nodesDown(rolloutId, most + 1));
     this.#down.set(key, down);
     return countBut(down, but, most);
   }
 
-  /** Writes what moved. */
+  async #nodesDown(rolloutId: string, most: number): Promise<readonly string[]> {
+    const held = this.#holdsPermits ? undefined : holdPermits(this.tx, this.kind);
+    this.#holdsPermits = true;
+    const { tx, now } = this;
+    const [down] = await Promise.all([nodesDown(tx, rolloutId, { most, now }), held]);
+    return down;
+  }
+
+  /** Writes what moved. What is sent after this call sees it, also before it is answered. */
   async settle(): Promise<void> {
-    if (this.#moved.size > 0) {
-      const moved = [...this.#moved.values()];
-      this.#moved.clear();
-      await saveTargets(this.tx, moved, this.now);
-    }
-    if (this.#ended.size === 0) return;
+    const moved = [...this.#moved.values()];
     const ended = [...this.#ended].sort(([a], [b]) => (a < b ? -1 : 1));
+    this.#moved.clear();
     this.#ended.clear();
     const those = (how: Ending): string[] => ended.flatMap(([id, is]) => (is === how ? [id] : []));
-    await setCommandStatus(this.tx, those('accepted'), 'accepted');
-    await setCommandStatus(this.tx, those('closed'), 'closed');
-    await commandsSucceeded(this.tx, those('succeeded'), this.now);
+    const { tx, now } = this;
+    await Promise.all([
+      saveTargets(tx, moved, now),
+      setCommandStatus(tx, those('accepted'), 'accepted'),
+      setCommandStatus(tx, those('closed'), 'closed'),
+      commandsSucceeded(tx, those('succeeded'), now),
+    ]);
   }
 
   /** What is here may be old: somebody else wrote to the tables in this transaction. */

@@ -104,7 +104,7 @@ export const sqlOf = (client: Queryable, answerMs?: number): Sql => {
 /** PostgreSQL takes 65 535 values in a statement. */
 const VALUES_PER_INSERT = 8_192;
 
-/** As few statements as may be: each is a way to the server and back, mostly while others wait for what is locked. */
+/** As few statements as may be, and all of them at once: others mostly wait for what is locked. */
 async function insertRows(
   sql: Sql,
   into: string,
@@ -114,13 +114,13 @@ async function insertRows(
   if (first === undefined) return;
   const one = `(${first.map(() => '?').join(', ')})`;
   const most = Math.max(1, Math.floor(VALUES_PER_INSERT / first.length));
+  const sent: Promise<number>[] = [];
   for (let done = 0; done < rows.length; done += most) {
     const some = rows.slice(done, done + most);
-    await sql.run(
-      `INSERT INTO ${into} VALUES ${Array.from(some, () => one).join(', ')}`,
-      some.flat(),
-    );
+    const text = `INSERT INTO ${into} VALUES ${Array.from(some, () => one).join(', ')}`;
+    sent.push(sql.run(text, some.flat()));
   }
+  await Promise.all(sent);
 }
 
 /** How TypeORM is to connect. It reads no `sslmode` out of an address, so it is given the parts. */
@@ -147,6 +147,8 @@ export function sourceOf(
     poolErrorHandler: onPoolError,
     extra: {
       types: { getTypeParser },
+      // What is asked without waiting for the answer before goes to the server at once.
+      pipeline: true,
       keepAlive: true,
       keepAliveInitialDelayMillis: KEEPALIVE_AFTER_MS,
     },

@@ -4,6 +4,10 @@ export type SqlValue = string | number | null | Uint8Array;
  * SQL with `?` placeholders that both databases know: `ON CONFLICT`, `RETURNING`, CTEs; columns
  * are text, bigint, integer or bytes (`blob` and `bytea`). Never write `?` inside a literal.
  * Texts should be constants: each one is prepared once and kept.
+ *
+ * Statements of one transaction run in the order of the calls, also when nobody waits for the answers between:
+ * `Promise.all` over several is one way to the server and back on PostgreSQL, and each later one sees what those before it did.
+ * Outside of a transaction there is no such order.
  */
 export interface Sql {
   /** The rows, in the order of the statement. */

@@ -134,18 +134,17 @@ export async function unansweredCommands(
 
 /** In no order; those that are not there are left out. */
 export async function findCommands(sql: Sql, ids: readonly string[]): Promise<HeldCommand[]> {
-  const found: HeldCommand[] = [];
-  for (const chunk of chunksOf(ids)) {
+  const sent = [...chunksOf(ids)].map((chunk) => {
     const filled = filledUp(chunk);
-    const rows = await sql.all<CommandRow & { held_by: string | null }>(
+    return sql.all<CommandRow & { held_by: string | null }>(
       `SELECT ${COLUMNS}, (SELECT a.rollout_id FROM active_targets a
          WHERE a.node_id = c.node_id AND a.service = c.service) AS held_by
        FROM commands c WHERE id IN (${questionMarks(filled.length)})`,
       filled,
     );
-    found.push(...rows.map((row) => ({ ...toCommand(row), heldBy: row.held_by })));
-  }
-  return found;
+  });
+  const rows = (await Promise.all(sent)).flat();
+  return rows.map((row) => ({ ...toCommand(row), heldBy: row.held_by }));
 }
 
 /** Which rollout each of these commands is of, by command; unknown ones are left out. */
@@ -171,26 +170,28 @@ export async function setCommandStatus(
   ids: readonly string[],
   status: CommandStatus,
 ): Promise<void> {
-  for (const chunk of chunksOf(ids)) {
+  const sent = [...chunksOf(ids)].map((chunk) => {
     const filled = filledUp(chunk);
-    await tx.run(
+    return tx.run(
       `UPDATE commands SET status = ?
        WHERE id IN (${questionMarks(filled.length)}) AND status <> 'closed'`,
       [status, ...filled],
     );
-  }
+  });
+  await Promise.all(sent);
 }
 
 /** Closes commands that did what they were for. Idempotent; one that was closed before did not. */
 export async function commandsSucceeded(tx: Tx, ids: readonly string[], at: number): Promise<void> {
-  for (const chunk of chunksOf(ids)) {
+  const sent = [...chunksOf(ids)].map((chunk) => {
     const filled = filledUp(chunk);
-    await tx.run(
+    return tx.run(
       `UPDATE commands SET status = 'closed', succeeded_at = ?
        WHERE id IN (${questionMarks(filled.length)}) AND status <> 'closed'`,
       [at, ...filled],
     );
-  }
+  });
+  await Promise.all(sent);
 }
 
 /** How long the last upgrades of a product took that succeeded, each from its offer on, newest first. */

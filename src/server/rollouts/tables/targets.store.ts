@@ -140,20 +140,19 @@ export async function findTargets(
   sql: Sql,
   keys: readonly TargetKey[],
 ): Promise<{ readonly rolloutId: string; readonly target: StoredTarget }[]> {
-  const found: { readonly rolloutId: string; readonly target: StoredTarget }[] = [];
-  for (const rolloutId of new Set(keys.map((key) => key.rolloutId))) {
-    const ids = keys.flatMap((key) => (key.rolloutId === rolloutId ? [key.nodeId] : []));
-    for (const chunk of chunksOf(ids)) {
-      const filled = filledUp(chunk);
+  const byRollout = Map.groupBy(keys, (key) => key.rolloutId);
+  const sent = [...byRollout].flatMap(([rolloutId, some]) =>
+    [...chunksOf(some)].map(async (chunk) => {
+      const filled = filledUp(chunk.map(({ nodeId }) => nodeId));
       const rows = await sql.all<TargetRow>(
         `SELECT ${TARGET_COLUMNS} FROM rollout_targets
          WHERE rollout_id = ? AND node_id IN (${questionMarks(filled.length)})`,
         [rolloutId, ...filled],
       );
-      found.push(...rows.map((row) => ({ rolloutId, target: toTarget(row) })));
-    }
-  }
-  return found;
+      return rows.map((row) => ({ rolloutId, target: toTarget(row) }));
+    }),
+  );
+  return (await Promise.all(sent)).flat();
 }
 
 export async function findTarget(
@@ -171,21 +170,22 @@ export async function saveTargets(
   moved: readonly (TargetKey & { readonly target: Target })[],
   now: Instant,
 ): Promise<void> {
-  for (const chunk of chunksOf(moved, TARGETS_PER_UPDATE)) {
+  const sent = [...chunksOf(moved, TARGETS_PER_UPDATE)].map((chunk) => {
     const { text, params } = tableOf(
       chunk.map(({ rolloutId, target: t }) => [
         ...[rolloutId, t.nodeId, t.state, t.reason, t.errorCode, t.commandId],
         ...[String(t.offline ? 1 : 0), t.deadlineAt === null ? null : String(t.deadlineAt)],
       ]),
     );
-    await tx.run(
+    return tx.run(
       `UPDATE rollout_targets SET state = v.column3, reason = v.column4, error_code = v.column5,
          command_id = v.column6, offline = CAST(v.column7 AS integer),
          deadline_at = CAST(v.column8 AS bigint), updated_at = ?
        FROM ${text} WHERE rollout_id = v.column1 AND node_id = v.column2`,
       [now, ...params],
     );
-  }
+  });
+  await Promise.all(sent);
 }
 
 /** Targets by wave, then node id; `after` is the last one seen. */
