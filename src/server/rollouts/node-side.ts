@@ -331,7 +331,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
     node: NodeIdentity,
     commandId: string,
     work: About<T>,
-    tooLate: (rolloutId: string, isHeld: boolean) => T | null = () => null,
+    tooLate?: (rolloutId: string, isHeld: boolean) => T | null,
   ): Promise<T> {
     const rolloutId = this.#rollouts.known(commandId) ?? (await this.#rolloutOf.ask(commandId));
     const line = rolloutId ?? '';
@@ -346,7 +346,7 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
           return work({ tx, unit }, command?.nodeId === node.nodeId ? command : null);
         },
         {
-          early: (isHeld) => tooLate(line, isHeld),
+          ...(tooLate === undefined ? {} : { early: (isHeld: boolean) => tooLate(line, isHeld) }),
           behind: (unit) => unit.command(commandId, soon),
         },
       );
@@ -360,19 +360,19 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   #together<T>(
     about: readonly string[],
     work: (tx: Tx, unit: RolloutUnit) => Promise<T>,
-    { early = () => null, behind }: Shortcuts<T> = {},
+    { early, behind }: Shortcuts<T> = {},
   ): Promise<T> {
     const [only, ...more] = new Set(about);
     return this.database.together(
       async (tx) => {
-        const answer = early(false);
-        if (answer !== null) return answer;
         const unit = this.#unitOf(tx);
         await Promise.all([this.#hold(unit, about), behind?.(unit)]);
         // Whoever had the rollout before may have had it for long.
-        return early(true) ?? (await work(tx, unit));
+        return early?.(true) ?? (await work(tx, unit));
       },
-      only === undefined || more.length > 0 ? undefined : { line: only },
+      only === undefined || more.length > 0
+        ? undefined
+        : { line: only, ...(early === undefined ? {} : { early: () => early(false) }) },
     );
   }
 

@@ -161,7 +161,7 @@ export class MortalDatabase {
   }
 
   /** As the product shares commits; what dies in one of them is tried alone, and dies there too. */
-  together<T>(work: (tx: Tx) => Promise<T>, locks?: Locks): Promise<T> {
+  together<T>(work: (tx: Tx) => Promise<T>, locks?: Locks<T>): Promise<T> {
     return this.#underWay(() => this.#joint.transaction(work, locks));
   }
 

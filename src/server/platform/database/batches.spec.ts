@@ -52,6 +52,24 @@ describe('what many ask', () => {
     expect(batches).toEqual([['a'], ['b', 'c']]);
   });
 
+  it('and perishes has its early answer when there is one, else its turn before those that are older', async () => {
+    const late = new Set(['p1', 'p4']);
+    const { all, batches, gate } = setUp({
+      early: (word) => (word.startsWith('p') ? () => (late.has(word) ? 'too late' : null) : null),
+    });
+    const opened = Promise.withResolvers<undefined>();
+    gate.opens = opened.promise;
+    const first = all.ask('x');
+    await new Promise((resolve) => setImmediate(resolve));
+    const words = ['p1', 'p2', 'a1', 'p3', 'a2', 'p4', 'a3', 'p5', 'a4', 'p6', 'a5'];
+    const answers = words.map((word) => all.ask(word));
+    opened.resolve(undefined);
+    await first;
+    expect((await Promise.all(answers)).filter((answer) => answer === 'too late')).toHaveLength(2);
+    // Those that last go in the order of the calls, and leave half of the room, or what they do not need, to the others.
+    expect(batches).toEqual([['x'], ['a1', 'a2', 'p5', 'p6'], ['p2', 'p3', 'a3', 'a4'], ['a5']]);
+  });
+
   it('takes one of each key, the others in the order in which they came', async () => {
     const { all, batches } = setUp({ keyOf: (word) => word.slice(0, 1) });
     const words = ['a1', 'a2', 'b1', 'a3', 'b2', 'c1', 'd1', 'e1'];

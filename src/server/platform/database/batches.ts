@@ -20,7 +20,7 @@ export interface Asked<Item, Result> {
   ask(item: Item): Promise<Result>;
 }
 
-export interface BatchRules<Item> {
+export interface BatchRules<Item, Result> {
   /** In one go. */
   readonly most: number;
   /** Of those with the same key, one in each batch, in the order in which they came. Left out: all are different. */
@@ -30,6 +30,11 @@ export interface BatchRules<Item> {
    * for itself is shared by more. Whoever comes alone does not wait. Left out: at once.
    */
   readonly everyMs?: number;
+  /**
+   * For what is worth less the longer it waits: its answer when it need not wait any longer, asked whenever a batch is taken. Null for an item that
+   * waits as long as it takes.
+   */
+  readonly early?: (item: Item) => (() => Result | null) | null;
   /** Called when nobody waits any more and nothing is under way. */
   readonly onIdle?: () => void;
 }
@@ -43,14 +48,14 @@ export interface BatchRules<Item> {
  */
 export class Batches<Item, Result> implements Asked<Item, Result> {
   readonly #run: (items: readonly Item[]) => Promise<readonly Result[]>;
-  readonly #rules: BatchRules<Item>;
+  readonly #rules: BatchRules<Item, Result>;
   #waiting: Waiting<Item, Result>[] = [];
   #isBusy = false;
   #beganMs = -Infinity;
 
   constructor(
     run: (items: readonly Item[]) => Promise<readonly Result[]>,
-    rules: BatchRules<Item>,
+    rules: BatchRules<Item, Result>,
   ) {
     this.#run = run;
     this.#rules = rules;
@@ -77,14 +82,16 @@ export class Batches<Item, Result> implements Asked<Item, Result> {
       const restMs = this.#beganMs + (this.#rules.everyMs ?? 0) - performance.now();
       if (restMs > 0) await sleep(restMs);
       this.#beganMs = performance.now();
-      await this.#do(this.#take());
+      const batch = this.#take();
+      if (batch.length > 0) await this.#do(batch);
     }
     this.#isBusy = false;
     this.#rules.onIdle?.();
   }
 
   #take(): readonly Waiting<Item, Result>[] {
-    const { most, keyOf } = this.#rules;
+    const { most, keyOf, early } = this.#rules;
+    if (early !== undefined) return this.#takePerishable(early);
     if (keyOf === undefined) return this.#waiting.splice(0, most);
     const taken = new Map<string, Waiting<Item, Result>>();
     const left: Waiting<Item, Result>[] = [];
@@ -95,6 +102,34 @@ export class Batches<Item, Result> implements Asked<Item, Result> {
     }
     this.#waiting = left;
     return [...taken.values()];
+  }
+
+  /**
+   * Whoever has an early answer gets it. Where more are left than a batch takes, those that perish have half of it and what the others leave, the
+   * newest first: in the order of the calls each would have its turn when it is hardly worth anything any more.
+   */
+  #takePerishable(
+    earlyOf: (item: Item) => (() => Result | null) | null,
+  ): readonly Waiting<Item, Result>[] {
+    const left: Waiting<Item, Result>[] = [];
+    const perishable = new Set<Waiting<Item, Result>>();
+    for (const one of this.#waiting) {
+      const early = earlyOf(one.item);
+      const answer = early?.() ?? null;
+      if (answer !== null) {
+        one.answer.resolve(answer);
+        continue;
+      }
+      left.push(one);
+      if (early !== null) perishable.add(one);
+    }
+    const { most } = this.#rules;
+    const half = Math.min(perishable.size, Math.floor(most / 2));
+    const lasting = left.filter((one) => !perishable.has(one)).slice(0, most - half);
+    const newest = [...perishable].slice(-(most - lasting.length));
+    const taken = new Set([...lasting, ...newest]);
+    this.#waiting = left.filter((one) => !taken.has(one));
+    return left.filter((one) => taken.has(one));
   }
 
   async #do(batch: readonly Waiting<Item, Result>[]): Promise<void> {

@@ -59,7 +59,7 @@ export class Database {
   }
 
   /** As `transaction`; small works of many callers share a commit, those of one line also on PostgreSQL: see `JointCommits`. */
-  together<T>(work: (tx: Tx) => Promise<T>, locks?: Locks): Promise<T> {
+  together<T>(work: (tx: Tx) => Promise<T>, locks?: Locks<T>): Promise<T> {
     return this.#joint.transaction(work, locks);
   }
 

@@ -11,14 +11,17 @@ interface Transactions {
 interface Work {
   readonly order: string;
   readonly run: (tx: Tx) => Promise<unknown>;
+  readonly early: (() => unknown) | null;
 }
 
 /** What a work will lock, for those that have to share a transaction because of it. */
-export interface Locks {
+export interface Locks<T = unknown> {
   /** Works that name the same one share transactions, on every database: a row that all of them lock, or a kind of them. */
   readonly line: string;
   /** The row that is this work's own: works of one transaction run in this order, those of the same row as they were called. */
   readonly row?: string;
+  /** For a work that is worth less the longer it waits: its answer when it need not be done any more; null: it must (`BatchRules.early`). */
+  readonly early?: () => T | null;
 }
 
 /** Where all works wait that share commits by the process. */
@@ -44,14 +47,15 @@ export class JointCommits {
     this.#database = database;
   }
 
-  /** As `Database.transaction`. Of one line and row in the order of the calls, as long as nothing throws. */
-  async transaction<T>(work: (tx: Tx) => Promise<T>, locks?: Locks): Promise<T> {
+  /** As `Database.transaction`. Of one line and row in the order of the calls, as long as nothing throws and none is `early`. */
+  async transaction<T>(work: (tx: Tx) => Promise<T>, locks?: Locks<T>): Promise<T> {
     const isPostgres = this.#database.kind === 'postgres';
     if (isPostgres && locks === undefined) return await this.#database.transaction(work);
     const name = isPostgres && locks !== undefined ? locks.line : ONE_LINE;
     const line = this.#lines.get(name) ?? this.#newLine(name);
     this.#lines.set(name, line);
-    return (await line.ask({ order: isPostgres ? (locks?.row ?? '') : '', run: work })) as T;
+    const order = isPostgres ? (locks?.row ?? '') : '';
+    return (await line.ask({ order, run: work, early: locks?.early ?? null })) as T;
   }
 
   /** Since when the oldest work waits; null when none does. */
@@ -63,6 +67,7 @@ export class JointCommits {
   #newLine(name: string): Batches<Work, unknown> {
     return new Batches((works) => this.#commit(works), {
       most: WORKS_PER_COMMIT_MAX[this.#database.kind],
+      early: ({ early }) => early,
       onIdle: () => this.#lines.delete(name),
     });
   }
