@@ -35,8 +35,11 @@ const clock = { now: () => NOW };
 class Follower implements NodeEventObserver {
   readonly groups: (readonly NodeNews[])[] = [];
   check: (news: readonly NodeNews[]) => Promise<void> = () => Promise.resolve();
-  async rolloutsOf(_tx: unknown, ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
-    return new Map(ids.map((id) => [id, id.replace('cmd', 'rol')]));
+  async rolloutsOf(
+    _tx: unknown,
+    nodeOf: ReadonlyMap<string, string>,
+  ): Promise<ReadonlyMap<string, string>> {
+    return new Map([...nodeOf.keys()].map((id) => [id, id.replace('cmd', 'rol')]));
   }
   async observe(_tx: unknown, news: readonly NodeNews[]): Promise<void> {
     await this.check(news);

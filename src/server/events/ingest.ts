@@ -58,8 +58,8 @@ export interface NodeNews {
  * when the events are. Must be safe to run again after a rollback.
  */
 export interface NodeEventObserver {
-  /** Which rollout each of these commands belongs to; unknown ones are left out. Only of who knows of rollouts. */
-  rolloutsOf?(tx: Tx, commandIds: readonly string[]): Promise<ReadonlyMap<string, string>>;
+  /** Which rollout each of these commands belongs to, given with the node that tells of it; unknown ones are left out. Only of who knows of rollouts. */
+  rolloutsOf?(tx: Tx, nodeOf: ReadonlyMap<string, string>): Promise<ReadonlyMap<string, string>>;
   observe(tx: Tx, news: readonly NodeNews[]): Promise<void>;
 }
 
@@ -243,14 +243,14 @@ export class Ingest implements EventHandler {
   }
 
   async #rolloutsOf(tx: Tx, news: readonly Fresh[]): Promise<ReadonlyMap<string, string>> {
-    const ids = new Set<string>();
-    for (const { events } of news) {
-      for (const { command_id } of events) if (command_id !== null) ids.add(command_id);
+    const nodeOf = new Map<string, string>();
+    for (const { node, events } of news) {
+      for (const { command_id: id } of events) if (id !== null) nodeOf.set(id, node.nodeId);
     }
     const found = new Map<string, string>();
-    if (ids.size === 0) return found;
+    if (nodeOf.size === 0) return found;
     for (const observer of this.#observers) {
-      const known = (await observer.rolloutsOf?.(tx, [...ids])) ?? [];
+      const known = (await observer.rolloutsOf?.(tx, nodeOf)) ?? [];
       for (const [id, rollout] of known) found.set(id, rollout);
     }
     return found;

@@ -1,5 +1,6 @@
 import type { Report, TargetState } from '../../core/rollout/index.js';
 import type { NodeEvent, NodeEventType, ServiceReport } from '../../protocol/node/index.js';
+import type { ActiveTarget } from './tables/targets.store.js';
 
 /** What each lifecycle event says about its target; other events say nothing. */
 const STATE_OF: Partial<Record<NodeEventType, TargetState>> = {
@@ -73,3 +74,20 @@ export function versionOf(services: readonly ServiceReport[], service: string): 
   const found = services.find((one) => one.name === service);
   return found?.phase === 'idle' ? found.version : null;
 }
+
+/** What a node said of itself. */
+export interface Said {
+  readonly node: { readonly nodeId: string };
+  /** How its last upgrades ended. */
+  readonly reports: readonly Progress[];
+  readonly services: readonly ServiceReport[];
+  /** It came a moment ago. */
+  readonly isOnline: boolean;
+}
+
+export const commandsIn = (said: readonly Pick<Said, 'reports'>[]): string[] =>
+  said.flatMap(({ reports }) => reports.map(({ commandId }) => commandId));
+export const nodeIdOf = ({ node }: Said): string => node.nodeId;
+/** In the middle of an update a report says nothing to the rollout. */
+export const concerns = ({ node, isOnline, services }: Said, claim: ActiveTarget): boolean =>
+  claim.nodeId === node.nodeId && (isOnline || versionOf(services, claim.service) !== null);

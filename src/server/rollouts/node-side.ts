@@ -40,7 +40,17 @@ import { AskSlots, RETRY_MS_MAX } from './ask-slots.js';
 import { commandedNodes, openCommands, type HeldCommand } from './tables/commands.store.js';
 import { CommandRollouts } from './command-rollouts.js';
 import { nodesInSwap } from './tables/down.store.js';
-import { progress, reportOf, reportsOf, versionOf, type Progress } from './node-reports.js';
+import {
+  commandsIn,
+  concerns,
+  nodeIdOf,
+  progress,
+  reportOf,
+  reportsOf,
+  versionOf,
+  type Progress,
+  type Said,
+} from './node-reports.js';
 import { RolloutUnits, type OpenRollout, type RolloutUnit } from './rollout-units.js';
 import {
   activeOf,
@@ -52,16 +62,6 @@ import {
 const RETRY_MS_MIN = 500;
 /** Room comes as soon as one of those before it is through: waiting longer would make the end of a wave slow. */
 const ROOM_RETRY_MS = 1_000;
-
-/** What a node said of itself. */
-interface Said {
-  readonly node: Pick<NodeIdentity, 'nodeId'>;
-  /** How its last upgrades ended. */
-  readonly reports: readonly Progress[];
-  readonly services: readonly ServiceReport[];
-  /** It came a moment ago. */
-  readonly isOnline: boolean;
-}
 
 /** What spares those that share a rollout a wait. */
 interface Shortcuts<T> {
@@ -76,13 +76,6 @@ type About<T> = (
   at: { readonly tx: Tx; readonly unit: RolloutUnit },
   command: HeldCommand | null,
 ) => Promise<T>;
-
-const commandsIn = (said: readonly Pick<Said, 'reports'>[]): string[] =>
-  said.flatMap(({ reports }) => reports.map(({ commandId }) => commandId));
-const nodeIdOf = ({ node }: Said): string => node.nodeId;
-/** In the middle of an update a report says nothing to the rollout. */
-const concerns = ({ node, isOnline, services }: Said, claim: ActiveTarget): boolean =>
-  claim.nodeId === node.nodeId && (isOnline || versionOf(services, claim.service) !== null);
 
 /**
  * The rollouts' ear: what nodes say (events, answers, hello) becomes reports to the machine, and
@@ -115,10 +108,19 @@ export class NodeSide implements CommandHandler, NodeEventObserver, UrgencySourc
   }
 
   /** Holds them, too: whoever holds a node's row and then waits for a rollout waits for whoever does the reverse. */
-  async rolloutsOf(tx: Tx, commandIds: readonly string[]): Promise<ReadonlyMap<string, string>> {
-    const byCommand = await this.#rollouts.of(tx, commandIds);
+  async rolloutsOf(
+    tx: Tx,
+    nodeOf: ReadonlyMap<string, string>,
+  ): Promise<ReadonlyMap<string, string>> {
+    const byCommand = await this.#rollouts.of(tx, [...nodeOf.keys()]);
     const unit = this.#unitOf(tx);
-    await Promise.all([this.#hold(unit, byCommand.values()), unit.expect(byCommand.keys())]);
+    const targets = [...byCommand].map(([id, rolloutId]) => {
+      return { rolloutId, nodeId: nodeOf.get(id) ?? '' };
+    });
+    await Promise.all([
+      this.#hold(unit, byCommand.values()),
+      unit.expect(byCommand.keys(), targets),
+    ]);
     return byCommand;
   }
 

@@ -184,8 +184,8 @@ export class RolloutUnit {
   }
 
   /** Reads together what works of this transaction will ask for. */
-  expect(commandIds: Iterable<string>): Promise<void> {
-    return this.#shelf.expect(commandIds);
+  expect(commandIds: Iterable<string>, targets: readonly TargetKey[] = []): Promise<void> {
+    return this.#shelf.expect(commandIds, targets);
   }
   expectTargets(keys: readonly TargetKey[]): Promise<void> {
     return this.#shelf.expectTargets(keys);

@@ -44,12 +44,14 @@ export class Shelf {
     private readonly kind: Database['kind'],
   ) {}
 
-  /** Reads what works will ask for; what is here already is not read again. */
-  async expect(commandIds: Iterable<string>): Promise<void> {
+  /**
+   * Reads what works will ask for; what is here already is not read again. The targets of commands are read after them, but for those in
+   * `targets`, which go at once.
+   */
+  async expect(commandIds: Iterable<string>, targets: readonly TargetKey[] = []): Promise<void> {
     const unread = [...new Set(commandIds)].filter((id) => !this.#commands.has(id));
-    if (unread.length === 0) return;
     for (const id of unread) this.#commands.set(id, null);
-    const found = await findCommands(this.tx, unread);
+    const [found] = await Promise.all([findCommands(this.tx, unread), this.expectTargets(targets)]);
     for (const command of found) this.#commands.set(command.id, command);
     await this.expectTargets(found);
   }
@@ -67,10 +69,11 @@ export class Shelf {
   async command(id: string, soon: () => Iterable<Soon>): Promise<HeldCommand | null> {
     if (!this.#commands.has(id)) {
       const others = [...soon()];
-      await Promise.all([
-        this.expectTargets(others.map(([, key]) => key)),
-        this.expect([id, ...others.map(([commandId]) => commandId)]),
-      ]);
+      const ids = [id, ...others.map(([commandId]) => commandId)];
+      await this.expect(
+        ids,
+        others.map(([, target]) => target),
+      );
     }
     return this.#commands.get(id) ?? null;
   }

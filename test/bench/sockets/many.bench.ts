@@ -45,6 +45,13 @@ function together(all: readonly Inside[]): Inside {
 
 const say = (text: string): void => void process.stdout.write(`  ${text}\n`);
 
+/** As soon as it is known: a run of fifty thousand takes half an hour, and not each comes to its end. */
+function tell({ bytesPerNode = 0, pushMs = 0, roundMs = 0 }: Figures): void {
+  const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
+  const memory = (bytesPerNode / KIB).toFixed(2);
+  say(`memory ${memory} KiB a node, push ${seconds(pushMs)}, a round ${seconds(roundMs)}`);
+}
+
 /** One of them dies and stays away: until 99 % of the nodes that it had are with the others. */
 async function oneIsKilled(all: readonly Inside[], crowd: Crowd): Promise<number> {
   const before = crowd.crew.report().numbers;
@@ -71,6 +78,7 @@ async function bare(programs: string, seeds: Seeds): Promise<Figures> {
     await connectAll(round);
     say('rolls out');
     await wholeRound(round, () => Promise.all(all.map((one) => one.push('2.0.0'))));
+    tell(round.figures);
     say('one is killed');
     round.figures.backMs = await oneIsKilled(all, crowd);
     return round.figures;
@@ -145,6 +153,7 @@ async function ours(programs: string, seeds: Seeds): Promise<Figures & { readonl
     await wholeRound(round, async () => {
       first = await roll(managers, '2.0.0');
     });
+    tell(round.figures);
     await complete(managers, first);
     // The next one is a hop from what the nodes are known to run.
     await eachRuns(managers, '2.0.0');
