@@ -197,7 +197,7 @@ export async function enrollTestNode(
   return {
     id,
     key,
-    token: () => makeNodeToken({ ...given, nowMs: clock.now() + 1000, jti: newId('jti') }),
+    token: () => makeNodeToken({ ...given, nowMs: clock.now(), jti: newId('jti') }),
   };
 }
 

@@ -16,20 +16,16 @@ const BEARER = /^Bearer ([A-Za-z0-9._-]{1,4096})$/;
 /**
  * Turns the `Authorization` header of a node into its identity (DESIGN 3.6), for the link and for
  * the downloads alike. A token counts once: its `jti` is remembered until it has expired, by all managers
- * together. Tokens made before this process started are refused, since an earlier process may have seen them.
+ * together, and by those that come after them.
  */
 @Injectable()
 export class NodeAuthenticator {
-  readonly #startedAtSeconds: number;
-
   constructor(
     private readonly links: Links,
     private readonly used: UsedTokens,
     @Inject(CONFIG) private readonly config: Config,
     @Inject(CLOCK) private readonly clock: Clock,
-  ) {
-    this.#startedAtSeconds = Math.floor(clock.now() / 1000);
-  }
+  ) {}
 
   /** Which node a header says that it is of; not proven. Null when it could not be of any. */
   static claimOf(authorizationHeader: string | undefined): string | null {
@@ -57,9 +53,6 @@ export class NodeAuthenticator {
     const nowMs = this.clock.now();
     const verified = verifyNodeToken(token, { key, origin: this.config.publicOrigin, nowMs });
     if (!verified.ok) throw new FleetError(verified.error.code, verified.error.message);
-    if (verified.value.iat < this.#startedAtSeconds) {
-      throw new FleetError('jwt_expired', 'node token is from before this manager started');
-    }
     const { jti, exp } = verified.value;
     const forgetAtMs = exp * 1000 + JWT_CLOCK_SKEW_MS;
     if (!(await this.used.take(`${node.nodeId} ${jti}`, forgetAtMs))) {

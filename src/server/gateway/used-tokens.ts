@@ -3,22 +3,18 @@ import type { Logger } from 'pino';
 import { MINUTE_MS } from '../../core/kernel/index.js';
 import { CLOCK, Database, LOGGER, rowsOf, type Asked, type Clock } from '../platform/index.js';
 
-/** Above this many remembered tokens the oldest go; 200 000 are two minutes of a storm. */
-const REMEMBERED_MAX = 200_000;
-
 interface Token {
   readonly id: string;
   readonly forgetAtMs: number;
 }
 
 /**
- * Which node tokens were used: each counts once, at whichever manager. One manager alone remembers them in
- * memory. Several have a table, since Redis may forget: tokens that come together share a statement, so that
- * a storm of nodes is not a storm of transactions. When the database does not answer, nobody is let in.
+ * Which node tokens were used: each counts once, at whichever manager, and whoever is killed in between. They are kept in a table, since
+ * memory ends with its process and Redis may forget; tokens that come together share a statement, so that a storm of
+ * nodes is not a storm of transactions. When the database does not answer, nobody is let in.
  */
 @Injectable()
 export class UsedTokens implements OnModuleInit, OnApplicationShutdown {
-  readonly #used = new Map<string, number>();
   readonly #writing: Asked<Token, boolean>;
   #timer: NodeJS.Timeout | null = null;
 
@@ -34,7 +30,6 @@ export class UsedTokens implements OnModuleInit, OnApplicationShutdown {
   }
 
   onModuleInit(): void {
-    if (this.database.kind === 'sqlite') return;
     this.#timer = setInterval(() => void this.#forget(), MINUTE_MS).unref();
   }
 
@@ -44,27 +39,14 @@ export class UsedTokens implements OnModuleInit, OnApplicationShutdown {
 
   /** True the first time, and never again until it may be forgotten. */
   take(id: string, forgetAtMs: number): Promise<boolean> {
-    if (this.database.kind === 'sqlite') return Promise.resolve(this.#takeHere(id, forgetAtMs));
     return this.#writing.ask({ id, forgetAtMs });
-  }
-
-  #takeHere(id: string, forgetAtMs: number): boolean {
-    if (this.#used.has(id)) return false;
-    const nowMs = this.clock.now();
-    // Insertion order is close to order of expiry: looking at the front is enough.
-    for (const [old, untilMs] of this.#used) {
-      if (untilMs > nowMs && this.#used.size < REMEMBERED_MAX) break;
-      this.#used.delete(old);
-    }
-    this.#used.set(id, forgetAtMs);
-    return true;
   }
 
   /** Whether each is new. Whoever hears that all of it failed comes again, with another token. */
   async #insert(tokens: readonly Token[]): Promise<boolean[]> {
     // In one order for all managers, so that two never wait for each other.
     const rows = [...tokens].sort((a, b) => (a.id < b.id ? -1 : 1));
-    const taken = await this.database.transaction((tx) =>
+    const taken = await this.database.together((tx) =>
       tx.all<{ id: string }>(
         `INSERT INTO used_node_tokens (id, expires_at) VALUES ${rowsOf(rows.length, '(?, ?)')}
          ON CONFLICT (id) DO NOTHING RETURNING id`,

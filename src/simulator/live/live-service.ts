@@ -298,11 +298,12 @@ export class LiveService {
   #swap(job: Job): number | null {
     this.#home.count('swaps');
     this.#home.mark('last_swap_at');
-    if (this.#swapped === job.command_id) this.#home.count('swaps_twice');
-    this.#swapped = job.command_id;
     this.#home.memory?.swapping(job);
     this.#home.remember();
     return this.#after(this.#home.work.swap_ms, () => {
+      // One that a reboot undid is begun anew; it must not be done anew.
+      if (this.#swapped === job.command_id) this.#home.count('swaps_twice');
+      this.#swapped = job.command_id;
       this.#current = job.version;
       this.#home.memory?.swapped(job.command_id);
       this.#nextCheckAt = 0;
