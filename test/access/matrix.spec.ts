@@ -61,13 +61,16 @@ async function ask(name: RouteName, given: Given, caller: CallerName): Promise<R
   });
 }
 
+const isPutOff = ({ ok }: Response, text: string): boolean =>
+  !ok && text.includes('"manager_busy"');
+
 async function tell(name: RouteName, spot: Spot, caller: CallerName): Promise<Told> {
   world.manager.clock.advance(PAUSE_MS);
   const { give, holds } = CALLS[name];
   let response = await ask(name, await give(spot, world), caller);
   let text = await response.text();
   // On a busy machine exports are put off, as anybody's are.
-  for (let again = 0; text.includes('"manager_busy"') && again < 20; again += 1) {
+  for (let again = 0; isPutOff(response, text) && again < 20; again += 1) {
     await sleep(1_000);
     response = await ask(name, await give(spot, world), caller);
     text = await response.text();
