@@ -11,10 +11,14 @@ import {
   type TestNode,
 } from '../../../test/support/manager.js';
 import { S3Server } from '../../../test/support/release/s3-server.js';
+import { Downloads } from './delivery/downloads.js';
 
-const LIMIT = 12_000_000;
+const LIMIT = 64_000_000;
 const BYTES = randomBytes(9_000_000);
 const DIGEST = sha256Of(BYTES);
+/** More than all buffers between a manager and a reader that reads nothing. */
+const BIG = randomBytes(60_000_000);
+const BIG_DIGEST = sha256Of(BIG);
 
 const s3 = new S3Server();
 const onS3 = (): Record<string, string> => ({
@@ -71,11 +75,14 @@ describe.each([
     const body = JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>;
     return { status: response.statusCode, body };
   };
-  const download = (headers: Record<string, string> = {}, by = node, method = 'GET') =>
-    fetch(`${manager.url}/node/v1/blobs/sha256/${DIGEST}`, {
+  const ask = (digest: string, headers: Record<string, string>, by: TestNode, method = 'GET') =>
+    fetch(`${manager.url}/node/v1/blobs/sha256/${digest}`, {
       method,
       headers: { authorization: `Bearer ${by.token()}`, ...headers },
     });
+  const download = (headers: Record<string, string> = {}, by = node, method = 'GET') =>
+    ask(DIGEST, headers, by, method);
+  const hold = (by = node) => ask(BIG_DIGEST, {}, by);
 
   it('come in pieces, and go on where a connection broke off', async () => {
     expect(await status()).toEqual({ sha256: DIGEST, offset: 0, complete: false });
@@ -140,13 +147,17 @@ describe.each([
   it('are given to so many at once; the others hear when to come again', async () => {
     const other = await manager.node('grp_default', 'other');
     const third = await manager.node('grp_default', 'third');
+    await upload(manager, BIG);
+    const downloads = manager.manager.app.get(Downloads);
+    await expect.poll(() => downloads.count).toBe(0);
     const held: Response[] = [];
     // Bodies that nobody reads: they stay open.
-    for (let i = 0; i < 4; i += 1) held.push(await download());
-    const own = await download();
+    for (let i = 0; i < 4; i += 1) held.push(await hold());
+    expect(downloads.count).toBe(4);
+    const own = await hold();
     expect(own.status).toBe(429);
-    for (let i = 0; i < 2; i += 1) held.push(await download({}, other));
-    const busy = await download({}, third);
+    for (let i = 0; i < 2; i += 1) held.push(await hold(other));
+    const busy = await hold(third);
     expect([busy.status, ((await busy.json()) as { code: string }).code]).toEqual([
       503,
       'downloads_busy',
@@ -171,14 +182,14 @@ describe.each([
     expect((await dry(true)).body).toMatchObject({ blobs: [], bytes: 0, dry_run: true });
     manager.clock.advance(169 * 3_600_000);
     const found = (await dry(true)).body.blobs.map(({ sha256 }) => sha256);
-    expect(found.sort()).toEqual([sha256Of(lost), DIGEST].sort());
+    expect(found.sort()).toEqual([sha256Of(lost), DIGEST, BIG_DIGEST].sort());
     expect((await status(sha256Of(lost))).complete).toBe(true);
     const gone = (await dry(false)).body;
-    expect(gone.bytes).toBe(lost.length + BYTES.length);
+    expect(gone.bytes).toBe(lost.length + BYTES.length + BIG.length);
     expect((await status(sha256Of(lost))).complete).toBe(false);
     expect((await status(sha256Of(needed))).complete).toBe(true);
     const audit = await manager.call('audit.list', { query: { action: 'release.collect' } });
-    expect(audit.body.items[0]?.details).toMatchObject({ count: 2, bytes: gone.bytes });
+    expect(audit.body.items[0]?.details).toMatchObject({ count: 3, bytes: gone.bytes });
     // A yanked one is kept for ever unless the operator said otherwise.
     await manager.call('releases.yank', { params: { id }, body: { reason: 'x' } });
     manager.clock.advance(80 * 86_400_000);
